@@ -1,0 +1,102 @@
+"""Lookaheads: how the value of what comes next is evaluated, and how its evaluator follows the learned one."""
+
+import copy
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from softrl.errors import UserError
+from softrl.nn.critics import StateValue
+from softrl.nn.heads import Prediction
+from softrl.types import Atoms, Batch, Spec
+
+
+def frozen_copy(module: nn.Module) -> nn.Module:
+    """A copy without gradients: targets start as hard copies."""
+    return copy.deepcopy(module).requires_grad_(False)
+
+
+@torch.no_grad()
+def follow(target: nn.Module, source: nn.Module, tau: float) -> None:
+    """Polyak averaging, target <- target + tau (source - target); tau = 1 copies (arXiv 1801.01290, algorithm 1)."""
+    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)
+
+
+def check_tau(tau: float) -> None:
+    """Refuse a rate outside (0, 1]."""
+    if not 0 < tau <= 1:
+        raise UserError(f"agent.lookahead.tau is {tau}: it must lie in (0, 1], where 1 copies the weights")
+
+
+@dataclass(frozen=True)
+class Split:
+    """A target copy of the critic judges the next actions."""
+
+    tau: float = 0.005
+    """Share of the way that the target moves towards the critic when it follows."""
+    offers = "action value"
+
+    def __post_init__(self) -> None:
+        check_tau(self.tau)
+
+    def build(self, critic: nn.Module, latent: int, spec: Spec) -> "SplitLookahead":
+        """The module, its target a hard copy of `critic`."""
+        return SplitLookahead(self, critic)
+
+
+class SplitLookahead(nn.Module):
+    """Q(s, a) from the critic, Q(s', a') from its target."""
+
+    def __init__(self, config: Split, critic: nn.Module) -> None:
+        super().__init__()
+        self.tau = config.tau
+        self.target = frozen_copy(critic)
+
+    def forward(self, critic: nn.Module, b: Batch, next_action: Tensor) -> tuple[Prediction, Prediction]:
+        """Predictions for the taken actions (K = 1) and, without gradient, for the next [K,B,A] actions."""
+        with torch.no_grad():
+            q_next = self.target(b.target_z, next_action)
+        return critic(b.z, b.action[None]), q_next
+
+    def follow(self, critic: nn.Module) -> None:
+        """Move the target towards the critic."""
+        follow(self.target, critic, self.tau)
+
+
+@dataclass(frozen=True)
+class StateTarget:
+    """A learned state value V and its target judge the next states (arXiv 1801.01290, eq. 5 to 8)."""
+
+    value: StateValue = field(default_factory=StateValue)
+    """The network V."""
+    tau: float = 0.005
+    """Share of the way that the target moves towards V when it follows."""
+    offers = "state value"
+
+    def __post_init__(self) -> None:
+        check_tau(self.tau)
+
+    def build(self, critic: nn.Module, latent: int, spec: Spec) -> "StateTargetLookahead":
+        """The module, its target a hard copy of V."""
+        return StateTargetLookahead(self, latent)
+
+
+class StateTargetLookahead(nn.Module):
+    """V(s) to be learned, and its target to look ahead with."""
+
+    def __init__(self, config: StateTarget, latent: int) -> None:
+        super().__init__()
+        self.tau = config.tau
+        self.value = config.value.build(latent)
+        self.target = frozen_copy(self.value)
+
+    def forward(self, b: Batch) -> tuple[Prediction, Atoms]:
+        """V(s) to be learned, [1,1,B,W], and the target's atoms of V(s'), [B,M], without gradient."""
+        with torch.no_grad():
+            ahead = self.target(b.target_z).atoms  # [1,1,B,M]
+        return self.value(b.z), Atoms(ahead.value[0, 0], ahead.prob[0, 0])
+
+    def follow(self, critic: nn.Module) -> None:
+        """Move the target towards V."""
+        follow(self.target, self.value, self.tau)

@@ -1,0 +1,73 @@
+"""THE update: critic, actor, temperature, target, on one screen."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from softrl.math.losses import entropy, policy_loss, temperature_loss
+from softrl.math.returns import bellman, soft_value
+from softrl.nn.heads import Prediction
+from softrl.types import Actions, Atoms, Metrics, Window
+
+if TYPE_CHECKING:
+    from softrl.agent.agent import Agent
+
+
+def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool = True) -> tuple[Metrics, Tensor]:
+    """One soft actor-critic step (arXiv 1812.05905). Every recipe is this function with other parts.
+
+    critic       y(s, a) = r + discount * E_{a'~pi} [ rule(Q'(s', a')) - alpha log pi(a'|s') ]
+    actor        min  E_{a~pi} [ alpha log pi(a|s) - rule(Q(s, a)) ]
+    temperature  min  alpha * (entropy - target entropy)
+
+    `actor` and `follow` say whether this step moves the policy and the target. Answers named scalars and the
+    absolute error of each row, [B].
+    """
+    b, losses = agent.encoder(window, agent.actor)
+    alpha = agent.temperature().detach()  # [C]
+
+    # critic and encoder
+    with torch.no_grad():
+        a_next = agent.actor(b.next_z)
+    q, q_next = agent.lookahead(agent.critic, b, a_next.value)
+    with torch.no_grad():
+        value = soft_value(agent.target_rule(q_next.atoms), a_next, alpha)
+        y = bellman(agent.reward_scale(b.reward), b.discount, value)
+    error = agent.critic.loss(q, y)  # [E,B]
+    losses["critic_loss"] = (b.weight * error).mean(-1).sum()
+    agent.optim.value.step(losses)
+
+    # actor and temperature; the critic is held fixed because only the actor's optimiser asks for gradients
+    if actor:
+        a = agent.actor(b.z.detach())
+        q_actor = agent.actor_rule(agent.critic(b.z.detach(), a.value).atoms).mean()  # [K,B]
+        policy = {"actor_loss": policy_loss(q_actor, a, alpha)}
+        agent.optim.actor.step(policy)
+        price = {"ent_coef_loss": temperature_loss(agent.temperature(), a, agent.temperature.target)}
+        agent.optim.temperature.step(price)
+        losses |= policy | price | describe_policy(a, alpha, agent.temperature.target)
+
+    if follow:
+        agent.lookahead.follow(agent.critic)
+    return detached(losses) | describe_values(q, y), row_error(q, y)
+
+
+def describe_policy(actions: Actions, alpha: Tensor, target: Tensor) -> Metrics:
+    """What to log of a policy: temperature, entropy and its target, summed over components."""
+    return {"ent_coef": alpha.mean(), "entropy": entropy(actions).sum(), "target_entropy": target.sum()}
+
+
+def describe_values(q: Prediction, y: Atoms) -> Metrics:
+    """What to log of a critic: mean prediction and mean target."""
+    return {"q_mean": q.atoms.mean().mean().detach(), "target_mean": y.mean().mean()}
+
+
+def row_error(q: Prediction, y: Atoms) -> Tensor:
+    """Absolute temporal difference of the means, averaged over members, [B]: what priorities are made of."""
+    return (q.atoms.mean()[:, 0] - y.mean()).detach().abs().mean(0)
+
+
+def detached(losses: dict[str, Tensor]) -> Metrics:
+    """Losses as numbers to log."""
+    return {name: loss.detach() for name, loss in losses.items()}

@@ -1,0 +1,49 @@
+"""Updates whose lines come in another order than `softrl.agent.update`."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from softrl.agent.update import describe_policy, describe_values, detached, row_error
+from softrl.math.losses import policy_loss
+from softrl.math.returns import bellman, soft_value
+from softrl.types import Metrics, Window
+
+if TYPE_CHECKING:
+    from softrl.agent.agent import Agent
+
+
+def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: bool = True) -> tuple[Metrics, Tensor]:
+    """Soft actor-critic with a state-value network, as published in 2018 (arXiv 1801.01290, eq. 5 to 13).
+
+    state value  min  1/2 (V(s) - [ rule(Q(s, a)) - alpha log pi(a|s) ])^2,   a ~ pi
+    critic       min  1/2 (Q(s, a) - [ scale * r + discount * V'(s') ])^2
+    actor        min  alpha log pi(a|s) - rule(Q(s, a))
+
+    All three losses are taken at the same weights, then all three networks move, then V' follows V.
+    """
+    b, losses = agent.encoder(window, agent.actor)
+    alpha = agent.temperature().detach()  # [C]
+
+    a = agent.actor(b.z.detach())
+    judged = agent.actor_rule(agent.critic(b.z.detach(), a.value).atoms)  # [K,B,M]
+    policy = {"actor_loss": policy_loss(judged.mean(), a, alpha)}
+
+    q = agent.critic(b.z, b.action[None])
+    v, v_next = agent.lookahead(b)
+    with torch.no_grad():
+        v_target = soft_value(judged, a, alpha)
+        y = bellman(agent.reward_scale(b.reward), b.discount, v_next)
+    losses["value_loss"] = (b.weight * agent.lookahead.value.loss(v, v_target)).mean()
+    losses["critic_loss"] = (b.weight * agent.critic.loss(q, y)).mean(-1).sum()
+
+    # the policy's gradient is taken before any weight that it depends on moves in place
+    if actor:
+        agent.optim.actor.step(policy)
+    agent.optim.value.step(losses)
+
+    if follow:
+        agent.lookahead.follow(agent.critic)
+    losses |= policy | describe_policy(a, alpha, agent.temperature.target)
+    return detached(losses) | describe_values(q, y), row_error(q, y)

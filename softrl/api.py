@@ -1,0 +1,235 @@
+"""softrl from Python: train, resume, load, evaluate, play, make, spec, recipe."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+
+from softrl.agent.agent import Agent
+from softrl.data import envs, graphics
+from softrl.data.names import canonical
+from softrl.data.sources import Source
+from softrl.errors import UserError
+from softrl.plots.curves import curve
+from softrl.recipes import apply
+from softrl.run import folder as folders, video as videos
+from softrl.run.config import Run
+from softrl.run.console import open_console
+from softrl.run.evaluate import Evaluation, Policy, evaluate as run_episodes, film
+from softrl.run.fields import from_json, override, to_json
+from softrl.run.resolve import resolve
+from softrl.run.saved import read
+from softrl.run.seed import derive
+from softrl.run.trainer import Callback, Progress, Trainer
+from softrl.types import Spec
+
+__all__ = ["Policy", "Progress", "evaluate", "load", "make", "play", "recipe", "resume", "spec", "train"]
+
+
+class RunResult(NamedTuple):
+    """What training leaves."""
+
+    path: Path  # the run folder
+    finished: bool  # False when a signal or the callback stopped it before its last step
+    best: float | None  # highest mean return of an evaluation
+    last: float | None  # mean return of the last one
+
+
+def recipe(name: str, env: str = "") -> Run:
+    """The configuration of a recipe, or of several joined by `+`, for the environment of that name."""
+    return apply(name, override(Run(), {"env.name": env} if env else {}))
+
+
+def name_of(env: Source) -> str:
+    """What a run folder is called after: an environment's name, id or class."""
+    if isinstance(env, str):
+        return canonical(env)
+    if isinstance(env, gymnasium.Env):
+        return env.spec.id if env.spec else type(env.unwrapped).__name__
+    return getattr(env, "__name__", "environment").strip("<>")
+
+
+def train(
+    env: Source,
+    recipe: str = "sac",
+    steps: int | None = None,
+    seed: int = 0,
+    run: str | Path | None = None,
+    callback: Callback | None = None,
+    quiet: bool = True,
+    init: str | Path | None = None,
+    command: Sequence[str] = (),
+    **overrides: Any,
+) -> RunResult:
+    """Train an agent on an environment: a name, a factory or a Gymnasium environment.
+
+    `overrides` are dotted names of the configuration, such as `**{"agent.critic.members": 3}`; `init` starts from
+    another run's weights; `callback` is called with `Progress` and stops the run by answering True.
+
+    Raises:
+        UserError: a name, value, pair of parts or folder that cannot be; nothing on disk is changed then.
+    """
+    given = {"seed": seed, **overrides} | ({} if steps is None else {"steps": steps})
+    say = print_unless(quiet)
+    configured = apply(recipe, override(Run(), {"env.name": name_of(env)}), say)
+    configured = resolve(override(configured, given))
+    envs.make(env, configured.env).close()  # what cannot be is refused before a folder is made
+    weights = None if init is None else read(Path(init), only=["agent"]).parts["agent"]
+    path = folders.create(
+        to_json(configured),
+        command or [Path(sys.argv[0]).name, *sys.argv[1:]],
+        env=configured.env.name,
+        recipe=configured.recipe,
+        seed=configured.seed,
+        run=None if run is None else Path(run),
+    )
+    with folders.locked(path):
+        trainer = Trainer(configured, env, path)
+        if weights is not None:
+            start_from(trainer.agent, weights, init)
+        return finish(trainer, quiet, callback)
+
+
+def resume(
+    run: str | Path,
+    steps: int | None = None,
+    quiet: bool = True,
+    callback: Callback | None = None,
+    env: Source | None = None,
+) -> RunResult:
+    """Go on with a run exactly where its newest checkpoint stands; `steps` may extend it.
+
+    `env` is needed where the run was started from a factory or an environment object.
+
+    Raises:
+        UserError: no such run, one in use, torn or from a newer softrl; or fewer steps than it has.
+    """
+    path = Path(run)
+    folders.read_config(path)
+    with folders.locked(path):
+        configured = configuration(path)
+        if steps is not None and steps < configured.steps:
+            raise UserError(f"{path} was started with {configured.steps} steps: --steps can extend a run, not shorten it")
+        if steps is not None:
+            configured = replace(configured, steps=steps)
+        trainer = Trainer(configured, env or configured.env.name, path)
+        for line in trainer.load():
+            print_unless(quiet)(line)
+        folders.write_config(path, to_json(configured))
+        return finish(trainer, quiet, callback)
+
+
+def finish(trainer: Trainer, quiet: bool, callback: Callback | None) -> RunResult:
+    """Train to the end and draw the curve."""
+    console = open_console(trainer.run.steps, trainer.count.env_steps, quiet)
+    try:
+        trainer.train(console, callback)
+    finally:
+        console.close()
+        trainer.close()
+    curve(trainer.folder)
+    finished = trainer.count.env_steps >= trainer.run.steps
+    return RunResult(trainer.folder, finished, trainer.count.best, trainer.last)
+
+
+def start_from(agent: Agent, weights: dict[str, Any], origin: str | Path | None) -> None:
+    """Load the weights of another run; raises UserError where they do not fit."""
+    try:
+        agent.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(
+            f"the weights of {origin} do not fit this agent: use the same recipe, sizes and spaces as that run"
+        ) from error
+
+
+def configuration(run: Path) -> Run:
+    """The configuration that a run folder was made with."""
+    configured: Run = from_json(Run, folders.read_config(run))
+    return configured
+
+
+def print_unless(quiet: bool) -> Callable[[str], None]:
+    """Where sentences for people go."""
+    return (lambda line: None) if quiet else print
+
+
+def located(path: str | Path, which: str | int) -> tuple[Path, str | int]:
+    """Run folder and checkpoint of a path, which may be either."""
+    path = Path(path)
+    if path.parent.name != "checkpoints":
+        return path, which
+    return path.parent.parent, "best" if path.name == "best" else int(path.name.removeprefix("step_"))
+
+
+def load(path: str | Path, which: str | int = "latest", env: Source | None = None) -> Policy:
+    """The policy of a run folder: its latest checkpoint, the `best`, or that of a step; or of a checkpoint's path.
+
+    Raises:
+        UserError: there is no such run or checkpoint, or it is torn.
+    """
+    run, which = located(path, which)
+    configured = configuration(run)
+    made = envs.make(env or configured.env.name, configured.env)
+    agent = configured.agent.build(envs.spec(made))
+    agent.load_state_dict(read(run, which, only=["agent"]).parts["agent"])
+    policy = Policy(agent, made.unwrapped.action_space, configured)
+    made.close()
+    return policy
+
+
+def evaluate(
+    policy: Policy | str | Path,
+    env: Source | None = None,
+    episodes: int = 10,
+    deterministic: bool = True,
+    video: str | Path | None = None,
+    which: str | int = "latest",
+    seed: int = 0,
+) -> Evaluation:
+    """Whole episodes of a policy, or of a run folder's, on its own environment or another with the same spaces.
+
+    `video` writes the first episode to that file. Seeds are those of `seed`, not those used while training.
+    """
+    policy = policy if isinstance(policy, Policy) else load(policy, which, env)
+    source = policy.run.env.name if env is None else env
+    seeds = [derive(seed, "evaluation", episode) for episode in range(episodes)]
+    vec = envs.vector(source, replace(policy.run.env, workers="sync"), episodes, seed)
+    try:
+        result = run_episodes(policy.agent, vec, seeds, deterministic)
+    finally:
+        vec.close()
+    if video is not None:
+        record(policy, source, seeds[0], Path(video))
+    return result
+
+
+def play(path: str | Path, out: str | Path | None = None, which: str | int = "latest", seed: int = 0) -> Path:
+    """A video of one episode of a run's policy; answers the file, RUN/videos/play.mp4 unless `out` says where."""
+    policy = load(path, which)
+    target = Path(out) if out else located(path, which)[0] / "videos" / "play.mp4"
+    record(policy, policy.run.env.name, derive(seed, "evaluation", 0), target)
+    return target
+
+
+def record(policy: Policy, source: Source, seed: int, target: Path) -> None:
+    """Film one episode to a file; raises UserError where rendering cannot work."""
+    graphics.require()
+    env = envs.make(source, policy.run.env, render=policy.run.video.size)
+    frames: list[np.ndarray] = []
+    film(policy.agent, env, seed, frames.append)
+    videos.write(target, frames, env.metadata.get("render_fps", 30) / policy.run.env.repeat)
+    env.close()
+
+
+def make(env: Source, seed: int | None = None, repeat: int = 1) -> gymnasium.Env[Any, Any]:
+    """A Gymnasium environment as agents see it: flat float32 observations, actions in [-1, 1]."""
+    return envs.make(env, replace(Run().env, repeat=repeat), seed)
+
+
+def spec(env: gymnasium.Env[Any, Any]) -> Spec:
+    """What an agent must know of an environment from `make`."""
+    return envs.spec(env)

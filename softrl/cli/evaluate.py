@@ -1,0 +1,64 @@
+"""`softrl evaluate`: the returns of a run's policy."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, pstdev
+from typing import Literal
+
+from softrl.cli.options import parse
+from softrl.errors import UserError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Flags of the command."""
+
+    episodes: int = 10
+    """Episodes to play."""
+    stochastic: bool = False
+    """Draw actions from the policy instead of taking its mode."""
+    video: str | None = None
+    """An .mp4 file for the first episode."""
+    json: bool = False
+    """Print one JSON object."""
+    checkpoint: int | Literal["latest", "best"] = "latest"
+    """Which weights: the latest, the best of all evaluations, or those of a kept step."""
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1:
+            raise UserError(f"--episodes is {self.episodes}: play at least one")
+
+
+def main(words: Sequence[str]) -> None:
+    """Evaluate; raises UserError."""
+    if parsed := parse("evaluate", words, Options(), 1, 1):
+        (run,), options = parsed
+        from softrl import api
+
+        result = api.evaluate(
+            run,
+            episodes=options.episodes,
+            deterministic=not options.stochastic,
+            video=options.video,
+            which=options.checkpoint,
+        )
+        summary = {
+            "return_mean": fmean(result.returns),
+            "return_sd": pstdev(result.returns),
+            "return_min": min(result.returns),
+            "return_max": max(result.returns),
+            "length_mean": fmean(result.lengths),
+        }
+        if options.json:
+            print(json.dumps({**summary, "returns": result.returns, "lengths": result.lengths}))
+        else:
+            print(sentence(summary, options.episodes))
+
+
+def sentence(summary: dict[str, float], episodes: int) -> str:
+    """The summary in a line."""
+    return (
+        "return {return_mean:.1f}, sd {return_sd:.1f}, from {return_min:.1f} to {return_max:.1f}, over {episodes} "
+        "episodes of {length_mean:.0f} steps"
+    ).format(**summary, episodes=episodes)

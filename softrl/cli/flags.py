@@ -1,0 +1,67 @@
+"""Words of the command line -> operands and flags, over the same fields that recipes and the Python API set."""
+
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from softrl.errors import UserError
+from softrl.run.fields import fields, override, read, suggestion
+
+O = TypeVar("O")
+
+
+class Words(NamedTuple):
+    """A command line taken apart."""
+
+    operands: list[str]
+    flags: dict[str, str]  # name without dashes -> text, empty where a value is missing
+    switches: set[str]  # names of the flags that were given and take no value
+
+
+def split(words: Sequence[str], switches: Collection[str]) -> Words:
+    """Operands, `--flag value` or `--flag=value`, and switches; of a repeated flag the last counts. Raises UserError."""
+    found, rest = Words([], {}, set()), deque(words)
+    while rest:
+        word = rest.popleft()
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--"):
+            found.operands.append(word)
+        elif name not in switches:
+            # A single dash may begin a negative number; two begin the next flag.
+            missing = not rest or rest[0].startswith("--")
+            found.flags[name] = value if equals or missing else rest.popleft()
+        elif equals:
+            raise UserError(f"--{name} takes no value: leave out '={value}'")
+        else:
+            found.switches.add(name)
+    return found
+
+
+def switches(options: Any) -> set[str]:
+    """The names of those options that are true or false, and so take no value."""
+    return {field.path for field in fields(options) if field.kind is bool}
+
+
+def check(flags: Mapping[str, str], known: Collection[str]) -> None:
+    """Raise UserError for a flag that is not known, with the nearest one that is, or that lacks its value."""
+    for name, text in flags.items():
+        if name not in known:
+            hint = suggestion(name, known).replace("'", "'--", 1) or "; --help lists them"
+            raise UserError(f"there is no flag '--{name}'{hint}")
+        if not text:
+            raise UserError(f"--{name} needs a value: write --{name} VALUE")
+
+
+def choose(options: O, found: Words) -> O:
+    """Options with the values of the flags and switches that were found for them; raises UserError."""
+    own = {field.path for field in fields(options)}
+    texts = {name: text for name, text in found.flags.items() if name in own}
+    return override(options, read(options, texts) | dict.fromkeys(found.switches & own, True))
+
+
+def count_operands(given: Sequence[str], least: int, most: float, usage: str) -> None:
+    """Raise UserError, with how the command is called, when words are missing or left over."""
+    if len(given) < least:
+        raise UserError(f"a word is missing; write {usage}")
+    if len(given) > most:
+        raise UserError(f"'{given[int(most)]}' is a word too many; write {usage}")

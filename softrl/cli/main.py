@@ -1,0 +1,47 @@
+"""The command `softrl`: finds the subcommand, and turns people's mistakes into one sentence and exit code 2."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+from softrl.cli.commands import find, overview
+from softrl.errors import UserError
+
+
+def dispatch(words: Sequence[str]) -> None:
+    """Do what a command line without the word `softrl` says; raises UserError."""
+    name, *rest = words or ["--help"]
+    if name in ("--help", "-h", "help"):
+        print(overview())
+    elif name == "--version":
+        from softrl import __version__
+
+        print(__version__)
+    else:
+        find(name)
+        import_module(f"softrl.cli.{name}").main(["--help" if word == "-h" else word for word in rest])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code of a command line: 0 done, 2 a mistake or a circumstance said in one sentence, 130 interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        dispatch([word for word in words if word != "--debug"])
+        sys.stdout.flush()
+    except UserError as error:
+        if "--debug" in words:
+            traceback.print_exc()
+        print(f"softrl: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough; what is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""How a command with a few options of its own reads its words."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from softrl.cli.flags import check, choose, count_operands, split, switches
+from softrl.cli.page import page, sections, usage
+from softrl.run.fields import fields
+
+O = TypeVar("O")
+
+
+def parse(name: str, words: Sequence[str], options: O, least: int, most: float) -> tuple[list[str], O] | None:
+    """The operands and options of command `name`; None when its help page was asked for, and printed.
+
+    `options` is a dataclass whose fields are the flags. Raises UserError for words that make no sense.
+    """
+    found = split(words, switches(options) | {"help"})
+    if "help" in found.switches:
+        print(page(name, sections(options, "options")))
+        return None
+    check(found.flags, [field.path for field in fields(options)])
+    count_operands(found.operands, least, most, usage(name))
+    return found.operands, choose(options, found)

@@ -1,0 +1,27 @@
+"""What a run says when it ends: how well it went and where everything is."""
+
+from typing import TYPE_CHECKING
+
+from softrl.data import graphics
+
+if TYPE_CHECKING:
+    from softrl.api import RunResult
+
+
+def tell(result: "RunResult", quiet: bool) -> None:
+    """Print where a run is, with its curve and video unless `quiet`; raises KeyboardInterrupt when it was stopped early."""
+    if quiet:
+        print(result.path)
+    else:
+        print(f"run    {result.path}\ncurve  {result.path / 'curve.png'}\nvideo  {video(result)}")
+        if result.best is not None and result.last is not None:
+            print(f"return {result.last:.1f} at the end, {result.best:.1f} at best")
+    if not result.finished:
+        print(f"stopped, and saved: softrl resume {result.path} goes on")
+        raise KeyboardInterrupt
+
+
+def video(result: "RunResult") -> str:
+    """The newest video of a run, or why there is none."""
+    videos = sorted((result.path / "videos").glob("*.mp4"), key=lambda file: file.stat().st_mtime)
+    return str(videos[-1]) if videos else f"none: {graphics.missing() or 'none was asked for'}"

@@ -1,0 +1,26 @@
+"""`softrl play`: a video of a run's policy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from softrl.cli.options import parse
+
+
+@dataclass(frozen=True)
+class Options:
+    """Flags of the command."""
+
+    out: str | None = None
+    """The .mp4 file to write; none is RUN/videos/play.mp4."""
+    checkpoint: int | Literal["latest", "best"] = "latest"
+    """Which weights: the latest, the best of all evaluations, or those of a kept step."""
+
+
+def main(words: Sequence[str]) -> None:
+    """Film one episode; raises UserError."""
+    if parsed := parse("play", words, Options(), 1, 1):
+        (run,), options = parsed
+        from softrl import api
+
+        print(api.play(run, out=options.out, which=options.checkpoint))

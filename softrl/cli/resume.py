@@ -1,0 +1,26 @@
+"""`softrl resume`: go on with a run exactly where its newest checkpoint stands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from softrl.cli.options import parse
+from softrl.cli.outcome import tell
+
+
+@dataclass(frozen=True)
+class Options:
+    """Flags of the command."""
+
+    steps: int | None = None
+    """Environment steps to go on to; none are those that the run was started with."""
+    quiet: bool = False
+    """Print only the run's folder, at the end."""
+
+
+def main(words: Sequence[str]) -> None:
+    """Resume; raises UserError."""
+    if parsed := parse("resume", words, Options(), 1, 1):
+        (run,), options = parsed
+        from softrl import api
+
+        tell(api.resume(run, steps=options.steps, quiet=options.quiet), options.quiet)

@@ -1,0 +1,70 @@
+"""`softrl train`: a new run, configured by a recipe and by flags for every field of its parts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from softrl.cli.flags import Words, check, choose, count_operands, split, switches
+from softrl.cli.outcome import tell
+from softrl.cli.page import page, sections, usage
+from softrl.run.fields import fields, flat, read
+
+
+@dataclass(frozen=True)
+class Options:
+    """What belongs to this command and not to the run."""
+
+    recipe: str = "sac"
+    """The algorithm: a recipe, or several joined by +, such as sac+tiny."""
+    run: str | None = None
+    """Folder of the run; none makes runs/ENV/RECIPE/seedS, numbered where that exists."""
+    init: str | None = None
+    """Another run whose weights to start from."""
+    quiet: bool = False
+    """Print only the run's folder, at the end."""
+
+
+PLACED = ("recipe", "env.name")
+"""Fields of a run that are said in a place of their own: --recipe above, and the first word."""
+
+
+def main(words: Sequence[str]) -> None:
+    """Train; raises UserError."""
+    found = split(words, switches(Options()) | {"help"})
+    if "help" in found.switches:
+        print(help_page(found))
+        return
+    count_operands(found.operands, 1, 1, usage("train"))
+    run = configured(found)
+    check(found.flags, {*(field.path for field in fields(Options())), *flat(run)} - {"env.name"})
+    options = choose(Options(), found)
+    known = flat(Options())
+    values = read(run, {path: text for path, text in found.flags.items() if path not in known})
+
+    from softrl import api
+
+    result = api.train(
+        found.operands[0],
+        recipe=options.recipe,
+        run=options.run,
+        init=options.init,
+        quiet=options.quiet,
+        command=["softrl", "train", *words],
+        **values,
+    )
+    tell(result, options.quiet)
+
+
+def configured(found: Words):
+    """The run that the environment and the recipe of a command line give, before its other flags."""
+    from softrl.data.names import canonical
+    from softrl.recipes import apply
+    from softrl.run.config import Run
+    from softrl.run.fields import override
+
+    name = {"env.name": canonical(found.operands[0])} if found.operands else {}
+    return apply(found.flags.get("recipe", "sac"), override(Run(), name))
+
+
+def help_page(found: Words) -> str:
+    """The page with the flags of exactly those parts that the recipe has."""
+    return page("train", [*sections(Options(), "options"), *sections(configured(found), "run", hidden=PLACED)])

@@ -1,0 +1,149 @@
+"""Collection: the agent acts in N environments, and every vector step becomes one row of replay."""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from torch import Tensor
+
+from softrl.data.envs import step
+from softrl.data.snapshot import restores, snapshots
+from softrl.errors import UserError
+from softrl.types import Obs, Spec, Step
+
+Carry = dict[str, Tensor]
+
+
+class Policy(Protocol):
+    """What collection asks of an agent."""
+
+    @property
+    def encoder(self) -> Any:
+        """Where the carry comes from."""
+
+    def act(self, obs: Obs, carry: Carry, deterministic: bool = False) -> tuple[Tensor, Carry]:
+        """Actions [N,A] in [-1, 1] and what to remember."""
+
+
+class Episode(NamedTuple):
+    """A finished training episode."""
+
+    total: float  # undiscounted return
+    frames: int
+    success: float | None  # the environment's info["is_success"], where it gives one
+
+
+class Collected(NamedTuple):
+    """What one vector step brought."""
+
+    row: Step
+    frames: int
+    decisions: int
+    episodes: list[Episode]
+
+
+class Collector:
+    """Steps a vector environment with NEXT_STEP autoreset.
+
+    After an episode's end the environment spends one step on its reset: that step is no decision and no frame, and
+    its row carries the final observation, marked `last`.
+    """
+
+    def __init__(self, env: VectorEnv, policy: Policy, spec: Spec, seed: int, device: str = "cpu") -> None:
+        self.env, self.policy, self.spec, self.device = env, policy, spec, torch.device(device)
+        self.generator = torch.Generator().manual_seed(seed)
+        count = env.num_envs
+        observation, _ = env.reset()
+        self.obs = self.observed(observation)
+        self.over = np.zeros(count, bool)  # waiting for the reset
+        self.total, self.length = np.zeros(count), np.zeros(count, np.int64)
+        self.carry: Carry = policy.encoder.initial(count)
+        self.exact = np.ones(count, bool)  # environments that a load has brought back to where they were
+
+    def observed(self, observation: np.ndarray) -> Obs:
+        """Checked observations as tensors, [N,..]."""
+        if not np.isfinite(observation).all():
+            raise UserError(
+                "the environment returned an observation that is not finite: mend the environment, then resume from the "
+                "last checkpoint"
+            )
+        return {"state": torch.from_numpy(np.array(observation, np.float32)).to(self.device)}
+
+    def choose(self, random: bool) -> Tensor:
+        """Actions [N,A]: uniform in [-1, 1] while warming up, else the policy's."""
+        if random:
+            shape = (self.env.num_envs, self.spec.action)
+            return torch.rand(shape, generator=self.generator).mul(2).sub(1).to(self.device)
+        action, self.carry = self.policy.act(self.obs, self.carry)
+        return action
+
+    def collect(self, random: bool = False) -> Collected:
+        """One vector step; raises UserError when the environment fails or returns numbers that are not finite."""
+        waiting = self.over
+        action = self.choose(random)
+        observation, reward, terminated, truncated, info = step(self.env, action.cpu().numpy())
+        if not np.isfinite(reward).all():
+            raise UserError(
+                "the environment returned a reward that is not finite: mend the environment, then resume from the last "
+                "checkpoint"
+            )
+        frames = np.where(waiting, 0, info.get("frames", 0))
+        here, last = self.obs, torch.from_numpy(waiting)
+        row = Step(
+            obs=here,
+            action=action.masked_fill(last[:, None].to(self.device), 0.0),
+            reward=torch.from_numpy(np.where(waiting, 0.0, reward).astype(np.float32)),
+            terminated=torch.from_numpy(terminated & ~waiting),
+            last=last,
+        )
+        self.total += np.where(waiting, 0.0, reward)
+        self.length += frames
+        self.over = (terminated | truncated) & ~waiting
+        episodes = [self.finish(i, info) for i in np.flatnonzero(self.over)]
+        self.obs = self.observed(observation)
+        self.forget(waiting)
+        return Collected(row, int(frames.sum()), int((~waiting).sum()), episodes)
+
+    def finish(self, i: int, info: dict[str, Any]) -> Episode:
+        """Close the statistics of environment `i`."""
+        success = info.get("is_success")
+        episode = Episode(float(self.total[i]), int(self.length[i]), None if success is None else float(success[i]))
+        self.total[i], self.length[i] = 0.0, 0
+        return episode
+
+    def forget(self, begun: np.ndarray) -> None:
+        """Start afresh what the encoder remembers in environments whose episode has just begun, [N] bool."""
+        if self.carry and begun.any():
+            fresh = self.policy.encoder.initial(len(begun))
+            where = torch.from_numpy(begun).to(self.device)
+            for name, value in self.carry.items():
+                value[where] = fresh[name][where]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Environments, observations, statistics and generator."""
+        states = snapshots(self.env)
+        return {
+            "obs": dict(self.obs),
+            "over": self.over,
+            "total": self.total,
+            "length": self.length,
+            "carry": dict(self.carry),
+            "generator": self.generator.get_state(),
+            "exact": [state is not None for state in states],
+            "environments": {str(i): state for i, state in enumerate(states) if state is not None},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where the state was taken.
+
+        An environment that could not give its state is reset: its episode is closed by a `last` row.
+        """
+        restores(self.env, [state["environments"].get(str(i)) for i in range(self.env.num_envs)])
+        self.obs = {name: value.to(self.device) for name, value in state["obs"].items()}
+        self.exact = np.array(state["exact"])
+        self.over = np.where(self.exact, state["over"], True)
+        self.total = np.where(self.exact, state["total"], 0.0)
+        self.length = np.where(self.exact, state["length"], 0)
+        self.carry = state["carry"]
+        self.generator.set_state(state["generator"])

@@ -1,0 +1,153 @@
+"""Environments as the rest of the library sees them: `make` gives one, `vector` gives N side by side."""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.wrappers import Autoreset
+
+from softrl.data.names import aliases, canonical
+from softrl.data.snapshot import Resumable
+from softrl.data.sources import AnyEnv, Source, build
+from softrl.data.wrappers import Flat, Frames, Spoken, UnitBox
+from softrl.errors import UserError
+
+if TYPE_CHECKING:
+    from softrl.types import Spec
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """The environment of a run."""
+
+    name: str = ""
+    """A Gymnasium id or a DeepMind Control task such as cheetah_run."""
+    repeat: int = 1
+    """Frames each action is held for."""
+    time_limit: int | None = None
+    """Frames after which an episode is cut; the environment's own limit when not given."""
+    workers: Literal["auto", "sync", "async"] = "auto"
+    """Where environments run: sync in this process, async in one process each, auto async for more than one."""
+
+    def __post_init__(self) -> None:
+        if self.repeat < 1:
+            raise UserError(f"env.repeat is {self.repeat}: an action is held for at least 1 frame")
+        if self.time_limit is not None and self.time_limit < 1:
+            raise UserError(f"env.time_limit is {self.time_limit}: an episode has at least 1 frame")
+
+
+def make(
+    source: Source, config: EnvConfig = EnvConfig(), seed: int | None = None, render: int | None = None
+) -> Resumable:
+    """A Gymnasium environment with float32 observations [D] and float32 actions in [-1, 1]^A.
+
+    `seed` is used by the first reset that is given none. With `render`, `.render()` gives pictures, uint8, that many
+    pixels high and wide where the environment lets its caller choose. Raises UserError.
+    """
+    env = UnitBox(Flat(Frames(build(source, config.time_limit, render), config.repeat)))
+    return Resumable(Spoken(env), seed)
+
+
+def worker(source: Source, config: EnvConfig, seed: int, parent: int) -> Resumable:
+    """One environment of a vector: a step after an episode's end is its reset, also right after a restore."""
+    if os.getpid() != parent and os.name == "posix":
+        os.setsid()  # Ctrl-C is for the parent alone, which still needs the states of its workers
+    env = make(source, config)
+    return Resumable(Autoreset(env.env), seed)
+
+
+def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv[Any, Any, Any]:
+    """N environments side by side, each with a seed of its own derived from `seed`, with NEXT_STEP autoreset.
+
+    Raises UserError.
+    """
+    if envs < 1:
+        raise UserError(f"envs is {envs}: a run needs at least 1 environment")
+    seeds = np.random.SeedSequence(seed).generate_state(envs)
+    factories = [partial(worker, source, config, int(child), os.getpid()) for child in seeds]
+    if config.workers == "sync" or (config.workers == "auto" and envs == 1):
+        return SyncVectorEnv(factories, autoreset_mode=AutoresetMode.NEXT_STEP)
+    # Forking a process in which torch has started threads can hang; a fork server forks before any of them exists.
+    context = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    try:
+        with unimported_main():
+            return AsyncVectorEnv(factories, context=context, autoreset_mode=AutoresetMode.NEXT_STEP)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"the environment cannot run in worker processes ({type(error).__name__}: {error}): use --env.workers sync"
+        ) from error
+
+
+@contextmanager
+def unimported_main() -> Iterator[None]:
+    """Keep worker processes from importing the user's script, which would run it again where no `__name__` guards it.
+
+    They do not need it: what they are given is pickled by value.
+    """
+    main = vars(sys.modules["__main__"])
+    told = {name: main.get(name) for name in ("__file__", "__spec__")}
+    main.update(dict.fromkeys(told))
+    try:
+        yield
+    finally:
+        main.update(told)
+
+
+def step(vec: VectorEnv[Any, Any, Any], actions: np.ndarray) -> tuple[Any, ...]:
+    """`vec.step(actions)`: observations [N,D], rewards [N], terminated [N], truncated [N], infos.
+
+    Raises UserError when an environment fails or its process dies; the vector is then closed.
+    """
+    with spoken(vec):
+        return vec.step(actions)
+
+
+@contextmanager
+def spoken(vec: VectorEnv[Any, Any, Any]) -> Iterator[None]:
+    """Turn the failures of a vector's workers into UserError, and end the workers that are left."""
+    try:
+        yield
+    except (UserError, EOFError, OSError) as error:
+        for process in getattr(vec, "processes", []):
+            process.terminate()
+        vec.closed = True
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            "a process of the environment died, perhaps killed for want of memory: resume from the last checkpoint, or "
+            "start with fewer environments or --env.workers sync"
+        ) from error
+
+
+def spec(env: AnyEnv | VectorEnv[Any, Any, Any]) -> "Spec":
+    """What an agent must know of an environment, or of a vector of them."""
+    from softrl.types import Spec  # imports torch, which worker processes do without
+
+    observation: Any = getattr(env, "single_observation_space", env.observation_space)
+    action: Any = getattr(env, "single_action_space", env.action_space)
+    return Spec(obs={"state": tuple(observation.shape)}, continuous=int(action.shape[0]))
+
+
+def describe(name: str) -> dict[str, Any]:
+    """What `softrl envs show` says of an environment: spaces, time limit in frames, aliases."""
+    env = build(name, None, None)
+    limit = env.get_wrapper_attr("_max_episode_steps") if env.has_wrapper_attr("_max_episode_steps") else None
+    layout = {key: list(shape) for key, shape in getattr(env.unwrapped, "layout", {}).items()}
+    told = {
+        "name": canonical(name),
+        "aliases": aliases(canonical(name)),
+        "observation": layout or str(env.observation_space),
+        "action": str(env.action_space),
+        "time_limit": limit,
+    }
+    env.close()
+    return told

@@ -1,0 +1,59 @@
+"""Headless OpenGL: which back-end MuJoCo renders with, and what to install where there is none."""
+
+import ctypes
+import ctypes.util
+import os
+import sys
+
+from softrl.errors import UserError
+
+OFF = "disabled"
+ADVICE = (
+    "rendering needs OpenGL, which is not here: on Debian or Ubuntu run `apt-get install libegl1 libgl1 libosmesa6`"
+)
+DEVICES = 16
+PLATFORM_DEVICE = 0x313F  # EGL_PLATFORM_DEVICE_EXT
+
+
+def choose() -> str:
+    """The back-end MuJoCo uses: MUJOCO_GL as the user set it, else egl, osmesa or disabled, whichever works first.
+
+    MuJoCo and dm_control read MUJOCO_GL when they are imported, so this comes before either. With `disabled` neither
+    touches OpenGL, and environments whose observations are states work without it.
+    """
+    if "MUJOCO_GL" not in os.environ and sys.platform == "linux":
+        os.environ["MUJOCO_GL"] = "egl" if egl_works() else "osmesa" if ctypes.util.find_library("OSMesa") else OFF
+    return os.environ.get("MUJOCO_GL", "glfw")
+
+
+def missing() -> str | None:
+    """The sentence that says what to install for rendering, or None when it should work."""
+    return ADVICE if choose() in (OFF, "disable", "off", "false", "0") else None
+
+
+def require() -> None:
+    """Raise UserError where MuJoCo cannot render."""
+    sentence = missing()
+    if sentence:
+        raise UserError(sentence)
+
+
+def egl_works() -> bool:
+    """Whether EGL opens a display on some device, which the library alone does not tell: it needs a driver."""
+    try:
+        library = ctypes.CDLL("libEGL.so.1")
+        ctypes.CDLL("libGL.so.1")
+        pointer, integer = ctypes.c_void_p, ctypes.c_int
+        library.eglGetProcAddress.restype = pointer
+        query = ctypes.CFUNCTYPE(integer, integer, ctypes.POINTER(pointer), ctypes.POINTER(integer))(
+            library.eglGetProcAddress(b"eglQueryDevicesEXT")
+        )
+        display_of = ctypes.CFUNCTYPE(pointer, integer, pointer, pointer)(
+            library.eglGetProcAddress(b"eglGetPlatformDisplayEXT")
+        )
+    except (OSError, AttributeError, TypeError):
+        return False
+    devices, count = (pointer * DEVICES)(), integer()
+    query(DEVICES, devices, ctypes.byref(count))
+    displays = [display_of(PLATFORM_DEVICE, devices[i], None) for i in range(count.value)]
+    return any(display and library.eglInitialize(pointer(display), None, None) for display in displays)

@@ -1,0 +1,93 @@
+"""Names of environments: DeepMind Control tasks under all their aliases, and Gymnasium ids."""
+
+from fnmatch import fnmatch
+from importlib import import_module
+
+from softrl.errors import UserError, nearest
+
+# A table, because importing dm_control to list its tasks would take half a second; a test holds it to the suite.
+SUITE = {
+    "acrobot": "swingup swingup_sparse",
+    "ball_in_cup": "catch",
+    "cartpole": "balance balance_sparse swingup swingup_sparse two_poles three_poles",
+    "cheetah": "run",
+    "dog": "stand walk trot run fetch",
+    "finger": "spin turn_easy turn_hard",
+    "fish": "upright swim",
+    "hopper": "stand hop",
+    "humanoid": "stand walk run run_pure_state",
+    "humanoid_CMU": "stand walk run",
+    "lqr": "lqr_2_1 lqr_6_2",
+    "manipulator": "bring_ball bring_peg insert_ball insert_peg",
+    "pendulum": "swingup",
+    "point_mass": "easy hard",
+    "quadruped": "walk run escape fetch",
+    "reacher": "easy hard",
+    "stacker": "stack_2 stack_4",
+    "swimmer": "swimmer6 swimmer15",
+    "walker": "stand walk run",
+}
+TASKS = {f"{domain}_{task}": (domain, task) for domain, tasks in SUITE.items() for task in tasks.split()}
+PREFIXES = ("dm_control/", "dmc_", "dmc-", "dmc/")
+# Registered by Gymnasium, yet they are adapters or have moved out of it: no one can make them by name alone.
+HIDDEN = ("GymV21Environment-*", "GymV26Environment-*", "*-v2", "*-v3")
+SHOWN = ("BipedalWalker*-v3", "CarRacing-v3", "LunarLander*-v3")
+
+
+def control_task(name: str) -> tuple[str, str] | None:
+    """Domain and task of a DeepMind Control name in any spelling, or None."""
+    prefix = next((prefix for prefix in PREFIXES if name.lower().startswith(prefix)), "")
+    plain = name[len(prefix) :].removesuffix("-v0").replace("-", "_").lower()
+    return {known.lower(): task for known, task in TASKS.items()}.get(plain)
+
+
+def aliases(name: str) -> list[str]:
+    """Other spellings of a canonical name."""
+    if name not in TASKS:
+        return []
+    domain, task = TASKS[name]
+    return [f"{domain}-{task}", f"dmc_{name}", f"dm_control/{domain}-{task}-v0"]
+
+
+def canonical(name: str) -> str:
+    """The one name of an environment: `cheetah_run` for every spelling of that task, a Gymnasium id as it is.
+
+    Raises UserError for an unknown name, with the nearest known one.
+    """
+    found = control_task(name)
+    if found:
+        return "_".join(found)
+    import gymnasium
+
+    identifier = registered(name)
+    if identifier not in gymnasium.registry:
+        raise UserError(f"unknown environment '{name}'{nearest(name, known()) or ': softrl envs list names them all'}")
+    return name
+
+
+def registered(name: str) -> str:
+    """The Gymnasium id in `name`, after importing the module of a `module:Id-v0` name, which registers it."""
+    module, colon, identifier = name.rpartition(":")
+    if not colon:
+        return name
+    try:
+        import_module(module)
+    except ImportError as error:
+        raise UserError(
+            f"'{name}' needs the module '{module}', which cannot be imported ({error}): install its package or correct "
+            "the name before the colon"
+        ) from error
+    return identifier
+
+
+def known(pattern: str = "*") -> list[str]:
+    """Canonical names that match a shell pattern, DeepMind Control first; a plain word matches anywhere in a name."""
+    import gymnasium
+
+    wanted = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
+    shown = [
+        name
+        for name in sorted(gymnasium.registry)
+        if any(fnmatch(name, kept) for kept in SHOWN) or not any(fnmatch(name, hidden) for hidden in HIDDEN)
+    ]
+    return [name for name in [*TASKS, *shown] if fnmatch(name.lower(), wanted.lower())]

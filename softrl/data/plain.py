@@ -1,0 +1,185 @@
+"""State of Python objects made of plain data: numbers, strings, arrays, containers and random generators."""
+
+import random
+from collections import deque
+from collections.abc import Callable, Collection
+from dataclasses import is_dataclass
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.spaces import Space
+
+Packed = dict[str, Any]
+Parts = dict[str, Any]
+
+SCALARS = (type(None), bool, int, float, str)
+CONSTANTS = (Space, EnvSpec, ModuleType, BuiltinFunctionType, type)
+CONSTANT_MODULES = ("gymnasium.envs.mujoco.mujoco_rendering",)
+# What constructors were given, and what wrappers derive from it.
+CONSTANT_NAMES = (
+    "metadata",
+    "_metadata",
+    "spec",
+    "_cached_spec",
+    "_saved_kwargs",
+    "_ezpickle_args",
+    "_ezpickle_kwargs",
+)
+
+
+class OpaqueError(Exception):
+    """An object that may hold state which cannot be read."""
+
+
+def numbered(items: Collection[Any]) -> Parts:
+    return {str(i): item for i, item in enumerate(items)}
+
+
+def generator(parts: Parts) -> np.random.Generator:
+    bits = getattr(np.random, parts["bits"])()
+    bits.state = parts["state"]
+    return np.random.Generator(bits)
+
+
+def legacy_generator(parts: Parts) -> np.random.RandomState:
+    made = np.random.RandomState()
+    made.set_state(parts["state"])
+    return made
+
+
+def python_generator(parts: Parts) -> random.Random:
+    made = random.Random()
+    made.setstate(parts["state"])
+    return made
+
+
+# type: (its parts, its making from these parts). Parts may be of any type in this table, or scalars.
+KINDS: dict[type, tuple[Callable[[Any], Parts], Callable[[Parts], Any]]] = {
+    list: (numbered, lambda parts: list(parts.values())),
+    tuple: (numbered, lambda parts: tuple(parts.values())),
+    deque: (
+        lambda value: {"items": list(value), "length": value.maxlen},
+        lambda parts: deque(parts["items"], parts["length"]),
+    ),
+    dict: (
+        lambda value: {"keys": list(value.keys()), "values": list(value.values())},
+        lambda parts: dict(zip(parts["keys"], parts["values"], strict=True)),
+    ),
+    np.random.Generator: (
+        lambda value: {"bits": type(value.bit_generator).__name__, "state": value.bit_generator.state},
+        generator,
+    ),
+    np.random.RandomState: (lambda value: {"state": value.get_state(legacy=False)}, legacy_generator),
+    random.Random: (lambda value: {"state": value.getstate()}, python_generator),
+}
+NAMES = {kind.__name__: kind for kind in KINDS}
+
+
+def constant(value: Any) -> bool:
+    """Whether a value cannot change: the environment that is restored has the same one."""
+    if isinstance(value, FunctionType):
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        return all(type(content) in SCALARS or constant(content) for content in cells)
+    if isinstance(value, CONSTANTS) or type(value).__module__ in CONSTANT_MODULES:
+        return True
+    return is_dataclass(value) and bool(type(value).__dataclass_params__.frozen)  # type: ignore[union-attr]
+
+
+def changing(attributes: dict[str, Any], skip: Collection[str]) -> list[str]:
+    """Names of the attributes that may hold state."""
+    return [
+        name
+        for name, value in attributes.items()
+        if name not in skip and name not in CONSTANT_NAMES and not constant(value)
+    ]
+
+
+class Packer:
+    """Packs attributes of several objects; what they share is shared again after unpacking.
+
+    Raises OpaqueError for a value of any other type, and for arrays that overlap without being the same array: views
+    cannot be tied together again.
+    """
+
+    def __init__(self) -> None:
+        self.order: dict[int, int | None] = {}  # how many objects were packed before this one, None while it is open
+        self.alive: list[Any] = []  # what was seen, so that no identity is used twice
+        self.arrays: list[np.ndarray] = []
+        self.packed = 0
+
+    def attributes(self, attributes: dict[str, Any], skip: Collection[str] = ()) -> Packed:
+        """An object's changing attributes, but for those named in `skip`."""
+        return {name: self.value(attributes[name]) for name in changing(attributes, skip)}
+
+    def value(self, value: Any) -> Any:
+        """A scalar as it is, anything else as a nested dict."""
+        if type(value) in SCALARS:
+            return value
+        if isinstance(value, np.generic):
+            return {"kind": "scalar", "value": self.checked(np.array(value))}
+        if id(value) in self.order:
+            return {"kind": "same", "as": self.shared(id(value))}
+        self.order[id(value)] = None
+        self.alive.append(value)
+        packed = self.array(value) if type(value) is np.ndarray else self.parts(value)
+        self.order[id(value)] = self.packed
+        self.packed += 1
+        return packed
+
+    def shared(self, identity: int) -> int:
+        index = self.order[identity]
+        if index is None:
+            raise OpaqueError("an object that contains itself")
+        return index
+
+    def parts(self, value: Any) -> Packed:
+        if type(value) not in KINDS:
+            raise OpaqueError(f"a {type(value).__name__}")
+        take, _ = KINDS[type(value)]
+        return {"kind": type(value).__name__, "parts": {name: self.value(part) for name, part in take(value).items()}}
+
+    def array(self, value: np.ndarray) -> Packed:
+        root = value
+        while isinstance(root.base, np.ndarray):
+            root = root.base
+        if root.base is not None or any(np.may_share_memory(value, other) for other in self.arrays):
+            raise OpaqueError("an array whose memory is shared")
+        self.arrays.append(value)
+        return {"kind": "array", "value": self.checked(value.copy())}
+
+    def checked(self, array: np.ndarray) -> np.ndarray:
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            raise OpaqueError(f"an array of {array.dtype}")
+        return array
+
+
+class Unpacker:
+    """The inverse of a Packer: to be asked for the same objects in the same order."""
+
+    def __init__(self) -> None:
+        self.made: list[Any] = []
+
+    def attributes(self, packed: Packed, into: dict[str, Any], skip: Collection[str] = ()) -> None:
+        """Give an object its attributes back; those it did not have are taken away."""
+        for name in changing(into, skip):
+            if name not in packed:
+                del into[name]
+        into.update({name: self.value(value) for name, value in packed.items()})
+
+    def value(self, packed: Any) -> Any:
+        """The value that was packed."""
+        if not isinstance(packed, dict):
+            return packed
+        if packed["kind"] == "scalar":
+            return packed["value"][()]
+        if packed["kind"] == "same":
+            return self.made[packed["as"]]
+        if packed["kind"] == "array":
+            value = packed["value"].copy()
+        else:
+            _, give = KINDS[NAMES[packed["kind"]]]
+            value = give({name: self.value(part) for name, part in packed["parts"].items()})
+        self.made.append(value)
+        return value

@@ -1,0 +1,140 @@
+"""Exact state of environments: after a restore, all that follows is what would have followed, bit for bit.
+
+How an environment's state is found, layer by layer from the outermost wrapper inwards:
+
+1. A layer with methods `snapshot() -> dict | None` and `restore(state)` speaks for itself and all it wraps. This is how
+   an environment of your own gives its state when rule 3 cannot: answer nested dicts with string keys whose leaves are
+   numpy arrays and plain JSON values.
+2. MuJoCo simulations among the attributes are read whole (`physics.py`).
+3. All other attributes must be plain data or random generators (`plain.py`).
+
+Where none of this holds the state is None: the environment is reset instead of restored.
+"""
+
+from typing import Any
+
+import gymnasium
+
+from softrl.data import physics
+from softrl.data.plain import OpaqueError, Packer, Unpacker
+from softrl.errors import UserError
+
+AnyEnv = gymnasium.Env[Any, Any]
+State = dict[str, Any]
+
+
+class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """The outermost wrapper: seeds the first reset, and has the environment's exact state as an attribute.
+
+    An attribute is what vector environments read and write in their workers. Writing None to it asks for a reset at
+    the next step where the environment resets itself (`Autoreset`).
+    """
+
+    def __init__(self, env: AnyEnv, seed: int | None) -> None:
+        super().__init__(env)
+        self.seed = seed
+        self.originals = {name: physics.compiled(data.model) for name, data in simulations(env.unwrapped).items()}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode."""
+        chosen = self.seed if seed is None else seed
+        self.seed = None
+        return self.env.reset(seed=chosen, options=options)
+
+    @property
+    def exact_state(self) -> State | None:
+        """The exact state, or None where the environment cannot give it."""
+        packer = Packer()
+        layers: State = {}
+        try:
+            for i, layer in enumerate(chain(self.env)):
+                taken = layer.snapshot() if speaks(layer) else self.taken(layer, packer)
+                if taken is None:
+                    return None
+                layers[str(i)] = {"class": type(layer).__name__, "state": taken}
+        except OpaqueError:
+            return None
+        return {"layers": layers}
+
+    @exact_state.setter
+    def exact_state(self, state: State | None) -> None:
+        self.seed = None
+        if state is None:
+            self.env.set_wrapper_attr("autoreset", True)
+            return
+        layers = chain(self.env)
+        if [type(layer).__name__ for layer in layers] != [entry["class"] for entry in state["layers"].values()]:
+            raise UserError("the environment is not the one whose state was saved: resume with the same environment")
+        unpacker = Unpacker()
+        for layer, entry in zip(layers, state["layers"].values(), strict=True):
+            if speaks(layer):
+                layer.restore(entry["state"])
+            else:
+                self.give(layer, entry["state"], unpacker)
+
+    def taken(self, layer: AnyEnv, packer: Packer) -> State:
+        """State of one layer."""
+        found = simulations(layer)
+        if not found.keys() <= self.originals.keys():
+            raise OpaqueError("a simulation made after the environment was")
+        captured = {name: physics.capture(data.model, data, self.originals[name]) for name, data in found.items()}
+        return {"attributes": packer.attributes(vars(layer), skipped(layer)), "simulations": captured}
+
+    def give(self, layer: AnyEnv, state: State, unpacker: Unpacker) -> None:
+        """Put the state of one layer back."""
+        unpacker.attributes(state["attributes"], vars(layer), skipped(layer))
+        for name, data in simulations(layer).items():
+            physics.apply(data.model, data, self.originals[name], state["simulations"][name])
+
+
+def chain(env: AnyEnv) -> list[Any]:
+    """Wrappers from the outermost inwards, then the environment; nothing below a layer that speaks for itself."""
+    layers: list[Any] = [env]
+    while isinstance(layers[-1], gymnasium.Wrapper) and not speaks(layers[-1]):
+        layers.append(layers[-1].env)
+    return layers
+
+
+def speaks(layer: Any) -> bool:
+    """Whether a layer gives its state itself."""
+    return hasattr(type(layer), "snapshot") and hasattr(type(layer), "restore")
+
+
+def simulations(layer: Any) -> dict[str, Any]:
+    """The mjData among the attributes of a layer."""
+    return {name: value for name, value in vars(layer).items() if mujoco_type(value) == "MjData"}
+
+
+def skipped(layer: Any) -> list[str]:
+    """Attributes that are not packed: the layer beneath, and simulations with their models."""
+    return [name for name, value in vars(layer).items() if name == "env" or mujoco_type(value) in ("MjData", "MjModel")]
+
+
+def mujoco_type(value: Any) -> str:
+    """Name of a MuJoCo type, found without importing MuJoCo; empty for all others."""
+    return type(value).__name__ if type(value).__module__.startswith("mujoco") else ""
+
+
+def snapshot(env: AnyEnv) -> State | None:
+    """Exact state of an environment from `make`: nested dicts of arrays and plain values; None where there is none."""
+    return env.get_wrapper_attr("exact_state")
+
+
+def restore(env: AnyEnv, state: State) -> None:
+    """Put an environment, made with the same configuration, into a state from `snapshot`."""
+    env.reset()  # gives the environment the attributes it only gets when an episode starts
+    env.set_wrapper_attr("exact_state", state)
+
+
+def snapshots(vec: Any) -> list[State | None]:
+    """Exact states of the environments of a vector, None for each that cannot give its own."""
+    return list(vec.get_attr("exact_state"))
+
+
+def restores(vec: Any, states: list[State | None]) -> None:
+    """Put the environments of a vector into their states.
+
+    One whose state is None begins with a reset: its next step is the reset row after an episode's end.
+    """
+    vec.reset()  # also clears what the vector remembers of ended episodes
+    vec.set_attr("exact_state", states)

@@ -1,0 +1,93 @@
+"""Where environments come from: a name, a factory or an environment object."""
+
+import copy
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+from gymnasium.wrappers import TimeLimit
+
+from softrl.data import graphics, physics
+from softrl.data.control import TIME_LIMIT, Control
+from softrl.data.names import TASKS, canonical
+from softrl.errors import UserError
+
+AnyEnv = gymnasium.Env[Any, Any]
+Source = str | Callable[[], AnyEnv] | AnyEnv
+
+
+def build(source: Source, time_limit: int | None, render: int | None) -> AnyEnv:
+    """A new environment in its own units.
+
+    An environment object is a template and is never stepped: others are made from its `spec`, or by deep copy. A time
+    limit, in frames, takes the place of the environment's own outermost one. Raises UserError.
+    """
+    graphics.choose()
+    if isinstance(source, str):
+        return named(canonical(source), time_limit, render)
+    if isinstance(source, gymnasium.Env):
+        return copied(source, time_limit, render)
+    env = source()
+    if not isinstance(env, gymnasium.Env):
+        raise UserError(
+            f"the environment factory returned {type(env).__name__}: it must return a gymnasium.Env (for the old gym, "
+            "wrap it with shimmy)"
+        )
+    return limited(env, time_limit)
+
+
+def named(name: str, time_limit: int | None, render: int | None) -> AnyEnv:
+    """The environment of a canonical name."""
+    if name in TASKS:
+        return TimeLimit(Control(*TASKS[name], render=render), time_limit or TIME_LIMIT)
+    try:
+        return registered(gymnasium.spec(name), time_limit, render)
+    except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
+        raise UserError(f"{name} needs a package that is not installed: {one_line(error)}") from error
+    except Exception as error:
+        raise UserError(f"{name} cannot be made: {one_line(error)}") from error
+
+
+def registered(spec: gymnasium.envs.registration.EnvSpec, time_limit: int | None, render: int | None) -> AnyEnv:
+    """The environment of a Gymnasium spec."""
+    if "mujoco" in str(spec.entry_point):
+        physics.quiet()
+    kept: dict[str, Any] = {"disable_env_checker": True, "max_episode_steps": time_limit}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is out of date")
+        if render is None:
+            return gymnasium.make(spec, render_mode=None, **kept)
+        try:
+            return gymnasium.make(spec, render_mode="rgb_array", width=render, height=render, **kept)
+        except TypeError:  # not every environment lets its caller choose the size
+            return gymnasium.make(spec, render_mode="rgb_array", **kept)
+
+
+def copied(env: AnyEnv, time_limit: int | None, render: int | None) -> AnyEnv:
+    """Another environment like this object."""
+    try:
+        if env.spec is not None:
+            return registered(env.spec, time_limit, render)
+    except Exception:  # a spec that does not tell everything: the object itself does
+        pass
+    try:
+        return limited(copy.deepcopy(env), time_limit)
+    except Exception as error:
+        raise UserError(
+            f"the environment {env} cannot be copied ({type(error).__name__}: {one_line(error)}): give a factory, a "
+            "function without arguments that makes one"
+        ) from error
+
+
+def limited(env: AnyEnv, time_limit: int | None) -> AnyEnv:
+    """The environment under a limit of frames, instead of the outermost limit it brings."""
+    if time_limit is None:
+        return env
+    return TimeLimit(env.env if isinstance(env, TimeLimit) else env, time_limit)
+
+
+def one_line(error: Exception) -> str:
+    """An exception's message on one line, without a full stop."""
+    return re.sub(r"\s+", " ", str(error)).strip().rstrip(".")

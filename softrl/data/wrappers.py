@@ -1,0 +1,132 @@
+"""Wrappers that give every environment one face: flat float32 observations, actions in [-1, 1], counted frames."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+from gymnasium.spaces.utils import flatdim, flatten
+
+from softrl.errors import UserError
+
+Info = dict[str, Any]
+Outcome = tuple[Any, float, bool, bool, Info]
+
+
+class Frames(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Repeats each action and adds up the rewards; stops early at the episode's end.
+
+    `info["frames"]` is the number of frames really taken: `repeat`, fewer at the end, 0 for a reset.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], repeat: int) -> None:
+        super().__init__(env)
+        self.repeat = repeat
+
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Any, Info]:
+        """Start an episode, which takes no frame."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        return observation, {**info, "frames": 0}
+
+    def step(self, action: Any) -> Outcome:
+        """One decision."""
+        total, frames, over = 0.0, 0, False
+        while frames < self.repeat and not over:
+            observation, reward, terminated, truncated, info = self.env.step(action)
+            total, frames, over = total + float(reward), frames + 1, terminated or truncated
+        return observation, total, bool(terminated), bool(truncated), {**info, "frames": frames}
+
+
+class Flat(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
+    """Observations as one float32 array [D].
+
+    Arrays are read row by row; Dict entries follow the order of the space (Gymnasium sorts them by name), Tuple entries
+    their own; a 0-d entry is one number; a Discrete entry is a one-hot. Raises UserError for a space without a fixed
+    size.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        space = env.observation_space
+        if not space.is_np_flattenable:
+            raise UserError(
+                f"the observation space {type(space).__name__} has no fixed size: wrap the environment to give a Box "
+                "or a Dict of Boxes"
+            )
+        self.array = isinstance(space, Box)
+        self.observation_space = Box(-np.inf, np.inf, (flatdim(space),), np.float32)
+
+    def observation(self, observation: Any) -> np.ndarray:
+        """[D] float32, always a new array."""
+        entries = observation if self.array else flatten(self.env.observation_space, observation)
+        return np.array(entries, np.float32).reshape(-1)
+
+
+class UnitBox(gymnasium.ActionWrapper[Any, np.ndarray, Any]):
+    """Actions from [-1, 1]^A, float32, to the environment's Box of any shape and dtype.
+
+        a' = low + (a + 1) (high - low) / 2
+
+    Raises UserError for infinite bounds and for spaces that are not a Box.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        box = env.action_space
+        if not isinstance(box, Box):
+            raise UserError(
+                f"the action space {box} is not continuous, and this version acts in a Box only: choose an environment "
+                "with continuous actions"
+            )
+        if not (np.isfinite(box.low).all() and np.isfinite(box.high).all()):
+            raise UserError(
+                f"the action space {box} has infinite bounds: wrap the environment so that its actions are bounded, "
+                "for instance in gymnasium.wrappers.ClipAction or RescaleAction with finite bounds"
+            )
+        low, high = box.low.astype(np.float64), box.high.astype(np.float64)
+        self.low, self.high, self.whole = low.ravel(), high.ravel(), box.dtype.kind in "iu"
+        self.center, self.scale = (self.low + self.high) / 2, (self.high - self.low) / 2
+        self.box = box
+        self.action_space = Box(-1.0, 1.0, self.low.shape, np.float32)
+
+    def action(self, action: np.ndarray) -> Any:
+        """The environment's own action; what rounding puts outside the bounds is moved onto them."""
+        value = np.minimum(np.maximum(action * self.scale + self.center, self.low), self.high)  # [A]
+        value = np.rint(value) if self.whole else value
+        return value.astype(self.box.dtype).reshape(self.box.shape)
+
+
+class Spoken(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Turns whatever the environment raises into a UserError with one sentence.
+
+    In a worker process this also keeps an exception that cannot be pickled from being lost on its way.
+    """
+
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Any, Info]:
+        """Start an episode; raises UserError."""
+        try:
+            return self.env.reset(seed=seed, options=options)
+        except Exception as error:
+            raise self.sentence("reset", error) from error
+
+    def step(self, action: Any) -> Outcome:
+        """One decision; raises UserError."""
+        try:
+            return self.env.step(action)  # type: ignore[return-value]
+        except Exception as error:
+            raise self.sentence("step", error) from error
+
+    def render(self) -> Any:
+        """A picture; raises UserError."""
+        try:
+            return self.env.render()
+        except Exception as error:
+            raise self.sentence("render", error) from error
+
+    def sentence(self, method: str, error: Exception) -> UserError:
+        """What went wrong, in words."""
+        if isinstance(error, UserError):
+            return error
+        return UserError(
+            f"the environment {self.env.unwrapped} raised {type(error).__name__} in {method}: {str(error).strip()}"
+        )

@@ -1,0 +1,42 @@
+"""The equations of the soft backup. Shapes: see `softrl.types`."""
+
+from torch import Tensor
+
+from softrl.types import Actions, Atoms
+
+
+def soft_value(q: Atoms, actions: Actions, alpha: Tensor) -> Atoms:
+    """Soft state value as a distribution (Haarnoja et al. 2018, arXiv 1812.05905, eq. 3).
+
+    V(s) = sum_k p_k [ Q(s, a_k) - sum_c alpha_c log pi_c(a_k | s) ]
+
+    `q` holds [K,B,M] atoms and `alpha` [C] temperatures; the answer holds [B,K*M] atoms.
+    """
+    entropy_cost = (alpha * actions.log_prob).sum(-1)  # [K,B]
+    value = q.value - entropy_cost[..., None]  # [K,B,M]
+    prob = q.prob * actions.prob[..., None]  # [K,B,M]
+    return Atoms(value.movedim(0, -2).flatten(-2), prob.movedim(0, -2).flatten(-2))
+
+
+def bellman(reward: Tensor, discount: Tensor, value: Atoms) -> Atoms:
+    """Backed-up return distribution, y = r + discount * V(s') (arXiv 1812.05905, eq. 2).
+
+    `reward` and `discount` are [B]; `value` and the answer hold [B,M] atoms.
+    """
+    return Atoms(reward[:, None] + discount[:, None] * value.value, value.prob)
+
+
+def n_step(reward: Tensor, terminated: Tensor, decisions: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+    """Return of the first m decisions of a window and the discount of what follows (Sutton and Barto 2018, eq. 7.1).
+
+    R = sum_{i<m} gamma^i r_i,    discount = gamma^m * (not terminated at m-1)
+
+    `reward` and `terminated` are [B,T]; `decisions` is m, [B], between 1 and T. Rows from m on are ignored: they
+    belong to the next episode or are not written yet. The answers are [B].
+    """
+    horizon = reward.shape[1]
+    powers = gamma ** reward.new_ones(horizon + 1).cumsum(0).sub(1)  # [T+1]: 1, gamma, gamma^2, ..
+    inside = powers.new_ones(horizon).cumsum(0) <= decisions[:, None]  # [B,T]
+    ended = (terminated & inside).any(1)
+    total = (reward * powers[:-1] * inside).sum(1)
+    return total, powers[decisions] * ~ended

@@ -1,0 +1,70 @@
+"""The squashed Gaussian policy of soft actor-critic. Shapes: see `softrl.types`."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from softrl.errors import UserError
+from softrl.math.densities import squash
+from softrl.nn.actors import Actor
+from softrl.nn.layers import Linear
+from softrl.nn.trunks.mlp import MLP
+from softrl.types import Actions, Spec
+
+BOUNDS = {
+    "clamp": torch.clamp,
+    "tanh": lambda raw, low, high: low + 0.5 * (high - low) * (raw.tanh() + 1),
+}
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """a = tanh(u), u ~ N(mean(z), std(z)) with independent components (arXiv 1812.05905, appendix C)."""
+
+    trunk: MLP = field(default_factory=MLP)
+    """Body of the network."""
+    log_std_min: float = -20.0
+    """Smallest log standard deviation before the squashing."""
+    log_std_max: float = 2.0
+    """Largest log standard deviation before the squashing."""
+    log_std_bound: Literal["clamp", "tanh"] = "clamp"
+    """How log standard deviations are kept within their bounds: cut off, or smoothly by a tanh."""
+
+    def __post_init__(self) -> None:
+        if self.log_std_min >= self.log_std_max:
+            raise UserError(
+                f"log_std_min {self.log_std_min} is not below log_std_max {self.log_std_max}: swap or widen the bounds"
+            )
+
+    def build(self, latent: int, spec: Spec) -> "GaussianActor":
+        """The module for latents of width `latent`."""
+        return GaussianActor(self, latent, spec)
+
+
+class GaussianActor(Actor):
+    """One reparametrised action of weight one (K = 1, C = 1)."""
+
+    def __init__(self, config: Gaussian, latent: int, spec: Spec) -> None:
+        super().__init__()
+        self.low, self.high = config.log_std_min, config.log_std_max
+        self.bound = BOUNDS[config.log_std_bound]
+        self.trunk = config.trunk.build(latent)
+        self.out = Linear(self.trunk.width, 2 * spec.continuous, init=config.trunk.init)
+
+    def distribution(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation before the squashing, [B,D] -> [B,A], [B,A]."""
+        mean, raw = self.out(self.trunk(z))[0].chunk(2, -1)
+        return mean, self.bound(raw, self.low, self.high)
+
+    def forward(self, z: Tensor) -> Actions:  # [B,D]
+        value, log_prob = squash(*self.distribution(z))
+        return Actions(value[None], log_prob[None, :, None], torch.ones_like(log_prob)[None])
+
+    def sample(self, z: Tensor) -> Tensor:
+        mean, log_std = self.distribution(z)
+        return torch.tanh(mean + log_std.exp() * torch.randn_like(mean))
+
+    def mode(self, z: Tensor) -> Tensor:
+        return self.distribution(z)[0].tanh()

@@ -1,0 +1,26 @@
+"""Initialisers of weights [E,i,o], one member at a time so that an ensemble is drawn like single networks."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from torch import Tensor, nn
+
+Init = Literal["orthogonal", "xavier", "lecun"]
+
+
+def _transposed(draw: Callable[[Tensor], Tensor]) -> Callable[[Tensor], None]:
+    # torch.nn.init counts a matrix as [o,i]; ours are [i,o].
+    def initialise(weight: Tensor) -> None:
+        for member in weight.data:
+            draw(member.T)
+
+    return initialise
+
+
+INITIALISERS: dict[Init, Callable[[Tensor], None]] = {
+    "orthogonal": _transposed(nn.init.orthogonal_),
+    "xavier": _transposed(nn.init.xavier_uniform_),
+    # U(-1/sqrt(i), 1/sqrt(i)), what torch.nn.Linear draws.
+    "lecun": _transposed(lambda member: nn.init.kaiming_uniform_(member, a=5**0.5)),
+}
+"""Orthogonal (Saxe et al. 2013, 1312.6120), Xavier uniform (Glorot and Bengio 2010), LeCun uniform."""

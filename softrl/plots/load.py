@@ -1,0 +1,66 @@
+"""Run folders -> tables: only config.json and eval.csv are read, so that plots work while runs go on, and anywhere."""
+
+import csv
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softrl.errors import UserError
+
+Table = dict[str, NDArray[np.float64]]  # [evaluations] for each heading
+NEEDED = {"env_steps", "return_mean", "return_sd"}
+
+
+class Run(NamedTuple):
+    """What a run was, and one column of numbers for each heading of its eval.csv."""
+
+    path: Path
+    env: str
+    recipe: str
+    seed: int
+    repeat: int  # frames for each decision
+    table: Table
+
+    @property
+    def steps(self) -> NDArray[np.float64]:
+        """Environment steps (frames) at each evaluation."""
+        return self.table["env_steps"]
+
+    @property
+    def returns(self) -> NDArray[np.float64]:
+        """Mean return of each evaluation."""
+        return self.table["return_mean"]
+
+
+def load(path: Path) -> Run:
+    """The run in a folder; raises UserError when the folder is none, is damaged, or has not been evaluated yet."""
+    source = path / "config.json"
+    if not source.is_file():
+        raise UserError(f"{path} is no run folder, it has no config.json: give one that `softrl train` printed")
+    try:
+        config = json.loads(source.read_text())
+        env, recipe, seed = config["env"], config["recipe"], config["seed"]
+        return Run(path, env["name"], recipe, seed, env["repeat"], evaluations(path / "eval.csv"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{source} is damaged or from another softrl ({error}): leave this run out") from error
+
+
+def evaluations(path: Path) -> Table:
+    """The columns of an eval.csv by heading; blank cells are NaN. Raises UserError when there is nothing to read."""
+    text = path.read_text() if path.is_file() else ""
+    heading, *rows = csv.reader(text[: text.rfind("\n") + 1].splitlines() or [""])  # the last line may be half written
+    if not rows:
+        raise UserError(
+            f"{path.parent} has no evaluation in eval.csv yet: wait for the first one, or leave this run out"
+        )
+    try:
+        columns = np.array([[float(cell or "nan") for cell in row] for row in rows]).T
+        table = dict(zip(heading, columns, strict=True))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): leave this run out") from error
+    if missing := NEEDED - table.keys():
+        raise UserError(f"{path} lacks the columns {', '.join(sorted(missing))}: leave this run out")
+    return table

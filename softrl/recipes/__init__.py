@@ -1,0 +1,26 @@
+"""Recipes by name: papers as data, stacked with `+`. Configuration only: no tensors are made here."""
+
+from softrl.errors import UserError, nearest
+from softrl.recipes import classic
+from softrl.recipes.recipe import Recipe, Say, say_nothing, stack
+from softrl.run.config import Run
+from softrl.run.fields import override
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in classic.RECIPES}
+"""Every recipe that --recipe knows; add your own under its name."""
+
+
+def find(name: str) -> Recipe:
+    """The recipe of that name; raises UserError with the nearest name when there is none."""
+    if name not in RECIPES:
+        hint = nearest(name, RECIPES) or "; softrl recipes lists them"
+        raise UserError(f"there is no recipe '{name}'{hint}")
+    return RECIPES[name]
+
+
+def apply(names: str, run: Run, say: Say = say_nothing) -> Run:
+    """`run` with the recipes in `names`, joined by `+`; values taken over by a later recipe are reported through `say`.
+
+    Raises UserError for an unknown name and for recipes that exclude each other.
+    """
+    return override(stack([find(name) for name in names.split("+")], run, say), {"recipe": names})

@@ -1,0 +1,139 @@
+"""The configuration of a run: one frozen dataclass, written beside the run, from which everything is built."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from softrl.agent.config import AgentConfig
+from softrl.data.envs import EnvConfig
+from softrl.data.replay import ReplayConfig
+from softrl.errors import UserError
+
+
+def at_least(minimum: int, values: Mapping[str, int | str | None]) -> None:
+    """Refuse numbers below `minimum`, dotted path -> value, where words and None pass; raises UserError."""
+    for path, value in values.items():
+        if isinstance(value, int) and value < minimum:
+            raise UserError(f"{path} is {value}: it must be at least {minimum}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How often the agent learns, and from how much."""
+
+    batch: int = 256
+    """Windows in a batch."""
+    warmup: int = 5_000
+    """Frames of uniformly random actions before the first update."""
+    gamma: float = 0.99
+    """Discount of one decision."""
+    updates_per_decision: float = 1.0
+    """Updates for each decision of each environment, so the same whatever their number is; fractions are saved up."""
+    actor_every: int = 1
+    """Updates of the critic for one of the actor."""
+    target_every: int = 1
+    """Updates of the critic between moves of the target."""
+
+    def __post_init__(self) -> None:
+        at_least(
+            1,
+            {"train.batch": self.batch, "train.actor_every": self.actor_every, "train.target_every": self.target_every},
+        )
+        at_least(0, {"train.warmup": self.warmup})
+        if not 0 <= self.gamma <= 1:
+            raise UserError(f"train.gamma is {self.gamma}: a discount lies in [0, 1]")
+        if self.updates_per_decision <= 0:
+            raise UserError(f"train.updates_per_decision is {self.updates_per_decision}: it must be positive")
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """The evaluation protocol: separate environment, separate seeds, deterministic policy."""
+
+    every: int | None = None
+    """Frames between evaluations; none is 5000 up to frame 100000 and 10000 after it."""
+    episodes: int = 10
+    """Episodes of one evaluation."""
+
+    def __post_init__(self) -> None:
+        at_least(1, {"eval.every": self.every, "eval.episodes": self.episodes})
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """Videos of evaluation episodes."""
+
+    every: int | Literal["auto", "never"] = "auto"
+    """Frames between videos; auto is one of the final policy where rendering works."""
+    size: int = 256
+    """Height and width in pixels."""
+
+    def __post_init__(self) -> None:
+        at_least(1, {"video.every": self.every})
+        at_least(16, {"video.size": self.size})
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """What is kept to resume from."""
+
+    every: int | None = None
+    """Frames between checkpoints; none is one at each evaluation."""
+    keep: int = 2
+    """Newest checkpoints kept, besides the best one."""
+
+    def __post_init__(self) -> None:
+        at_least(1, {"checkpoint.every": self.every, "checkpoint.keep": self.keep})
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    """Scalars of training, to metrics.jsonl and TensorBoard."""
+
+    every: int = 1_000
+    """Frames over which a logged value is averaged."""
+
+    def __post_init__(self) -> None:
+        at_least(1, {"log.every": self.every})
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that decides what a run does: the same run on the same machine gives the same numbers."""
+
+    recipe: str = "sac"
+    """Recipe whose values these are, several joined by +."""
+    steps: int = 100_000
+    """Environment steps: frames, action repeat included."""
+    seed: int = 0
+    """Decides weights, actions, batches and environments."""
+    envs: int = 1
+    """Environments that are stepped together."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the networks are; auto is cuda where there is a GPU."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Numbers in matrix products; weights stay float32."""
+    compile: Literal["auto", "off", "graph", "cudagraph"] = "auto"
+    """Compiles the update; auto does so where the run is long enough to earn it back."""
+    threads: int | None = None
+    """Threads of torch; none chooses."""
+    env: EnvConfig = field(default_factory=EnvConfig)
+    """The environment."""
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    """The algorithm."""
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    """What is remembered."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """How often the agent learns."""
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    """Evaluations."""
+    video: VideoConfig = field(default_factory=VideoConfig)
+    """Videos."""
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    """Checkpoints."""
+    log: LogConfig = field(default_factory=LogConfig)
+    """Logged scalars."""
+
+    def __post_init__(self) -> None:
+        at_least(1, {"steps": self.steps, "envs": self.envs, "threads": self.threads})
+        at_least(0, {"seed": self.seed})

@@ -1,0 +1,158 @@
+"""Progress on the terminal: a live bar, plain lines where there is no terminal, or nothing."""
+
+import sys
+import time
+from collections import deque
+from datetime import timedelta
+from typing import Protocol
+
+
+class Console(Protocol):
+    """What the trainer tells whoever is watching."""
+
+    def progress(self, env_steps: int) -> None:
+        """Say how far the run is; cheap enough for every decision."""
+
+    def episode(self, episode_return: float) -> None:
+        """Say the return of a finished training episode."""
+
+    def evaluation(self, env_steps: int, return_mean: float) -> None:
+        """Say the mean return of an evaluation."""
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+def open_console(total: int, start: int = 0, quiet: bool = False) -> Console:
+    """The console that suits standard output, for a run from `start` to `total` environment steps."""
+    if quiet:
+        return Quiet()
+    return Live(total, start) if sys.stdout.isatty() else Plain(total)
+
+
+class Quiet:
+    """Says nothing."""
+
+    def progress(self, env_steps: int) -> None:
+        """Nothing."""
+
+    def episode(self, episode_return: float) -> None:
+        """Nothing."""
+
+    def evaluation(self, env_steps: int, return_mean: float) -> None:
+        """Nothing."""
+
+    def say(self, line: str) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class Plain:
+    """A line every few seconds and one for each evaluation."""
+
+    def __init__(self, total: int, seconds: float = 5.0) -> None:
+        self._total = total
+        self._status = Status(total, seconds)
+
+    def progress(self, env_steps: int) -> None:
+        """Print a line when some seconds have gone by."""
+        if self._status.due(env_steps):
+            self.say(f"{env_steps:,}/{self._total:,} steps  {self._status.text()}")
+
+    def episode(self, episode_return: float) -> None:
+        """Keep the return for the next line."""
+        self._status.episode_return = episode_return
+
+    def evaluation(self, env_steps: int, return_mean: float) -> None:
+        """Print the evaluation."""
+        self._status.eval_return = return_mean
+        self.say(f"{env_steps:,}/{self._total:,} steps  evaluation {return_mean:.1f}")
+
+    def say(self, line: str) -> None:
+        """Print a line, at once even into a pipe."""
+        print(line, flush=True)
+
+    def close(self) -> None:
+        """Nothing to leave."""
+
+
+class Live:
+    """A progress bar with the returns, the pace and the time left.
+
+    It is drawn by the trainer's own calls: a thread that draws would take time from the update, and would be
+    copied when environment workers are forked.
+    """
+
+    def __init__(self, total: int, start: int, seconds: float = 0.25) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self._status = Status(total, seconds)
+        columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
+        self._bar = Progress(*columns, auto_refresh=False)
+        self._task = self._bar.add_task("train", total=total, completed=start, status="")
+        self._bar.start()
+
+    def progress(self, env_steps: int) -> None:
+        """Draw the bar when a quarter of a second has gone by."""
+        if self._status.due(env_steps):
+            self._draw(env_steps)
+
+    def episode(self, episode_return: float) -> None:
+        """Keep the return for the next drawing."""
+        self._status.episode_return = episode_return
+
+    def evaluation(self, env_steps: int, return_mean: float) -> None:
+        """Draw the bar with the evaluation."""
+        self._status.eval_return = return_mean
+        self._draw(env_steps)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Leave the bar as it is and give the cursor back."""
+        self._bar.refresh()
+        self._bar.stop()
+
+    def _draw(self, env_steps: int) -> None:
+        self._bar.update(self._task, completed=env_steps, status=self._status.text(), refresh=True)
+
+
+class Status:
+    """The figures both consoles show, and when to show them next."""
+
+    def __init__(self, total: int, seconds: float) -> None:
+        self.episode_return: float | None = None
+        self.eval_return: float | None = None
+        self._total = total
+        self._seconds = seconds
+        self._samples: deque[tuple[float, int]] = deque(maxlen=40)  # (time, steps): the pace is that of the last ones
+
+    def due(self, env_steps: int) -> bool:
+        """Whether the seconds have gone by; if so, the time and the steps are noted."""
+        now = time.monotonic()
+        if self._samples and now < self._samples[-1][0] + self._seconds:
+            return False
+        self._samples.append((now, env_steps))
+        return len(self._samples) > 1
+
+    def text(self) -> str:
+        """Returns, steps a second, time left; what is not known yet is left out."""
+        parts = []
+        if self.episode_return is not None:
+            parts.append(f"return {self.episode_return:.1f}")
+        if self.eval_return is not None:
+            parts.append(f"eval {self.eval_return:.1f}")
+        if len(self._samples) > 1:
+            (begin, first), (end, last) = self._samples[0], self._samples[-1]
+            pace = (last - first) / (end - begin)
+            parts.append(f"{pace:,.0f} steps/s")
+            if pace > 0:
+                parts.append(f"{timedelta(seconds=max(0, round((self._total - last) / pace)))} left")
+        return "  ".join(parts)

@@ -1,0 +1,94 @@
+"""Evaluation: whole episodes in environments of their own, seeded by where in the run they stand."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from gymnasium import Env
+from gymnasium.spaces import Box
+from gymnasium.vector import VectorEnv
+from torch import Tensor
+
+from softrl.agent.agent import Agent
+from softrl.data.envs import step
+from softrl.nn.encoders import Carry
+from softrl.run.config import Run
+
+
+class Evaluation(NamedTuple):
+    """Finished episodes, in the order of their seeds."""
+
+    returns: list[float]
+    lengths: list[int]  # frames
+    successes: list[float]  # empty where the environment says nothing of success
+
+
+def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: bool = True) -> Evaluation:
+    """One episode for each seed, side by side in as many environments.
+
+    The generators of training are left as they were, and nothing of the agent changes.
+    """
+    count = len(seeds)
+    device = agent.temperature.target.device
+    returns, lengths = np.zeros(count), np.zeros(count, np.int64)
+    successes: dict[int, float] = {}
+    with torch.random.fork_rng():
+        torch.manual_seed(seeds[0])
+        observation, _ = env.reset(seed=list(seeds))
+        carry = agent.encoder.initial(count)
+        running = np.ones(count, bool)
+        while running.any():
+            action, carry = agent.act({"state": torch.from_numpy(observation).to(device)}, carry, deterministic)
+            observation, reward, terminated, truncated, info = step(env, action.cpu().numpy())
+            returns += np.where(running, reward, 0.0)
+            lengths += np.where(running, info.get("frames", 0), 0)
+            ended = running & (terminated | truncated)
+            if "is_success" in info:
+                successes |= {int(i): float(info["is_success"][i]) for i in np.flatnonzero(ended)}
+            running &= ~ended
+    return Evaluation(returns.tolist(), lengths.tolist(), [successes[i] for i in sorted(successes)])
+
+
+def film(agent: Agent, env: Env[Any, Any], seed: int, show: Callable[[np.ndarray], None]) -> float:
+    """One deterministic episode, each rendered frame [height,width,3] uint8 handed to `show`; answers the return."""
+    device = agent.temperature.target.device
+    observation, _ = env.reset(seed=seed)
+    carry, total, over = agent.encoder.initial(1), 0.0, False
+    show(rendered(env))
+    while not over:
+        obs: dict[str, Tensor] = {"state": torch.from_numpy(observation[None]).to(device)}
+        action, carry = agent.act(obs, carry, deterministic=True)
+        observation, reward, terminated, truncated, _ = env.step(action[0].cpu().numpy())
+        total, over = total + float(reward), bool(terminated or truncated)
+        show(rendered(env))
+    return total
+
+
+def rendered(env: Env[Any, Any]) -> np.ndarray:
+    """The environment's picture, [height,width,3] uint8."""
+    return np.asarray(env.render(), np.uint8)
+
+
+class Policy:
+    """A trained agent as its users call it: observations of one environment or of N, in the environment's units.
+
+    `predict` follows Stable-Baselines3: it answers the action and the state to hand to the next call.
+    """
+
+    def __init__(self, agent: Agent, space: Box, run: Run) -> None:
+        self.agent, self.space, self.run = agent, space, run
+
+    def predict(
+        self, obs: np.ndarray, state: Carry | None = None, deterministic: bool = True
+    ) -> tuple[np.ndarray, Carry]:
+        """The environment's action for observation [D] or actions for [N,D], and the state for the next call."""
+        flat = np.atleast_2d(np.asarray(obs, np.float32))  # [N,D]
+        carry = self.agent.encoder.initial(len(flat)) if state is None else state
+        z = torch.from_numpy(flat).to(self.agent.temperature.target.device)
+        action, carry = self.agent.act({"state": z}, carry, deterministic)
+        unit = action.cpu().numpy()  # [N,A] in [-1, 1]
+        unit = unit.reshape(len(flat), *self.space.shape)
+        scaled = self.space.low + 0.5 * (unit + 1.0) * (self.space.high - self.space.low)
+        answer = scaled.astype(self.space.dtype)
+        return (answer[0] if np.ndim(obs) == 1 else answer), carry

@@ -1,0 +1,168 @@
+"""Dotted paths into frozen dataclasses: list, read and replace the fields of a configuration, and write it as JSON."""
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar, get_origin, get_type_hints
+
+from softrl.errors import UserError, nearest
+from softrl.run.kinds import alternatives, conform, element_kinds, parse, parts, show
+
+C = TypeVar("C")
+TAG = "type"
+"""The JSON key that names the class of a part."""
+ABSENT = "absent"
+
+
+class Field(NamedTuple):
+    """One value of a configuration, as a flag or a recipe addresses it."""
+
+    path: str
+    kind: Any
+    value: Any
+    help: str
+
+
+def kinds(part: Any) -> dict[str, Any]:
+    """The annotation of each field of a part's class, resolved."""
+    hints = get_type_hints(part)
+    return {field.name: hints[field.name] for field in dataclasses.fields(part)}
+
+
+def helps(part: Any) -> dict[str, str]:
+    """The sentence under each field of a part's class: the string literal that follows its line."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(part))).body[0].body  # type: ignore[attr-defined]
+    return {
+        line.target.id: inspect.cleandoc(text)
+        for line, below in itertools.pairwise(body)
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+        if isinstance(text := below.value.value, str)
+    }
+
+
+def fields(config: Any, prefix: str = "") -> Iterator[Field]:
+    """Every value of a configuration, part by part: exactly the fields of the parts that it holds."""
+    texts, inner = helps(type(config)), []
+    for name, kind in kinds(type(config)).items():
+        value = getattr(config, name)
+        if dataclasses.is_dataclass(value) and dataclasses.fields(value):
+            inner.append((value, f"{prefix}{name}."))
+        else:
+            yield Field(f"{prefix}{name}", kind, value, texts.get(name, ""))
+    for part, below in inner:
+        yield from fields(part, below)
+
+
+def flat(config: Any) -> dict[str, str]:
+    """Every part and value of a configuration as text, dotted path -> class name or value."""
+    texts = {}
+    for field in fields(config):
+        names = field.path.split(".")
+        for depth in range(1, len(names) + 1):
+            path = ".".join(names[:depth])
+            texts[path] = show(get(config, path))
+    return texts
+
+
+def difference(one: Any, other: Any) -> list[tuple[str, str, str]]:
+    """Where two configurations differ: dotted path and both values as text, `absent` for what only one of them has."""
+    left, right = flat(one), flat(other)
+    pairs = [(path, left.get(path, ABSENT), right.get(path, ABSENT)) for path in left | right]
+    return [(path, old, new) for path, old, new in pairs if old != new]
+
+
+def get(config: Any, path: str) -> Any:
+    """The value or part at a dotted path; raises UserError with the nearest path when there is none."""
+    return _descend(config, path)[1]
+
+
+def _descend(config: Any, path: str) -> tuple[Any, Any]:
+    kind, value, prefix = None, config, ""
+    for name in path.split("."):
+        kind, value = _field(value, prefix, name)
+        prefix += f"{name}."
+    return kind, value
+
+
+def _field(part: Any, prefix: str, name: str) -> tuple[Any, Any]:
+    """Kind and value of the field `name` of the part at `prefix`."""
+    if dataclasses.is_dataclass(part) and name in kinds(type(part)):
+        return kinds(type(part))[name], getattr(part, name)
+    known = [field.path for field in fields(part, prefix)] if dataclasses.is_dataclass(part) else []
+    hint = suggestion(prefix + name, known) or "; softrl train ENV --help lists the fields"
+    raise UserError(f"there is no field '{prefix}{name}'{hint}")
+
+
+def suggestion(path: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown path: the path with that last name, else the nearest, else nothing."""
+    paths = list(known)
+    same_name = [other for other in paths if other.rpartition(".")[2] == path]
+    return f"; did you mean '{same_name[0]}'?" if same_name else nearest(path, paths)
+
+
+def read(config: Any, texts: Mapping[str, str]) -> dict[str, Any]:
+    """The values that flags mean, dotted path -> text; raises UserError for an unknown path or an unfit text."""
+    values = {}
+    for path, text in texts.items():
+        kind, value = _descend(config, path)
+        if dataclasses.is_dataclass(value):
+            inner = ", ".join(field.path for field in fields(value, f"{path}.")) or "it has none"
+            raise UserError(f"'{path}' is a part: choose it with a recipe, or set its fields ({inner})")
+        with _naming(path):
+            values[path] = parse(kind, text)
+    return values
+
+
+def override(config: C, changes: Mapping[str, Any], prefix: str = "") -> C:
+    """A copy with other values, dotted path -> value or part; raises UserError for what does not exist or does not fit.
+
+    Fields of one part change together, so that a check never compares a new value with one about to be replaced.
+    """
+    by_field: dict[str, dict[str, Any]] = {}
+    for path, value in changes.items():
+        name, _, below = path.partition(".")
+        by_field.setdefault(name, {})[below] = value
+    updated = {}
+    for name, inner in by_field.items():
+        kind, value = _field(config, prefix, name)
+        if "" in inner:
+            with _naming(prefix + name):
+                value = conform(kind, inner.pop(""))
+        updated[name] = override(value, inner, f"{prefix}{name}.") if inner else value
+    return dataclasses.replace(config, **updated)  # type: ignore[type-var]
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Turn the complaint about a value into a sentence that names its field."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"{path} {error}") from None
+
+
+def to_json(value: Any) -> Any:
+    """A configuration as plain JSON values; every part names its class."""
+    if dataclasses.is_dataclass(value):
+        inner = {name: to_json(getattr(value, name)) for name in kinds(type(value))}
+        return {TAG: type(value).__name__} | inner
+    return [to_json(item) for item in value] if isinstance(value, tuple) else value
+
+
+def from_json(kind: Any, data: Any, path: str = "the configuration") -> Any:
+    """What `to_json` wrote, for a field of this kind; raises UserError for what this version does not know."""
+    if isinstance(data, dict):
+        part = parts(kind).get(data.get(TAG, ""))
+        if part is None or not data.keys() - {TAG} <= kinds(part).keys():
+            raise UserError(f"{path} was written by another version of softrl: install that one to read it")
+        return part(**{name: from_json(kinds(part)[name], data[name], name) for name in data.keys() - {TAG}})
+    with _naming(path):
+        if isinstance(data, list):
+            sequence = next(member for member in alternatives(kind) if get_origin(member) is tuple)
+            return tuple(from_json(inner, item, path) for inner, item in element_kinds(sequence, data))
+        return conform(kind, data)

@@ -1,0 +1,156 @@
+"""The run folder: its name, its first files, its lock, and what is wrong with one that cannot be read."""
+
+import fcntl
+import json
+import os
+import re
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from softrl.errors import UserError
+from softrl.run.files import disk_errors, replace_file, sync_folder, write_durably
+from softrl.run.versions import versions
+
+FORMAT = 1  # of a run folder; a reader refuses a greater one
+
+_lock_descriptors: set[int] = set()
+
+
+def create(
+    config: dict[str, Any],
+    command: Sequence[str],
+    *,
+    env: str,
+    recipe: str,
+    seed: int,
+    root: Path = Path("runs"),
+    run: Path | None = None,
+) -> Path:
+    """Make a new run folder with config.json, command.txt and versions.json; it appears whole or not at all.
+
+    The folder is `run` when given, else `root/<env>/<recipe>/seed<S>`, with `-1`, `-2`, ... when that is taken.
+
+    Raises:
+        UserError: `run` exists and is not an empty folder, or the place cannot be written.
+    """
+    default = root / _safe(env) / _safe(recipe) / f"seed{seed}"
+    parent = (run or default).parent
+    with disk_errors(f"a run folder in {parent}", "make room there or give --run another place"):
+        parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
+        try:
+            _write_first_files(temporary, config, command)
+            return _named(temporary, run) if run else _numbered(temporary, default)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """The configuration that a run was made with.
+
+    Raises:
+        UserError: no such folder, no config.json in it, one that is torn, or one from a newer softrl.
+    """
+    if not run.is_dir():
+        raise UserError(f"there is no run folder {run}: look under runs/, or start one with `softrl train`")
+    path = run / "config.json"
+    if not path.is_file():
+        raise UserError(f"{run} has no config.json, it is not a run folder: give the one that `softrl train` printed")
+    try:
+        config = json.loads(path.read_bytes())
+        written = config.pop("format")
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is torn or was edited ({error}): put back a copy, or start a new run") from error
+    if written > FORMAT:
+        raise UserError(f"{run} was made by a newer softrl (format {written}): update softrl to read it")
+    return config
+
+
+def write_config(run: Path, config: dict[str, Any]) -> None:
+    """Put another configuration in place of the one of a run (a run that is extended); old or new, never torn.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+    with disk_errors(f"{run / 'config.json'}", "the old one is intact, make room and try again"):
+        replace_file(run / "config.json", _config_bytes(config))
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Hold a run folder for this process; the operating system lets go however the process ends.
+
+    Raises:
+        UserError: another process holds it, or the folder cannot be written.
+    """
+    with disk_errors(f"{run / '.lock'}", "make the run folder writable"):
+        descriptor = os.open(run / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    _lock_descriptors.add(descriptor)
+    try:
+        _lock(descriptor, run)
+        yield
+    finally:
+        if descriptor in _lock_descriptors:  # not so in a forked child, which has closed it
+            _lock_descriptors.remove(descriptor)
+            os.close(descriptor)
+
+
+def _lock(descriptor: int, run: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UserError(f"{run} is in use by another process: wait for it, stop it, or use another folder") from error
+
+
+def _close_in_child() -> None:
+    """A forked environment worker must not keep the lock of a trainer that was killed."""
+    for descriptor in _lock_descriptors:
+        os.close(descriptor)
+    _lock_descriptors.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
+
+
+def _named(temporary: Path, run: Path) -> Path:
+    try:
+        os.rename(temporary, run)  # onto an empty folder this succeeds, onto anything else it does not
+    except OSError as error:
+        if not run.exists():
+            raise
+        raise UserError(f"{run} exists: go on with `softrl resume {run}`, or give --run another folder") from error
+    sync_folder(run.parent)
+    return run
+
+
+def _numbered(temporary: Path, default: Path) -> Path:
+    for number in count():
+        path = default.with_name(f"{default.name}-{number}") if number else default
+        if not path.exists():
+            try:
+                return _named(temporary, path)
+            except UserError:
+                continue  # another process took the name in between
+    raise AssertionError("the numbers do not end")
+
+
+def _write_first_files(folder: Path, config: dict[str, Any], command: Sequence[str]) -> None:
+    folder.chmod(0o755)
+    write_durably(folder / "config.json", _config_bytes(config))
+    write_durably(folder / "command.txt", (shlex.join(command) + "\n").encode())
+    write_durably(folder / "versions.json", (json.dumps(versions(), indent=2) + "\n").encode())
+
+
+def _config_bytes(config: dict[str, Any]) -> bytes:
+    return (json.dumps({"format": FORMAT, **config}, indent=2) + "\n").encode()
+
+
+def _safe(name: str) -> str:
+    """A name as one path component: `module:Id-v0` and `ALE/Pong-v5` would nest or hide."""
+    return re.sub(r"[^A-Za-z0-9._+=-]", "_", name).lstrip(".") or "unnamed"

@@ -1,0 +1,34 @@
+"""What `auto` means on this machine: decided once, stored with the run, and used again when it is resumed."""
+
+import os
+from dataclasses import replace
+
+import torch
+
+from softrl.agent.compile import compiler
+from softrl.errors import UserError
+from softrl.run.config import Run
+
+WORTH_COMPILING = 10_000
+"""Updates below which compiling (half a minute) costs more than it saves."""
+MOST_THREADS = 4
+"""Threads beyond which products of a few hundred columns become slower."""
+
+
+def resolve(run: Run) -> Run:
+    """The run with every `auto` replaced by a choice; raises UserError where the machine cannot do what is asked."""
+    device = run.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda needs a CUDA device and torch sees none: use --device cpu or auto")
+    mode = run.compile
+    if mode == "auto":
+        mode = "graph" if updates(run) >= WORTH_COMPILING and compiler() else "off"
+    threads = run.threads or min(MOST_THREADS, len(os.sched_getaffinity(0)))
+    return replace(run, device=device, compile=mode, threads=threads)
+
+
+def updates(run: Run) -> float:
+    """Updates that the run makes, about."""
+    return max(0, run.steps - run.train.warmup) / run.env.repeat * run.train.updates_per_decision

@@ -1,0 +1,58 @@
+"""Randomness: independent seeds from one integer, and the global generators as a part with a state."""
+
+import random
+import zlib
+from typing import Any
+
+import numpy as np
+import torch
+
+PURPOSES = ("environment", "evaluation", "replay", "agent", "explore")
+
+
+def derive(seed: int, purpose: str, *indices: int) -> int:
+    """Seed in [0, 2^31) for one of PURPOSES, a function of its arguments alone, by numpy's SeedSequence.
+
+    Streams of different purposes or indices are independent; 31 bits leave room for `seed + environment index` in
+    every generator that wants 32.
+    """
+    assert purpose in PURPOSES, f"unknown purpose '{purpose}'"
+    words = (zlib.crc32(purpose.encode()), *indices)
+    state = np.random.SeedSequence(seed, spawn_key=words).generate_state(1, np.uint32)
+    return int(state[0]) >> 1
+
+
+def evaluation_seed(seed: int, env_steps: int, episode: int) -> int:
+    """Seed of one evaluation episode, the same whether or not the run was cut before it."""
+    return derive(seed, "evaluation", env_steps, episode)
+
+
+class Generators:
+    """The global generators of python, numpy and torch (CPU and every CUDA device)."""
+
+    def seed(self, seed: int) -> None:
+        """Start all of them from one seed."""
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.manual_seed(seed)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Their states; reading them draws nothing."""
+        version, words, gauss = random.getstate()
+        name, key, position, has_gauss, cached = np.random.get_state(legacy=True)
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        return {
+            "python": {"version": version, "words": list(words), "gauss": gauss},
+            "numpy": {"name": name, "key": key, "position": position, "has_gauss": has_gauss, "cached": cached},
+            "torch": torch.get_rng_state(),
+            "cuda": {str(device): state for device, state in enumerate(cuda)},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Set all of them; states of CUDA devices that this machine lacks are left out."""
+        python, numpy = state["python"], state["numpy"]
+        random.setstate((python["version"], tuple(python["words"]), python["gauss"]))
+        np.random.set_state((numpy["name"], numpy["key"], numpy["position"], numpy["has_gauss"], numpy["cached"]))
+        torch.set_rng_state(state["torch"])
+        for device in range(min(torch.cuda.device_count(), len(state["cuda"]))):
+            torch.cuda.set_rng_state(state["cuda"][str(device)], device)

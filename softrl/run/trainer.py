@@ -1,0 +1,267 @@
+"""The trainer: collect, learn, and everything that happens by the clock."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import torch
+
+from softrl.agent.compile import compiled
+from softrl.data import envs, graphics
+from softrl.data.collect import Collector
+from softrl.data.replay import Replay
+from softrl.data.sources import Source
+from softrl.errors import UserError
+from softrl.nn.layers import set_precision
+from softrl.run.checkpoint import Checkpoints
+from softrl.run.clock import EvaluationClock, Every, Ratio
+from softrl.run.config import Run
+from softrl.run.console import Console, Quiet
+from softrl.run.evaluate import Evaluation, evaluate, film
+from softrl.run.log import Logger
+from softrl.run.seed import Generators, derive, evaluation_seed
+from softrl.run.segments import Segments
+from softrl.run import video
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass
+class Counters:
+    """How far a run has come."""
+
+    env_steps: int = 0  # frames
+    decisions: int = 0
+    updates: int = 0
+    episodes: int = 0
+    seconds: float = 0.0  # of training and evaluation, over all processes that worked on the run
+    best: float | None = None  # highest mean return of an evaluation
+
+    def state_dict(self) -> dict[str, Any]:
+        """The numbers."""
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from the numbers."""
+        vars(self).update(state)
+
+
+class Progress(NamedTuple):
+    """What a callback is told after each log write and each evaluation."""
+
+    env_steps: int
+    decisions: int
+    updates: int
+    episodes: int
+    values: dict[str, float]  # the tags just written, such as eval/mean_reward
+
+
+Callback = Callable[[Progress], bool | None]
+
+
+class Trainer:
+    """One run in its folder: the parts, the loop, the clocks. Build it anew and `load` to go on exactly."""
+
+    def __init__(self, run: Run, source: Source, folder: Path) -> None:
+        self.run, self.source, self.folder = run, source, folder
+        self.console: Console = Quiet()
+        self.callback: Callback | None = None
+        self.stopping = False
+        self.began = time.perf_counter()
+        self.last: float | None = None  # mean return of the newest evaluation in this process
+        torch.set_num_threads(run.threads or 1)
+        self.generators = Generators()
+        self.generators.seed(derive(run.seed, "agent"))
+        if isinstance(run.video.every, int):
+            graphics.require()
+        self.env = envs.vector(source, run.env, run.envs, derive(run.seed, "environment"))
+        here = replace(run.env, workers="sync")
+        self.eval_env = envs.vector(source, here, run.eval.episodes, derive(run.seed, "evaluation"))
+        spec = envs.spec(self.env)
+        self.agent = run.agent.build(spec).to(run.device)
+        set_precision(self.agent, DTYPES[run.precision])
+        self.step = compiled(self.agent.step, run.compile)
+        self.replay = Replay(
+            run.replay, spec, run.envs, run.train.gamma, derive(run.seed, "replay"), device=run.device
+        )
+        self.collector = Collector(self.env, self.agent, spec, derive(run.seed, "explore"), device=run.device)
+        self.count = Counters()
+        self.owed = Ratio(run.train.updates_per_decision)
+        self.log_due = Every(run.log.every)
+        self.evaluation_due = EvaluationClock(run.eval.every, run.steps)
+        self.checkpoint_due = EvaluationClock(run.checkpoint.every, run.steps)
+        self.video_due = Every(run.video.every if isinstance(run.video.every, int) else run.steps)
+        self.log = Logger(folder, run.device)
+        self.checkpoints = Checkpoints(
+            folder,
+            run.checkpoint.keep,
+            agent=self.agent,
+            replay=Segments(folder / "replay", self.replay),
+            sampling=self.replay,
+            collector=self.collector,
+            count=self.count,
+            owed=self.owed,
+            log_due=self.log_due,
+            evaluation_due=self.evaluation_due,
+            checkpoint_due=self.checkpoint_due,
+            video_due=self.video_due,
+            generators=self.generators,
+            log=self.log,
+        )
+
+    # ------------------------------------------------------------ the loop
+
+    def train(self, console: Console, callback: Callback | None = None) -> None:
+        """Run to the end, or until a signal or the callback stops it; a checkpoint is on disk in either case."""
+        self.console, self.callback = console, callback
+        self.began = time.perf_counter() - self.count.seconds
+        with self.stopped_by_signals():
+            self.milestones()
+            while self.count.env_steps < self.run.steps and not self.stopping:
+                self.advance()
+                self.milestones()
+        self.save()
+
+    def advance(self) -> None:
+        """One vector step, and the updates that it owes."""
+        warming = self.count.env_steps < self.run.train.warmup
+        got = self.collector.collect(random=warming)
+        self.replay.add(got.row)
+        self.count.env_steps += got.frames
+        self.count.decisions += got.decisions
+        for episode in got.episodes:
+            self.count.episodes += 1
+            self.log.episode(self.count.env_steps, self.count.episodes, *episode, self.seconds())
+            self.console.episode(episode.total)
+        ready = not warming and len(self.replay) > 0
+        for _ in range(self.owed(self.count.decisions, ready)):
+            self.update()
+        self.console.progress(self.count.env_steps)
+
+    def update(self) -> None:
+        """One update from one sample of replay."""
+        self.count.updates += 1
+        window = self.replay.sample(self.run.train.batch)
+        actor = self.count.updates % self.run.train.actor_every == 0
+        follow = self.count.updates % self.run.train.target_every == 0
+        metrics, _ = self.step(self.agent, window, actor=actor, follow=follow)
+        self.log.add(metrics)
+
+    def milestones(self) -> None:
+        """What the clocks ask for: log, evaluation, video, checkpoint, in this order."""
+        steps = self.count.env_steps
+        if self.log_due(steps):
+            self.write()
+        if self.evaluation_due(steps):
+            self.evaluate()
+        if self.run.video.every != "never" and self.video_due(steps):
+            self.film()
+        if self.checkpoint_due(steps):
+            self.save()
+
+    # ------------------------------------------------------------ by the clock
+
+    def write(self) -> None:
+        """Write the metrics since the last time; raises UserError when learning has diverged."""
+        seconds = self.seconds()
+        speed = {
+            "time/fps": self.count.env_steps / max(seconds, 1e-9),
+            "time/updates_per_second": self.count.updates / max(seconds, 1e-9),
+            "train/n_updates": float(self.count.updates),
+        }
+        values = self.log.write(self.count.env_steps, speed)
+        self.tell(values)
+
+    def evaluate(self) -> Evaluation:
+        """One evaluation of the protocol; the best so far is kept as checkpoint `best`."""
+        count, run = self.count, self.run
+        seeds = [evaluation_seed(run.seed, count.env_steps, i) for i in range(run.eval.episodes)]
+        result = evaluate(self.agent, self.eval_env, seeds)
+        values = self.log.evaluation(
+            count.env_steps, count.decisions, count.updates, *result[:2], result.successes or None, self.seconds()
+        )
+        self.last = mean = values["eval/mean_reward"]
+        self.console.evaluation(count.env_steps, mean)
+        if count.best is None or mean > count.best:
+            count.best = mean
+            self.checkpoints.mark_best(count.env_steps)
+        self.tell(values)
+        return result
+
+    def film(self) -> None:
+        """A video of one evaluation episode, left out with a line in the log where `auto` finds no GL library."""
+        missing = graphics.missing()
+        if missing:
+            self.log.text(f"no video: {missing}")
+            return
+        path = self.folder / "videos" / f"{self.count.env_steps}.mp4"
+        env = envs.make(self.source, self.run.env, render=self.run.video.size)
+        frames: list[Any] = []
+        film(self.agent, env, evaluation_seed(self.run.seed, self.count.env_steps, 0), frames.append)
+        fps = env.metadata.get("render_fps", 30) / self.run.env.repeat
+        video.write(path, frames, fps)
+        self.log.events.video(self.count.env_steps, "evaluation", frames, fps)
+        env.close()
+
+    def save(self) -> None:
+        """A checkpoint of this moment; raises UserError rather than save weights that are not finite."""
+        for name, value in self.agent.named_parameters():
+            if not torch.isfinite(value).all():
+                raise UserError(
+                    f"learning diverged: weights {name} are not finite after {self.count.updates} updates; the last "
+                    "good checkpoint is kept, try a smaller learning rate or reward scale"
+                )
+        self.count.seconds = self.seconds()
+        self.checkpoints.save(self.count.env_steps)
+
+    def load(self) -> list[str]:
+        """Go on from the newest whole checkpoint; answers, and logs, what was refused or lost on the way."""
+        self.checkpoints.load()
+        told = list(self.checkpoints.warnings)
+        if not all(self.collector.exact):
+            told.append("the environment cannot give its state: its episode was cut, and a new one begins")
+        for line in told:
+            self.log.text(line)
+        return told
+
+    # ------------------------------------------------------------ helpers
+
+    def close(self) -> None:
+        """End the environments and close the files."""
+        self.env.close()
+        self.eval_env.close()
+        self.log.close()
+
+    def seconds(self) -> float:
+        """Wall-clock seconds of the run so far."""
+        return time.perf_counter() - self.began
+
+    def tell(self, values: dict[str, float]) -> None:
+        """Call the user's callback, which stops the run by answering True."""
+        c = self.count
+        if self.callback and self.callback(Progress(c.env_steps, c.decisions, c.updates, c.episodes, values)):
+            self.stopping = True
+
+    @contextmanager
+    def stopped_by_signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM end the loop at the next step; a second Ctrl-C ends the process at once."""
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            self.stopping = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,48 @@
+"""What a run was made with: versions of python and the packages, the commit of softrl, the machine."""
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import softrl
+
+_PACKAGES = ("softrl", "torch", "numpy", "mujoco", "gymnasium", "dm-control", "safetensors")
+
+
+def versions() -> dict[str, str | None]:
+    """Versions by name; None for what is not installed, or not known. Imports none of the packages."""
+    return {
+        "python": platform.python_version(),
+        **{package: _version(package) for package in _PACKAGES},
+        "commit": _commit(Path(softrl.__file__).parent),
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit(package: Path) -> str | None:
+    """Commit of the checkout that holds the package, with "-dirty" after local changes; None when it is installed."""
+    if not (package.parent / ".git").exists():
+        return None  # a virtual environment inside somebody's repository is not a checkout of softrl
+    command = ["git", "-C", str(package.parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())

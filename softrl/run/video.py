@@ -1,0 +1,54 @@
+"""Frames to an mp4 file."""
+
+import os
+from collections.abc import Iterable
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from softrl.errors import UserError
+from softrl.run.files import disk_errors
+
+
+def write(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
+    """Encode uint8 frames [H,W,3] of one size as H.264 in an mp4; the file appears whole or not at all.
+
+    An odd height or width is padded by repeating the last row or column, since 4:2:0 colour needs even ones.
+
+    Raises:
+        UserError: PyAV is missing, there are no frames, or the file cannot be written.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise UserError("videos need PyAV: install it with `pip install av`") from error
+    temporary = path.with_name(f".{path.name}.partial")
+    with disk_errors(f"{path}", "give the video another place"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with av.open(str(temporary), "w", format="mp4") as container:
+                _encode(container, frames, fps)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _encode(container: Any, frames: Iterable[np.ndarray], fps: float) -> None:
+    from av import VideoFrame
+
+    images = (VideoFrame.from_ndarray(_even(frame), format="rgb24") for frame in frames)
+    first = next(images, None)
+    if first is None:
+        raise UserError("there are no frames to make a video of: let the episode take at least one step")
+    stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
+    stream.width, stream.height, stream.pix_fmt = first.width, first.height, "yuv420p"
+    for image in chain([first], images, [None]):  # None flushes the encoder
+        container.mux(stream.encode(image))
+
+
+def _even(frame: np.ndarray) -> np.ndarray:
+    height, width, _ = frame.shape
+    return np.ascontiguousarray(np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge"))

@@ -1,0 +1,98 @@
+"""The six nouns of softrl: Spec, Step, Window, Batch, Atoms, Actions.
+
+Shapes, here and in every file:
+
+    N  environments          B  rows of a batch        T  rows of a window
+    A  width of an action    D  width of a latent      E  members of an ensemble
+    K  weighted actions      C  log-prob components    M  atoms of a return distribution
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+Shape = tuple[int, ...]
+Obs = dict[str, Tensor]
+Metrics = dict[str, Tensor]  # 0-d tensors on the device
+
+
+class Spec(NamedTuple):
+    """What an agent knows of the world."""
+
+    obs: dict[str, Shape]
+    continuous: int  # continuous action components, each in [-1, 1]
+    choices: tuple[int, ...] = ()  # sizes of the discrete choices, given as one-hots before the continuous part
+    chunk: int = 1  # actions planned at once
+
+    @property
+    def action(self) -> int:
+        """Width A of one action: one-hots, then the continuous part."""
+        return sum(self.choices) + self.continuous
+
+
+class Step(NamedTuple):
+    """One row that the collector writes for each environment."""
+
+    obs: Obs  # [N,..]
+    action: Tensor  # [N,A]
+    reward: Tensor  # [N]
+    terminated: Tensor  # [N] bool
+    last: Tensor  # [N] bool: a final observation, never the start of a transition
+
+
+class Window(NamedTuple):
+    """What replay returns: consecutive decisions and the observations around them."""
+
+    obs: Obs  # [B,T+1,..]
+    action: Tensor  # [B,T,A]
+    reward: Tensor  # [B,T]
+    discount: Tensor  # [B,T]
+    first: Tensor  # [B,T] bool: the decision opens an episode
+    weight: Tensor  # [B], ones for uniform replay
+    index: Tensor  # [B], where the rows came from
+
+
+class Batch(NamedTuple):
+    """What the update sees: latent, flat, one decision a row.
+
+    `discount` is gamma^m * (not terminated): n-step returns, chunks, truncation and termination are all in here.
+    """
+
+    z: Tensor  # [B,D]
+    next_z: Tensor  # [B,D]
+    target_z: Tensor  # [B,D], next_z unless the encoder has a target copy
+    action: Tensor  # [B,A]
+    reward: Tensor  # [B]
+    discount: Tensor  # [B]
+    weight: Tensor  # [B]
+
+
+class Atoms(NamedTuple):
+    """A return distribution: M weighted values."""
+
+    value: Tensor  # [..,M]
+    prob: Tensor  # [..,M], sums to 1
+
+    def mean(self) -> Tensor:
+        """Expected return, [..]."""
+        return (self.value * self.prob).sum(-1)
+
+    def pool(self, dim: int) -> "Atoms":
+        """Mixture with equal weights over `dim`, whose entries become further atoms."""
+        size = self.value.shape[dim]
+        value = self.value.movedim(dim, -2).flatten(-2)
+        prob = self.prob.movedim(dim, -2).flatten(-2)
+        return Atoms(value, prob / size)
+
+
+class Actions(NamedTuple):
+    """A policy's answer, ready for an expectation: K weighted actions for each row."""
+
+    value: Tensor  # [K,B,A]
+    log_prob: Tensor  # [K,B,C]
+    prob: Tensor  # [K,B], sums to 1 over K
+
+    def expectation(self, of: Tensor) -> Tensor:
+        """Policy mean of a quantity given for each of the K actions, [K,B,..] -> [B,..]."""
+        prob = self.prob.reshape(self.prob.shape + (1,) * (of.dim() - 2))
+        return (prob * of).sum(0)

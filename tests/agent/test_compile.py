@@ -1,0 +1,72 @@
+"""Compiled updates are one graph and agree with eager ones."""
+
+import copy
+
+import pytest
+import torch
+
+from softrl.agent import compile as compiling
+from softrl.agent.agent import Agent
+from softrl.agent.compile import compiled
+from softrl.agent.config import AgentConfig
+from softrl.agent.lookahead import StateTarget
+from softrl.agent.temperature import Fixed
+from softrl.errors import UserError
+from softrl.types import Spec, Window
+
+SPEC = Spec({"state": (5,)}, 2)
+V1 = AgentConfig(update="sac_v1", lookahead=StateTarget(), temperature=Fixed())
+
+
+def window(seed: int, batch: int = 64) -> Window:
+    g = torch.Generator().manual_seed(seed)
+    return Window(
+        {"state": torch.randn(batch, 2, 5, generator=g)},
+        torch.rand(batch, 1, 2, generator=g),
+        torch.randn(batch, 1, generator=g),
+        torch.full((batch, 1), 0.99),
+        torch.zeros(batch, 1, dtype=torch.bool),
+        torch.ones(batch),
+        torch.arange(batch),
+    )
+
+
+def difference(one: Agent, other: Agent) -> float:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return max(float((a - b).abs().max()) for a, b in pairs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [AgentConfig(), V1], ids=["sac", "sac_v1"])
+def test_graph_equals_eager(config: AgentConfig) -> None:
+    """`fullgraph=True` raises at any graph break."""
+    torch.manual_seed(0)
+    eager = config.build(SPEC)
+    graph = copy.deepcopy(eager)
+    step = compiled(graph.step, "graph")
+    for i in range(6):
+        flags = {"actor": i % 2 == 0, "follow": i % 3 == 0}
+        torch.manual_seed(i)
+        expected, _ = eager.update(window(i), **flags)
+        torch.manual_seed(i)
+        metrics, _ = step(graph, window(i), **flags)
+        assert metrics.keys() == expected.keys()
+    assert difference(eager, graph) < 1e-5
+
+
+def test_off_is_the_function_itself() -> None:
+    agent = AgentConfig().build(SPEC)
+    assert compiled(agent.step, "off") is agent.step
+
+
+def test_without_a_compiler_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "compiler", lambda: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="g\\+\\+"):
+        compiled(lambda: None, "graph")
+
+
+def test_cuda_graphs_need_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="CUDA"):
+        compiled(lambda: None, "cudagraph")

@@ -1,0 +1,263 @@
+"""The update against a textbook soft actor-critic kept here, written with torch.nn and torch.optim."""
+
+import copy
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from softrl.agent.agent import Agent
+from softrl.agent.config import AgentConfig
+from softrl.agent.lookahead import Split, StateTarget
+from softrl.agent.temperature import Fixed, Learned
+from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.critics import ActionIn, StateValue
+from softrl.nn.layers import set_precision
+from softrl.nn.normalize import Scale
+from softrl.nn.trunks.mlp import MLP
+from softrl.types import Spec, Window
+
+B, D, A = 32, 5, 3
+SPEC = Spec({"state": (D,)}, A)
+SMALL = MLP((16, 16))
+
+
+def config(**parts: object) -> AgentConfig:
+    return AgentConfig(actor=Gaussian(SMALL), critic=ActionIn(SMALL), **parts)  # type: ignore[arg-type]
+
+
+def window(seed: int) -> Window:
+    g = torch.Generator().manual_seed(seed)
+    return Window(
+        obs={"state": torch.randn(B, 2, D, generator=g)},
+        action=torch.rand(B, 1, A, generator=g) * 2 - 1,
+        reward=torch.randn(B, 1, generator=g),
+        discount=0.99 * (torch.rand(B, 1, generator=g) > 0.2),
+        first=torch.zeros(B, 1, dtype=torch.bool),
+        weight=torch.ones(B),
+        index=torch.arange(B),
+    )
+
+
+# ---------------------------------------------------------------- the textbook
+
+
+def net(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, outputs))
+
+
+def copied(into: nn.Sequential, layers: list[nn.Module], member: int) -> nn.Sequential:
+    """Give a textbook network the weights of one member of ours."""
+    for theirs, ours in zip([m for m in into if isinstance(m, nn.Linear)], layers, strict=True):
+        theirs.weight.data.copy_(ours.weight[member].T)
+        theirs.bias.data.copy_(ours.bias[member, 0])
+    return into
+
+
+class Textbook:
+    """Soft actor-critic as the papers print it: three separate optimisers, loops over critics, explicit targets."""
+
+    def __init__(self, agent: Agent) -> None:
+        critic, actor = agent.critic, agent.actor
+        self.pi = copied(net(D, 2 * A), [*actor.trunk.layers, actor.out], 0)
+        self.q = [copied(net(D + A, 1), [*critic.trunk.layers, critic.out], e) for e in range(2)]
+        self.log_alpha = agent.temperature.log_alpha[0].detach().clone().requires_grad_()
+        self.pi_adam = torch.optim.Adam(self.pi.parameters(), lr=3e-4)
+        self.q_adam = [torch.optim.Adam(q.parameters(), lr=3e-4) for q in self.q]
+        self.alpha_adam = torch.optim.Adam([self.log_alpha], lr=3e-4)
+
+    def sample(self, s: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_std = self.pi(s).chunk(2, -1)
+        log_std = log_std.clamp(-20, 2)
+        normal = torch.distributions.Normal(mean, log_std.exp())
+        u = mean + log_std.exp() * torch.randn_like(mean)
+        log_prob = normal.log_prob(u) - 2 * (math.log(2) - u - F.softplus(-2 * u))
+        return u.tanh(), log_prob.sum(-1)
+
+    def smallest(self, nets: list[nn.Sequential], s: Tensor, a: Tensor) -> Tensor:
+        return torch.stack([q(torch.cat([s, a], -1)).squeeze(-1) for q in nets]).min(0).values
+
+    def descend(self, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+
+class TextbookSAC(Textbook):
+    """arXiv 1812.05905, algorithm 1."""
+
+    def __init__(self, agent: Agent) -> None:
+        super().__init__(agent)
+        self.target = copy.deepcopy(self.q)
+
+    def update(self, w: Window) -> None:
+        s, s2, a = w.obs["state"][:, 0], w.obs["state"][:, 1], w.action[:, 0]
+        alpha = self.log_alpha.exp().detach()
+        with torch.no_grad():
+            a2, log_prob2 = self.sample(s2)
+            y = w.reward[:, 0] + w.discount[:, 0] * (self.smallest(self.target, s2, a2) - alpha * log_prob2)
+        for q, optimiser in zip(self.q, self.q_adam, strict=True):
+            self.descend(optimiser, 0.5 * (q(torch.cat([s, a], -1)).squeeze(-1) - y).square().mean())
+        a_new, log_prob = self.sample(s)
+        self.descend(self.pi_adam, (alpha * log_prob - self.smallest(self.q, s, a_new)).mean())
+        self.descend(self.alpha_adam, (-self.log_alpha.exp() * (log_prob.detach() - A)).mean())
+        for target, q in zip(self.target, self.q, strict=True):
+            for slow, fast in zip(target.parameters(), q.parameters(), strict=True):
+                slow.data.copy_(0.995 * slow.data + 0.005 * fast.data)
+
+
+class TextbookSACv1(Textbook):
+    """arXiv 1801.01290, algorithm 1, with the minimum of both critics in both losses."""
+
+    def __init__(self, agent: Agent, scale: float) -> None:
+        super().__init__(agent)
+        self.scale = scale
+        value = agent.lookahead.value
+        self.v = copied(net(D, 1), [*value.trunk.layers, value.out], 0)
+        self.v_target = copy.deepcopy(self.v)
+        self.v_adam = torch.optim.Adam(self.v.parameters(), lr=3e-4)
+
+    def update(self, w: Window) -> None:
+        s, s2, a = w.obs["state"][:, 0], w.obs["state"][:, 1], w.action[:, 0]
+        a_new, log_prob = self.sample(s)
+        q_new = self.smallest(self.q, s, a_new)
+        v_loss = 0.5 * (self.v(s).squeeze(-1) - (q_new - log_prob).detach()).square().mean()
+        with torch.no_grad():
+            y = self.scale * w.reward[:, 0] + w.discount[:, 0] * self.v_target(s2).squeeze(-1)
+        q_losses = [0.5 * (q(torch.cat([s, a], -1)).squeeze(-1) - y).square().mean() for q in self.q]
+        self.descend(self.pi_adam, (log_prob - q_new).mean())
+        self.descend(self.v_adam, v_loss)
+        for optimiser, loss in zip(self.q_adam, q_losses, strict=True):
+            self.descend(optimiser, loss)
+        for slow, fast in zip(self.v_target.parameters(), self.v.parameters(), strict=True):
+            slow.data.copy_(0.995 * slow.data + 0.005 * fast.data)
+
+
+def assert_same(network: nn.Sequential, layers: list[nn.Module], member: int) -> None:
+    for theirs, ours in zip([m for m in network if isinstance(m, nn.Linear)], layers, strict=True):
+        torch.testing.assert_close(theirs.weight.T, ours.weight[member], atol=2e-6, rtol=1e-4)
+        torch.testing.assert_close(theirs.bias, ours.bias[member, 0], atol=2e-6, rtol=1e-4)
+
+
+def run_both(agent: Agent, textbook: TextbookSAC | TextbookSACv1, steps: int = 10) -> None:
+    for i in range(steps):
+        torch.manual_seed(100 + i)
+        agent.update(window(i))
+        torch.manual_seed(100 + i)
+        textbook.update(window(i))
+    assert_same(textbook.pi, [*agent.actor.trunk.layers, agent.actor.out], 0)
+    for e in range(2):
+        assert_same(textbook.q[e], [*agent.critic.trunk.layers, agent.critic.out], e)
+
+
+def test_ten_updates_equal_textbook_sac() -> None:
+    torch.manual_seed(0)
+    agent = config(temperature=Learned(0.2)).build(SPEC)
+    textbook = TextbookSAC(agent)
+    run_both(agent, textbook)
+    target = agent.lookahead.target
+    for e in range(2):
+        assert_same(textbook.target[e], [*target.trunk.layers, target.out], e)
+    assert agent.temperature.log_alpha.item() == pytest.approx(textbook.log_alpha.item(), abs=1e-6)
+
+
+def test_ten_updates_equal_textbook_sac_v1() -> None:
+    torch.manual_seed(0)
+    agent = config(
+        update="sac_v1", lookahead=StateTarget(StateValue(SMALL)), temperature=Fixed(1.0), reward_scale=Scale(5.0)
+    ).build(SPEC)
+    textbook = TextbookSACv1(agent, scale=5.0)
+    run_both(agent, textbook)
+    for network, ours in ((textbook.v, agent.lookahead.value), (textbook.v_target, agent.lookahead.target)):
+        assert_same(network, [*ours.trunk.layers, ours.out], 0)
+
+
+# ---------------------------------------------------------------- what moves, and what does not
+
+
+def moved(agent: Agent, **flags: bool) -> set[str]:
+    before = copy.deepcopy(agent.state_dict())
+    agent.update(window(0), **flags)
+    return {name.split(".")[0] for name, value in agent.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def test_an_update_moves_every_learned_part() -> None:
+    assert moved(config().build(SPEC)) == {"actor", "critic", "lookahead", "temperature", "optim"}
+
+
+def test_without_actor_only_the_critic_moves() -> None:
+    assert moved(config().build(SPEC), actor=False) == {"critic", "lookahead", "optim"}
+
+
+def test_without_follow_the_target_rests() -> None:
+    assert "lookahead" not in moved(config().build(SPEC), follow=False)
+
+
+def test_tau_of_one_copies() -> None:
+    agent = config(lookahead=Split(1.0)).build(SPEC)
+    agent.update(window(0))
+    for target, source in zip(agent.lookahead.target.parameters(), agent.critic.parameters(), strict=True):
+        assert torch.equal(target, source)
+
+
+def test_a_fixed_temperature_stays() -> None:
+    assert "temperature" not in moved(config(temperature=Fixed(0.3)).build(SPEC))
+
+
+def test_the_target_starts_as_a_hard_copy() -> None:
+    agent = config(update="sac_v1", lookahead=StateTarget(StateValue(SMALL)), temperature=Fixed()).build(SPEC)
+    for target, source in zip(agent.lookahead.target.parameters(), agent.lookahead.value.parameters(), strict=True):
+        assert torch.equal(target, source)
+
+
+def test_a_reward_scale_of_one_is_neutral_and_five_is_five_times_the_reward() -> None:
+    def weights(scale: float, factor: float) -> Tensor:
+        torch.manual_seed(0)
+        agent = config(reward_scale=Scale(scale)).build(SPEC)
+        w = window(0)
+        agent.update(w._replace(reward=w.reward * factor))
+        return agent.critic.out.weight
+
+    assert torch.equal(weights(5.0, 1.0), weights(1.0, 5.0))
+    assert not torch.equal(weights(5.0, 1.0), weights(1.0, 1.0))
+
+
+def test_weights_of_rows_count() -> None:
+    """A row of weight zero is as if it were not there."""
+    torch.manual_seed(0)
+    agent, other = config().build(SPEC), config().build(SPEC)
+    other.load_state_dict(agent.state_dict())
+    w = window(0)
+    weight = torch.ones(B)
+    weight[0] = 0
+    spoiled = w.reward.clone()
+    spoiled[0] += 1000
+    for a, reward in ((agent, w.reward), (other, spoiled)):
+        torch.manual_seed(1)
+        a.update(w._replace(weight=weight, reward=reward))
+    assert torch.equal(agent.critic.out.weight, other.critic.out.weight)
+
+
+def test_the_error_is_the_absolute_temporal_difference() -> None:
+    agent = config().build(SPEC)
+    w = window(0)._replace(discount=torch.zeros(B, 1))
+    q = agent.critic(w.obs["state"][:, 0], w.action[:, 0][None]).atoms.mean()[:, 0]  # [E,B]
+    expected = (q - w.reward[:, 0]).abs().mean(0)
+    _, error = agent.update(w)
+    torch.testing.assert_close(error, expected)
+
+
+def test_bfloat16_products_stay_close_and_weights_stay_float32() -> None:
+    torch.manual_seed(0)
+    agent = config().build(SPEC)
+    rounded = copy.deepcopy(agent)
+    set_precision(rounded, torch.bfloat16)
+    torch.manual_seed(1)
+    exact, _ = agent.update(window(0))
+    torch.manual_seed(1)
+    rough, _ = rounded.update(window(0))
+    assert all(p.dtype == torch.float32 for p in rounded.parameters())
+    assert float(rough["critic_loss"]) == pytest.approx(float(exact["critic_loss"]), rel=0.05)
+    assert not torch.equal(rough["critic_loss"], exact["critic_loss"])

@@ -1,0 +1,70 @@
+"""Run folders are read as they are, and what is wrong with one is said in a sentence."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from softrl.errors import UserError
+from softrl.plots.load import load
+
+MakeRun = Callable[..., Path]
+
+
+def test_a_run_is_its_configuration_and_its_columns(make_run: MakeRun) -> None:
+    path = make_run("walker_walk", "sac+tiny", seed=3, returns=(5.0, 50.5), every=10_000, repeat=2)
+    run = load(path)
+    assert (run.env, run.recipe, run.seed, run.repeat) == ("walker_walk", "sac+tiny", 3, 2)
+    assert run.steps.tolist() == [0, 10_000]
+    assert run.returns.tolist() == [5.0, 50.5]
+    assert run.table["decisions"].tolist() == [0, 5000]
+    assert np.isnan(run.table["success_mean"]).all()  # the environment reports no success: blank cells
+
+
+def test_a_line_that_is_being_written_is_not_read(make_run: MakeRun) -> None:
+    path = make_run(returns=(1.0, 2.0))
+    with open(path / "eval.csv", "a") as file:
+        file.write("20000,20000,20000,987.65,1,2,3,1000,,9")  # no end of line: more digits may follow
+    assert load(path).returns.tolist() == [1.0, 2.0]
+
+
+def test_nothing_but_two_files_is_needed(make_run: MakeRun) -> None:
+    path = make_run()
+    assert sorted(file.name for file in path.iterdir()) == ["config.json", "eval.csv"]
+    load(path)
+
+
+def test_what_is_no_run_folder(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(UserError, match=r"no run folder.*softrl train"):
+            load(path)
+
+
+@pytest.mark.parametrize("content", [None, "", "env_steps,return_mean,return_sd\n"])
+def test_a_run_without_evaluations(make_run: MakeRun, content: str | None) -> None:
+    path = make_run()
+    (path / "eval.csv").unlink()
+    if content is not None:
+        (path / "eval.csv").write_text(content)
+    with pytest.raises(UserError, match=r"no evaluation in eval\.csv yet"):
+        load(path)
+
+
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", "env_steps,return_mean,return_sd\n1,2\n", "env_steps\nabc\n"])
+def test_a_table_that_is_none(make_run: MakeRun, content: str) -> None:
+    path = make_run()
+    (path / "eval.csv").write_text(content)
+    with pytest.raises(UserError, match=r"leave this run out"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", json.dumps({"recipe": "sac"}), json.dumps({"env": 3, "recipe": 1, "seed": 1})]
+)
+def test_a_configuration_that_is_none(make_run: MakeRun, content: str) -> None:
+    path = make_run()
+    (path / "config.json").write_text(content)
+    with pytest.raises(UserError, match=r"config.json is damaged or from another softrl"):
+        load(path)

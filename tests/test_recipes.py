@@ -1,0 +1,179 @@
+import itertools
+
+import pytest
+
+from softrl.agent.lookahead import Split, StateTarget
+from softrl.agent.temperature import Fixed, Learned
+from softrl.errors import UserError
+from softrl.recipes import RECIPES, apply, find
+from softrl.recipes.recipe import Recipe, stack
+from softrl.run.config import Run
+from softrl.run.fields import difference, flat, get, override
+from softrl.types import Spec
+
+
+def run_in(name: str) -> Run:
+    return override(Run(), {"env.name": name})
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_short_has_a_paper_and_a_sentence_and_builds(name):
+    recipe = find(name)
+    assert recipe.name == name
+    assert len(recipe.changes) <= 15
+    assert recipe.about.endswith(".")
+    assert recipe.arxiv is None if name == "tiny" else len(recipe.arxiv.split(".")) == 2
+    run = apply(name, Run())
+    run.agent.build(Spec(obs={"state": (3,)}, continuous=2))
+    assert run.recipe == name
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_entry_does_something_somewhere(name):
+    recipe = find(name)
+    run = apply(name, Run())
+    for path in (*recipe.changes, *(path for changes in recipe.tasks.values() for path in changes)):
+        assert Recipe("one", "", None, changes={path: None}).entries(run), f"{path} matches no field"
+    assert set(recipe.defines) <= set(recipe.changes)
+
+
+@pytest.mark.parametrize(("first", "second"), itertools.permutations(RECIPES, 2))
+def test_stacked_recipes_keep_what_defines_both_or_are_refused(first, second):
+    try:
+        run = apply(f"{first}+{second}", Run())
+    except UserError as refusal:
+        assert first in str(refusal) or second in str(refusal)
+        return
+    for name in (first, second):
+        alone = flat(apply(name, Run()))
+        assert {path: flat(run)[path] for path in find(name).defines} == {
+            path: alone[path] for path in find(name).defines
+        }
+
+
+def test_sac_is_the_defaults():
+    assert apply("sac", Run()) == Run()
+    assert get(Run(), "agent.lookahead") == Split(tau=0.005)
+    assert get(Run(), "agent.temperature") == Learned(initial=1.0, target_per_action=-1.0)
+    assert get(Run(), "agent.optim.value.learning_rate") == 3e-4
+
+
+def test_sac_v1_is_the_paper_of_2018():
+    run = apply("sac_v1", run_in("Hopper-v4"))
+    assert run.agent.update == "sac_v1"
+    assert isinstance(run.agent.lookahead, StateTarget)
+    assert run.agent.lookahead.value.trunk.init == run.agent.actor.trunk.init == run.agent.critic.trunk.init == "xavier"
+    assert run.agent.temperature == Fixed(1.0)
+    values = flat(run)
+    assert values["agent.lookahead.tau"] == "0.005"
+    assert values["agent.optim.value.learning_rate"] == values["agent.optim.actor.learning_rate"] == "0.0003"
+    assert (values["train.target_every"], values["train.updates_per_decision"]) == ("1", "1.0")
+    assert (values["agent.actor.log_std_bound"], values["agent.actor.log_std_min"]) == ("clamp", "-20.0")
+
+
+@pytest.mark.parametrize(
+    ("env", "scale", "warmup", "hard_updates"),
+    [
+        ("Hopper-v4", 5, 1_000, 4),
+        ("Walker2d-v5", 5, 1_000, 4),
+        ("HalfCheetah-v4", 5, 10_000, 4),
+        ("Ant-v5", 5, 10_000, 4),
+        ("Humanoid-v4", 20, 1_000, 1),
+        ("HumanoidStandup-v5", 100, 1_000, 1),
+        ("rllab:Humanoid-v1", 10, 1_000, 1),
+    ],
+)
+def test_sac_v1_scales_rewards_by_environment(env, scale, warmup, hard_updates):
+    soft, hard = apply("sac_v1", run_in(env)), apply("sac_v1_hard", run_in(env))
+    assert soft.agent.reward_scale.factor == hard.agent.reward_scale.factor == scale
+    assert soft.train.warmup == hard.train.warmup == warmup
+    assert (soft.train.updates_per_decision, hard.train.updates_per_decision) == (1, hard_updates)
+
+
+def test_sac_v1_hard_copies_its_target():
+    changes = {path: new for path, _, new in difference(apply("sac_v1", Run()), apply("sac_v1_hard", Run()))}
+    assert changes == {
+        "recipe": "sac_v1_hard",
+        "agent.lookahead.tau": "1.0",
+        "train.target_every": "1000",
+        "train.updates_per_decision": "4.0",
+    }
+
+
+def test_sac_yarats_has_the_settings_of_pytorch_sac():
+    values = flat(apply("sac_yarats", Run()))
+    expected = {
+        "agent.actor.trunk.hidden": "1024,1024",
+        "agent.critic.trunk.hidden": "1024,1024",
+        "agent.critic.trunk.init": "orthogonal",
+        "agent.optim.value.learning_rate": "0.0001",
+        "agent.optim.actor.learning_rate": "0.0001",
+        "agent.optim.temperature.learning_rate": "0.0001",
+        "agent.actor.log_std_min": "-5.0",
+        "agent.actor.log_std_max": "2.0",
+        "agent.actor.log_std_bound": "tanh",
+        "agent.temperature.initial": "0.1",
+        "agent.lookahead.tau": "0.005",
+        "train.target_every": "2",
+        "train.batch": "1024",
+        "train.warmup": "5000",
+    }
+    assert {path: values[path] for path in expected} == expected
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "tiny"])
+def test_tiny_shrinks_every_recipe_and_reports_what_it_takes_over(name):
+    said: list[str] = []
+    run = apply(f"{name}+tiny", Run(), said.append)
+    widths = {path: value for path, value in flat(run).items() if path.endswith("hidden")}
+    assert set(widths.values()) == {"32,32"}
+    assert run.steps < 1_000
+    assert run.recipe == f"{name}+tiny"
+    taken = {path for path in find(name).changes if path in find("tiny").changes and "*" not in path}
+    assert taken <= {sentence.split()[3] for sentence in said}
+
+
+def test_reports_name_both_recipes_and_both_values():
+    said: list[str] = []
+    apply("sac_v1+tiny", Run(), said.append)
+    assert "recipe 'tiny' changes train.warmup from 1000, set by 'sac_v1', to 100" in said
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        ("sacc", "there is no recipe 'sacc'; did you mean 'sac'?"),
+        ("sac+tinny", "there is no recipe 'tinny'; did you mean 'tiny'?"),
+        ("sac+", "there is no recipe ''; softrl recipes lists them"),
+        ("sac_v1_hard+sac_v1", "recipes 'sac_v1_hard' and 'sac_v1' cannot be stacked, because agent.lookahead.tau is"),
+        ("sac_v1+sac_yarats", "recipe 'sac_yarats' cannot be stacked on the ones before it: there is no field"),
+    ],
+)
+def test_unknown_and_impossible_recipes_are_refused_with_a_sentence(names, sentence):
+    with pytest.raises(UserError) as refusal:
+        apply(names, Run())
+    assert str(refusal.value).startswith(sentence)
+
+
+def test_a_later_recipe_cannot_change_what_defines_an_earlier_one():
+    small = Recipe("small", "", None, changes={"train.batch": 8, "train.gamma": 0.9}, defines=("train.batch",))
+    other = Recipe("other", "", None, changes={"train.gamma": 0.5})
+    clash = Recipe("clash", "", None, changes={"train.batch": 9})
+    same = Recipe("same", "", None, changes={"train.batch": 8})
+    said: list[str] = []
+    assert stack([small, other], Run(), said.append).train.gamma == 0.5
+    assert said == ["recipe 'other' changes train.gamma from 0.9, set by 'small', to 0.5"]
+    assert stack([small, same], Run()).train.batch == 8
+    with pytest.raises(UserError, match="recipes 'small' and 'clash' cannot be stacked"):
+        stack([small, clash], Run())
+
+
+def test_a_misspelt_entry_fails_with_the_nearest_path():
+    with pytest.raises(UserError, match=r"^there is no field 'train.batchh'; did you mean 'train.batch'\?$"):
+        stack([Recipe("typo", "", None, changes={"train.batchh": 8})], Run())
+
+
+def test_the_first_task_that_matches_holds():
+    recipe = Recipe("r", "", None, tasks={"walker_*": {"train.batch": 7}, "*": {"train.batch": 8}})
+    assert recipe.entries(run_in("walker_run")) == {"train.batch": 7}
+    assert recipe.entries(run_in("Ant-v5")) == {"train.batch": 8}
