@@ -1,3 +1,4 @@
+import fnmatch
 import itertools
 
 import pytest
@@ -31,18 +32,18 @@ def test_a_recipe_is_short_has_a_paper_and_a_sentence_and_builds(name):
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_entry_does_something_somewhere(name):
     recipe = find(name)
-    run = apply(name, Run())
-    for path in (*recipe.changes, *(path for changes in recipe.tasks.values() for path in changes)):
-        assert Recipe("one", "", None, changes={path: None}).entries(run), f"{path} matches no field"
+    paths = flat(apply(name, Run()))
+    for pattern in (*recipe.changes, *(path for changes in recipe.tasks.values() for path in changes)):
+        assert fnmatch.filter(paths, pattern), f"{pattern} matches no field"
     assert set(recipe.defines) <= set(recipe.changes)
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.permutations(RECIPES, 2))
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(RECIPES, 2)))
 def test_stacked_recipes_keep_what_defines_both_or_are_refused(first, second):
     try:
         run = apply(f"{first}+{second}", Run())
-    except UserError as refusal:
-        assert first in str(refusal) or second in str(refusal)
+    except UserError:
+        assert "tiny" not in (first, second)
         return
     for name in (first, second):
         alone = flat(apply(name, Run()))

@@ -1,5 +1,6 @@
 """Adam whose state is buffers: the moments are saved with the weights, and a step is part of the update's graph."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -46,7 +47,7 @@ class AdamOptimizer(nn.Module):
         super().__init__()
         self.config, self.parameters_held = config, parameters
         self.register_buffer("learning_rate", torch.tensor(config.learning_rate))
-        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("count", torch.zeros(()))
         for i, parameter in enumerate(parameters):
             self.register_buffer(f"mean_{i}", torch.zeros_like(parameter))
             self.register_buffer(f"square_{i}", torch.zeros_like(parameter))
@@ -70,13 +71,16 @@ class AdamOptimizer(nn.Module):
         torch._foreach_mul_(squares, c.beta2)
         torch._foreach_addcmul_(squares, gradients, gradients, 1 - c.beta2)
         # The bias corrections are folded into two scalars, so that each weight is touched as rarely as possible.
-        # They need float64: 1 - beta2 is 0.001 at the first step.
-        root = (1 - c.beta2**self.count).sqrt()
-        rate = (self.learning_rate * root / (1 - c.beta1**self.count)).float()
+        root = self.correction(c.beta2).sqrt()
+        rate = self.learning_rate * root / self.correction(c.beta1)
         denominators = torch._foreach_sqrt(squares)
-        torch._foreach_add_(denominators, (c.epsilon * root).float())
+        torch._foreach_add_(denominators, c.epsilon * root)
         torch._foreach_div_(denominators, -rate)
         torch._foreach_addcdiv_(self.parameters_held, means, denominators)
+
+    def correction(self, beta: float) -> Tensor:
+        """1 - beta^count without cancellation in float32, where 1 - 0.999 would lose four digits."""
+        return -torch.expm1(self.count * math.log(max(beta, 1e-30)))
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,7 @@ COMMANDS = {
     ),
     "envs": Command("[list [PATTERN] | show ENV]", "The tasks: observations, actions, time limits, aliases."),
     "doctor": Command("", "What is here, what is missing, and the command that mends it."),
-    "bench": Command(
-        "[update | loop | envs]", "Speed on this machine, as a ratio to the floor of its matrix products."
-    ),
+    "bench": Command("[update | loop | envs]", "Speed here, as a ratio to the floor of its matrix products."),
 }
 
 
@@ -54,7 +52,7 @@ def overview() -> str:
             "softrl: the Soft Actor-Critic toolkit\n",
             *lines,
             "\nN may be written 100_000, 100k or 1M, and counts environment steps: frames, action repeat included.",
-            "softrl COMMAND --help says more; softrl train ENV --recipe NAME --help lists exactly that recipe's fields.",
+            "softrl COMMAND --help says more; softrl train ENV --recipe NAME --help lists the fields of that recipe.",
             "--debug shows where in the code a mistake was noticed.",
         )
     )

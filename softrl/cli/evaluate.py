@@ -27,7 +27,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.episodes < 1:
-            raise UserError(f"--episodes is {self.episodes}: play at least one")
+            raise UserError(f"episodes is {self.episodes}: play at least one")
 
 
 def main(words: Sequence[str]) -> None:

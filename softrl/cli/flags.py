@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 from softrl.errors import UserError
 from softrl.run.fields import fields, override, read, suggestion
 
-O = TypeVar("O")
+Options = TypeVar("Options")
 
 
 class Words(NamedTuple):
@@ -19,7 +19,7 @@ class Words(NamedTuple):
 
 
 def split(words: Sequence[str], switches: Collection[str]) -> Words:
-    """Operands, `--flag value` or `--flag=value`, and switches; of a repeated flag the last counts. Raises UserError."""
+    """Operands, flags (`--f value`, `--f=value`) and switches; the last of a repeated flag counts. Raises UserError."""
     found, rest = Words([], {}, set()), deque(words)
     while rest:
         word = rest.popleft()
@@ -52,7 +52,7 @@ def check(flags: Mapping[str, str], known: Collection[str]) -> None:
             raise UserError(f"--{name} needs a value: write --{name} VALUE")
 
 
-def choose(options: O, found: Words) -> O:
+def choose(options: Options, found: Words) -> Options:
     """Options with the values of the flags and switches that were found for them; raises UserError."""
     own = {field.path for field in fields(options)}
     texts = {name: text for name, text in found.flags.items() if name in own}

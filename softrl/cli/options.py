@@ -7,10 +7,12 @@ from softrl.cli.flags import check, choose, count_operands, split, switches
 from softrl.cli.page import page, sections, usage
 from softrl.run.fields import fields
 
-O = TypeVar("O")
+Options = TypeVar("Options")
 
 
-def parse(name: str, words: Sequence[str], options: O, least: int, most: float) -> tuple[list[str], O] | None:
+def parse(
+    name: str, words: Sequence[str], options: Options, least: int, most: float
+) -> tuple[list[str], Options] | None:
     """The operands and options of command `name`; None when its help page was asked for, and printed.
 
     `options` is a dataclass whose fields are the flags. Raises UserError for words that make no sense.

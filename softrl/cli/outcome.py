@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def tell(result: "RunResult", quiet: bool) -> None:
-    """Print where a run is, with its curve and video unless `quiet`; raises KeyboardInterrupt when it was stopped early."""
+    """Print where a run is, with its curve and video unless `quiet`; raises KeyboardInterrupt when it was stopped."""
     if quiet:
         print(result.path)
     else:

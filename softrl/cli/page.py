@@ -3,6 +3,7 @@
 import shutil
 import textwrap
 from collections.abc import Collection, Iterable
+from dataclasses import is_dataclass
 from typing import Any
 
 from softrl.cli.commands import COMMANDS
@@ -23,19 +24,18 @@ def page(name: str, sections: Iterable[str]) -> str:
 
 
 def sections(config: Any, title: str, hidden: Collection[str] = ()) -> list[str]:
-    """One section for each part of a configuration that has values of its own, the first under `title`."""
+    """One section for each part of a configuration that has values to set, the first under `title`."""
     by_part: dict[str, list[Field]] = {}
     for field in fields(config):
-        if field.path not in hidden:
+        if field.path not in hidden and not is_dataclass(field.value):
             by_part.setdefault(field.path.rpartition(".")[0], []).append(field)
-    return [
-        "\n".join((f"{heading(config, part) if part else title}:", *map(flag, listed)))
-        for part, listed in by_part.items()
-    ]
+    return ["\n".join((heading(config, part) or title, *map(flag, listed))) for part, listed in by_part.items()]
 
 
 def heading(config: Any, path: str) -> str:
-    """The path of a part, its class and the first line of its docstring."""
+    """The path of a part, its class and the first line of its docstring; nothing for the whole."""
+    if not path:
+        return ""
     part = type(get(config, path))
     return f"{path} ({part.__name__}): {(part.__doc__ or '').splitlines()[0].rstrip('.')}"
 

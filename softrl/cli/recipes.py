@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from softrl.cli.options import parse
-from softrl.errors import UserError, nearest
+from softrl.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -15,12 +15,15 @@ class Options:
 def main(words: Sequence[str]) -> None:
     """List, show or compare; raises UserError."""
     if parsed := parse("recipes", words, Options(), 0, 3):
-        (what, *names), _ = parsed[0] or ["list"], None
-        pages = {("list", 0): listing, ("show", 1): show, ("diff", 2): diff}
-        if (what, len(names)) not in pages:
-            hint = nearest(what, ["list", "show", "diff"])
-            raise UserError(f"write softrl recipes list, show NAME or diff A B, not '{' '.join(words)}'{hint}")
-        print(pages[what, len(names)](*names))
+        match parsed[0]:
+            case [] | ["list"]:
+                print(listing())
+            case ["show", name]:
+                print(show(name))
+            case ["diff", one, other]:
+                print(diff(one, other))
+            case _:
+                raise UserError(f"write softrl recipes list, show NAME or diff A B, not '{' '.join(words)}'")
 
 
 def listing() -> str:
@@ -60,7 +63,5 @@ def table(rows: Iterable[tuple[str, ...]], indent: str = "") -> list[str]:
     """Rows as lines with aligned columns."""
     filled = list(rows)
     widths = [max(map(len, column)) for column in zip(*filled, strict=True)]
-    return [
-        indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in filled
-    ]
+    lines = ("  ".join(map(str.ljust, row, widths)) for row in filled)
+    return [indent + line.rstrip() for line in lines]

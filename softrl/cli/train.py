@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from softrl.cli.flags import Words, check, choose, count_operands, split, switches
 from softrl.cli.outcome import tell
 from softrl.cli.page import page, sections, usage
-from softrl.run.fields import fields, flat, read
+from softrl.run.fields import flat, read
+
+if TYPE_CHECKING:
+    from softrl.run.config import Run
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,7 @@ def main(words: Sequence[str]) -> None:
         print(help_page(found))
         return
     count_operands(found.operands, 1, 1, usage("train"))
-    run = configured(found)
-    check(found.flags, {*(field.path for field in fields(Options())), *flat(run)} - {"env.name"})
-    options = choose(Options(), found)
-    known = flat(Options())
-    values = read(run, {path: text for path, text in found.flags.items() if path not in known})
+    options, values = understood(found)
 
     from softrl import api
 
@@ -54,7 +54,15 @@ def main(words: Sequence[str]) -> None:
     tell(result, options.quiet)
 
 
-def configured(found: Words):
+def understood(found: Words) -> tuple[Options, dict[str, Any]]:
+    """The options of the command, and the values of the run's fields, dotted path -> value; raises UserError."""
+    run, own = configured(found), flat(Options())
+    check(found.flags, own.keys() | flat(run).keys() - {"env.name"})
+    texts = {path: text for path, text in found.flags.items() if path not in own}
+    return choose(Options(), found), read(run, texts)
+
+
+def configured(found: Words) -> "Run":
     """The run that the environment and the recipe of a command line give, before its other flags."""
     from softrl.data.names import canonical
     from softrl.recipes import apply

@@ -76,6 +76,11 @@ class Collector:
             shape = (self.env.num_envs, self.spec.action)
             return torch.rand(shape, generator=self.generator).mul(2).sub(1).to(self.device)
         action, self.carry = self.policy.act(self.obs, self.carry)
+        if not torch.isfinite(action).all():
+            raise UserError(
+                "learning diverged: the policy's actions are not finite; resume from the last checkpoint, or start again "
+                "with a smaller learning rate or reward scale"
+            )
         return action
 
     def collect(self, random: bool = False) -> Collected:

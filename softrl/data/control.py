@@ -25,7 +25,7 @@ class Control(gymnasium.Env[np.ndarray, np.ndarray]):
     """
 
     def __init__(self, domain: str, task: str, render: int | None = None) -> None:
-        graphics.choose()
+        graphics.prepare(render)
         logging.getLogger("absl").setLevel(logging.ERROR)  # the suite's models use deprecated MuJoCo attributes
         from dm_control import suite
 
@@ -64,8 +64,7 @@ class Control(gymnasium.Env[np.ndarray, np.ndarray]):
         return self.flat(moment.observation), float(moment.reward), terminated, ended and not terminated, {}
 
     def render(self) -> np.ndarray:
-        """The scene from the task's camera, [size,size,3] uint8; raises UserError without OpenGL."""
-        graphics.require()
+        """The scene from the task's camera, [size,size,3] uint8."""
         return self.control.physics.render(self.size, self.size, camera_id=self.camera)
 
     def snapshot(self) -> dict[str, Any]:

@@ -1,10 +1,6 @@
 """Environments as the rest of the library sees them: `make` gives one, `vector` gives N side by side."""
 
-import multiprocessing
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +12,8 @@ from gymnasium.wrappers import Autoreset
 from softrl.data.names import aliases, canonical
 from softrl.data.snapshot import Resumable
 from softrl.data.sources import AnyEnv, Source, build
-from softrl.data.wrappers import Flat, Frames, Spoken, UnitBox
+from softrl.data.workers import leave_terminal, spoken, start_method, unimported_main
+from softrl.data.wrappers import Brief, Flat, Frames, Spoken, UnitBox, one_line
 from softrl.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,10 +54,9 @@ def make(
 
 def worker(source: Source, config: EnvConfig, seed: int, parent: int) -> Resumable:
     """One environment of a vector: a step after an episode's end is its reset, also right after a restore."""
-    if os.getpid() != parent and os.name == "posix":
-        os.setsid()  # Ctrl-C is for the parent alone, which still needs the states of its workers
+    leave_terminal(parent)
     env = make(source, config)
-    return Resumable(Autoreset(env.env), seed)
+    return Resumable(Autoreset(Brief(env.env)), seed)
 
 
 def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv[Any, Any, Any]:
@@ -74,32 +70,16 @@ def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv
     factories = [partial(worker, source, config, int(child), os.getpid()) for child in seeds]
     if config.workers == "sync" or (config.workers == "auto" and envs == 1):
         return SyncVectorEnv(factories, autoreset_mode=AutoresetMode.NEXT_STEP)
-    # Forking a process in which torch has started threads can hang; a fork server forks before any of them exists.
-    context = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     try:
         with unimported_main():
-            return AsyncVectorEnv(factories, context=context, autoreset_mode=AutoresetMode.NEXT_STEP)
+            return AsyncVectorEnv(factories, context=start_method(), autoreset_mode=AutoresetMode.NEXT_STEP)
     except UserError:
         raise
     except Exception as error:
         raise UserError(
-            f"the environment cannot run in worker processes ({type(error).__name__}: {error}): use --env.workers sync"
+            f"the environment cannot be sent to a worker process: use --env.workers sync, or give a factory "
+            f"({type(error).__name__}: {one_line(error)})"
         ) from error
-
-
-@contextmanager
-def unimported_main() -> Iterator[None]:
-    """Keep worker processes from importing the user's script, which would run it again where no `__name__` guards it.
-
-    They do not need it: what they are given is pickled by value.
-    """
-    main = vars(sys.modules["__main__"])
-    told = {name: main.get(name) for name in ("__file__", "__spec__")}
-    main.update(dict.fromkeys(told))
-    try:
-        yield
-    finally:
-        main.update(told)
 
 
 def step(vec: VectorEnv[Any, Any, Any], actions: np.ndarray) -> tuple[Any, ...]:
@@ -109,23 +89,6 @@ def step(vec: VectorEnv[Any, Any, Any], actions: np.ndarray) -> tuple[Any, ...]:
     """
     with spoken(vec):
         return vec.step(actions)
-
-
-@contextmanager
-def spoken(vec: VectorEnv[Any, Any, Any]) -> Iterator[None]:
-    """Turn the failures of a vector's workers into UserError, and end the workers that are left."""
-    try:
-        yield
-    except (UserError, EOFError, OSError) as error:
-        for process in getattr(vec, "processes", []):
-            process.terminate()
-        vec.closed = True
-        if isinstance(error, UserError):
-            raise
-        raise UserError(
-            "a process of the environment died, perhaps killed for want of memory: resume from the last checkpoint, or "
-            "start with fewer environments or --env.workers sync"
-        ) from error
 
 
 def spec(env: AnyEnv | VectorEnv[Any, Any, Any]) -> "Spec":

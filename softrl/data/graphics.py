@@ -31,10 +31,10 @@ def missing() -> str | None:
     return ADVICE if choose() in (OFF, "disable", "off", "false", "0") else None
 
 
-def require() -> None:
-    """Raise UserError where MuJoCo cannot render."""
+def prepare(render: int | None) -> None:
+    """Choose a back-end for a MuJoCo environment; raises UserError where it shall render and cannot."""
     sentence = missing()
-    if sentence:
+    if sentence and render:
         raise UserError(sentence)
 
 

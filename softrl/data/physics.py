@@ -94,6 +94,7 @@ def changed_options(model: Any, original: Any) -> dict[str, Any]:
 
 
 def set_option(model: Any, name: str, value: Any) -> None:
+    """Write one physics option: a number, a switch or a vector."""
     present = getattr(model.opt, name)
     setattr(model.opt, name, value if isinstance(present, np.ndarray) else type(present)(value))
 
@@ -109,4 +110,5 @@ def arrays(struct: Any) -> dict[str, np.ndarray]:
 
 
 def address(array: np.ndarray) -> int:
+    """Where an array begins in memory."""
     return array.__array_interface__["data"][0]

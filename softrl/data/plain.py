@@ -34,22 +34,26 @@ class OpaqueError(Exception):
 
 
 def numbered(items: Collection[Any]) -> Parts:
+    """Items under their position."""
     return {str(i): item for i, item in enumerate(items)}
 
 
 def generator(parts: Parts) -> np.random.Generator:
+    """NumPy's generator, over the bits it had."""
     bits = getattr(np.random, parts["bits"])()
     bits.state = parts["state"]
     return np.random.Generator(bits)
 
 
 def legacy_generator(parts: Parts) -> np.random.RandomState:
+    """NumPy's old generator."""
     made = np.random.RandomState()
     made.set_state(parts["state"])
     return made
 
 
 def python_generator(parts: Parts) -> random.Random:
+    """Python's generator."""
     made = random.Random()
     made.setstate(parts["state"])
     return made
@@ -129,18 +133,21 @@ class Packer:
         return packed
 
     def shared(self, identity: int) -> int:
+        """Position of an object that was packed before."""
         index = self.order[identity]
         if index is None:
             raise OpaqueError("an object that contains itself")
         return index
 
     def parts(self, value: Any) -> Packed:
+        """An object of one of the KINDS."""
         if type(value) not in KINDS:
             raise OpaqueError(f"a {type(value).__name__}")
         take, _ = KINDS[type(value)]
         return {"kind": type(value).__name__, "parts": {name: self.value(part) for name, part in take(value).items()}}
 
     def array(self, value: np.ndarray) -> Packed:
+        """A copy of an array that shares its memory with nothing."""
         root = value
         while isinstance(root.base, np.ndarray):
             root = root.base
@@ -150,6 +157,7 @@ class Packer:
         return {"kind": "array", "value": self.checked(value.copy())}
 
     def checked(self, array: np.ndarray) -> np.ndarray:
+        """The array, if a checkpoint can hold its type."""
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
             raise OpaqueError(f"an array of {array.dtype}")
         return array

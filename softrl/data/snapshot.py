@@ -17,6 +17,7 @@ import gymnasium
 
 from softrl.data import physics
 from softrl.data.plain import OpaqueError, Packer, Unpacker
+from softrl.data.workers import spoken
 from softrl.errors import UserError
 
 AnyEnv = gymnasium.Env[Any, Any]
@@ -62,15 +63,20 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
         if state is None:
             self.env.set_wrapper_attr("autoreset", True)
             return
-        layers = chain(self.env)
-        if [type(layer).__name__ for layer in layers] != [entry["class"] for entry in state["layers"].values()]:
+        layers, entries = chain(self.env), list(state["layers"].values())
+        if [type(layer).__name__ for layer in layers] != [entry["class"] for entry in entries]:
             raise UserError("the environment is not the one whose state was saved: resume with the same environment")
         unpacker = Unpacker()
-        for layer, entry in zip(layers, state["layers"].values(), strict=True):
-            if speaks(layer):
-                layer.restore(entry["state"])
-            else:
-                self.give(layer, entry["state"], unpacker)
+        try:
+            for layer, entry in zip(layers, entries, strict=True):
+                if speaks(layer):
+                    layer.restore(entry["state"])
+                else:
+                    self.give(layer, entry["state"], unpacker)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                "the saved state does not fit the environment: resume with the package versions in the run's versions.json"
+            ) from error
 
     def taken(self, layer: AnyEnv, packer: Packer) -> State:
         """State of one layer."""
@@ -128,7 +134,8 @@ def restore(env: AnyEnv, state: State) -> None:
 
 def snapshots(vec: Any) -> list[State | None]:
     """Exact states of the environments of a vector, None for each that cannot give its own."""
-    return list(vec.get_attr("exact_state"))
+    with spoken(vec):
+        return list(vec.get_attr("exact_state"))
 
 
 def restores(vec: Any, states: list[State | None]) -> None:
@@ -136,5 +143,6 @@ def restores(vec: Any, states: list[State | None]) -> None:
 
     One whose state is None begins with a reset: its next step is the reset row after an episode's end.
     """
-    vec.reset()  # also clears what the vector remembers of ended episodes
-    vec.set_attr("exact_state", states)
+    with spoken(vec):
+        vec.reset()  # also clears what the vector remembers of ended episodes
+        vec.set_attr("exact_state", states)

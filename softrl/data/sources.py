@@ -1,7 +1,6 @@
 """Where environments come from: a name, a factory or an environment object."""
 
 import copy
-import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +11,7 @@ from gymnasium.wrappers import TimeLimit
 from softrl.data import graphics, physics
 from softrl.data.control import TIME_LIMIT, Control
 from softrl.data.names import TASKS, canonical
+from softrl.data.wrappers import one_line
 from softrl.errors import UserError
 
 AnyEnv = gymnasium.Env[Any, Any]
@@ -26,16 +26,25 @@ def build(source: Source, time_limit: int | None, render: int | None) -> AnyEnv:
     """
     graphics.choose()
     if isinstance(source, str):
-        return named(canonical(source), time_limit, render)
-    if isinstance(source, gymnasium.Env):
-        return copied(source, time_limit, render)
-    env = source()
+        env = named(canonical(source), time_limit, render)
+    elif isinstance(source, gymnasium.Env):
+        env = copied(source, time_limit, render)
+    else:
+        env = limited(made(source), time_limit)
+    if render and env.render_mode != "rgb_array":
+        raise UserError("the environment gives no pictures: make it with render_mode='rgb_array', or ask for no video")
+    return env
+
+
+def made(factory: Callable[[], AnyEnv]) -> AnyEnv:
+    """What a factory returns."""
+    env = factory()
     if not isinstance(env, gymnasium.Env):
         raise UserError(
             f"the environment factory returned {type(env).__name__}: it must return a gymnasium.Env (for the old gym, "
             "wrap it with shimmy)"
         )
-    return limited(env, time_limit)
+    return env
 
 
 def named(name: str, time_limit: int | None, render: int | None) -> AnyEnv:
@@ -44,8 +53,10 @@ def named(name: str, time_limit: int | None, render: int | None) -> AnyEnv:
         return TimeLimit(Control(*TASKS[name], render=render), time_limit or TIME_LIMIT)
     try:
         return registered(gymnasium.spec(name), time_limit, render)
+    except UserError:
+        raise
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
-        raise UserError(f"{name} needs a package that is not installed: {one_line(error)}") from error
+        raise UserError(f"{name} cannot be made with the packages installed: {one_line(error)}") from error
     except Exception as error:
         raise UserError(f"{name} cannot be made: {one_line(error)}") from error
 
@@ -53,16 +64,20 @@ def named(name: str, time_limit: int | None, render: int | None) -> AnyEnv:
 def registered(spec: gymnasium.envs.registration.EnvSpec, time_limit: int | None, render: int | None) -> AnyEnv:
     """The environment of a Gymnasium spec."""
     if "mujoco" in str(spec.entry_point):
+        graphics.prepare(render)
         physics.quiet()
     kept: dict[str, Any] = {"disable_env_checker": True, "max_episode_steps": time_limit}
+    if "render_mode" in spec.kwargs:  # an object given as a template may have been made to show itself
+        kept["render_mode"] = None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is out of date")
         if render is None:
-            return gymnasium.make(spec, render_mode=None, **kept)
+            return gymnasium.make(spec, **kept)
+        kept["render_mode"] = "rgb_array"
         try:
-            return gymnasium.make(spec, render_mode="rgb_array", width=render, height=render, **kept)
+            return gymnasium.make(spec, width=render, height=render, **kept)
         except TypeError:  # not every environment lets its caller choose the size
-            return gymnasium.make(spec, render_mode="rgb_array", **kept)
+            return gymnasium.make(spec, **kept)
 
 
 def copied(env: AnyEnv, time_limit: int | None, render: int | None) -> AnyEnv:
@@ -70,6 +85,8 @@ def copied(env: AnyEnv, time_limit: int | None, render: int | None) -> AnyEnv:
     try:
         if env.spec is not None:
             return registered(env.spec, time_limit, render)
+    except UserError:
+        raise
     except Exception:  # a spec that does not tell everything: the object itself does
         pass
     try:
@@ -86,8 +103,3 @@ def limited(env: AnyEnv, time_limit: int | None) -> AnyEnv:
     if time_limit is None:
         return env
     return TimeLimit(env.env if isinstance(env, TimeLimit) else env, time_limit)
-
-
-def one_line(error: Exception) -> str:
-    """An exception's message on one line, without a full stop."""
-    return re.sub(r"\s+", " ", str(error)).strip().rstrip(".")

@@ -1,5 +1,7 @@
 """Wrappers that give every environment one face: flat float32 observations, actions in [-1, 1], counted frames."""
 
+import re
+import traceback
 from typing import Any
 
 import gymnasium
@@ -35,6 +37,27 @@ class Frames(gymnasium.Wrapper[Any, Any, Any, Any]):
             observation, reward, terminated, truncated, info = self.env.step(action)
             total, frames, over = total + float(reward), frames + 1, terminated or truncated
         return observation, total, bool(terminated), bool(truncated), {**info, "frames": frames}
+
+
+class Brief(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Keeps of `info` what training reads: `frames`, and `is_success` (also found under `success`) as a float.
+
+    The rest would cross from process to process at every step, and need not fit into a vector's arrays.
+    """
+
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Any, Info]:
+        """Start an episode."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        return observation, {"frames": info["frames"]}
+
+    def step(self, action: Any) -> Outcome:
+        """One decision."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        told = {"frames": info["frames"]}
+        for name in ("success", "is_success"):
+            if name in info:
+                told["is_success"] = float(info[name])
+        return observation, float(reward), terminated, truncated, told
 
 
 class Flat(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
@@ -127,6 +150,14 @@ class Spoken(gymnasium.Wrapper[Any, Any, Any, Any]):
         """What went wrong, in words."""
         if isinstance(error, UserError):
             return error
-        return UserError(
-            f"the environment {self.env.unwrapped} raised {type(error).__name__} in {method}: {str(error).strip()}"
+        told = UserError(
+            f"the environment {type(self.env.unwrapped).__name__} raised {type(error).__name__} in {method}: "
+            f"{one_line(error)}"
         )
+        told.add_note("".join(traceback.format_exception(error)))  # which survives the way out of a worker process
+        return told
+
+
+def one_line(error: Exception) -> str:
+    """An exception's message on one line, without a full stop."""
+    return re.sub(r"\s+", " ", str(error)).strip().rstrip(".")

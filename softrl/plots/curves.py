@@ -112,6 +112,10 @@ def draw_points(axis: "Axes", points: list[Score], colors: dict[str, str]) -> No
             **shape,
         )
         axis.plot([], [], color=GREY, label=f"{method} published, repeat {repeat}", **shape)
+        # what is drawn aside does not widen the axes by itself
+        spans = [(point.env_steps, point.mean + sign * (point.sd or 0.0)) for point in group for sign in (-1, 1)]
+        axis.update_datalim(spans)
+    axis.autoscale_view()
 
 
 def aligned(runs: list[Run]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

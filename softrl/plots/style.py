@@ -84,5 +84,5 @@ def save(figure: "Figure", out: Path) -> Path:
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, dpi=144, metadata=stamp)
     except OSError as error:
-        raise UserError(f"cannot write {out}: {error.strerror or error}; choose another place with --out") from error
+        raise UserError(f"cannot write {out}: {error.strerror or error}; make room or choose another place") from error
     return out

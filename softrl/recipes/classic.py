@@ -79,6 +79,7 @@ TINY = Recipe(
     changes={
         "steps": 600,
         "compile": "off",
+        "threads": 1,
         "agent.*.hidden": (32, 32),
         "replay.capacity": 10_000,
         "train.batch": 32,

@@ -33,6 +33,11 @@ class Recipe:
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Further changes for environments whose name matches a pattern; the first that matches holds."""
 
+    @property
+    def paper(self) -> str:
+        """Where it was published."""
+        return f"arXiv {self.arxiv}" if self.arxiv else "modifier"
+
     def entries(self, run: Run) -> dict[str, Any]:
         """Dotted path -> value for the environment and the parts of `run`."""
         task = next((more for pattern, more in self.tasks.items() if fnmatchcase(run.env.name, pattern)), {})

@@ -7,6 +7,7 @@ import itertools
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple, TypeVar, get_origin, get_type_hints
 
 from softrl.errors import UserError, nearest
@@ -29,12 +30,23 @@ class Field(NamedTuple):
 
 def kinds(part: Any) -> dict[str, Any]:
     """The annotation of each field of a part's class, resolved."""
-    hints = get_type_hints(part)
-    return {field.name: hints[field.name] for field in dataclasses.fields(part)}
+    return _kinds(part)
 
 
 def helps(part: Any) -> dict[str, str]:
     """The sentence under each field of a part's class: the string literal that follows its line."""
+    return _helps(part)
+
+
+# Cached because a stack of recipes asks some thousand times.
+@cache
+def _kinds(part: Any) -> dict[str, Any]:
+    hints = get_type_hints(part)
+    return {field.name: hints[field.name] for field in dataclasses.fields(part)}
+
+
+@cache
+def _helps(part: Any) -> dict[str, str]:
     body = ast.parse(textwrap.dedent(inspect.getsource(part))).body[0].body  # type: ignore[attr-defined]
     return {
         line.target.id: inspect.cleandoc(text)

@@ -95,7 +95,7 @@ class Trainer:
         self.owed = Ratio(run.train.updates_per_decision)
         self.log_due = Every(run.log.every)
         self.evaluation_due = EvaluationClock(run.eval.every, run.steps)
-        self.checkpoint_due = EvaluationClock(run.checkpoint.every, run.steps)
+        self.checkpoint_due = EvaluationClock(run.checkpoint.every or run.eval.every, run.steps)
         self.video_due = Every(run.video.every if isinstance(run.video.every, int) else run.steps)
         self.log = Logger(folder, run.device)
         self.checkpoints = Checkpoints(

@@ -10,6 +10,7 @@ from softrl.errors import UserError
 from softrl.plots import curves
 from softrl.plots.curves import aligned, curve, plot
 from softrl.plots.load import load
+from softrl.plots.reference import published
 from softrl.plots.style import GREY, line
 
 if TYPE_CHECKING:
@@ -82,9 +83,18 @@ def test_published_points_stand_at_their_budget(make_run: MakeRun, figures: "lis
 
 
 def test_a_short_run_sees_the_first_published_point(make_run: MakeRun, figures: "list[Figure]") -> None:
-    plot([make_run("cheetah_run", every=1000), make_run("no_such_task")], Path("x.png"), reference="sac[pytorch_sac]")
+    plot(
+        [make_run("cheetah_run", every=1000, returns=(90.0, 99.0)), make_run("no_such_task")],
+        Path("x.png"),
+        reference="sac[pytorch_sac]",
+    )
     known, unknown = figures[0].axes
     assert known.containers[0].lines[0].get_xdata().tolist() == [100_000]
+    (score,) = [score for score in published("sac[pytorch_sac]", {"cheetah_run"}) if score.env_steps == 100_000]
+    assert score.sd is not None
+    assert known.get_xlim()[1] > 100_000  # and the axes show all of it
+    assert known.get_ylim()[0] < score.mean - score.sd
+    assert known.get_ylim()[1] > score.mean + score.sd
     assert not unknown.containers
 
 

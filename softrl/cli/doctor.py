@@ -1,0 +1,117 @@
+"""`softrl doctor`: what is here, what is missing, and the command that mends it."""
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Sequence
+from ctypes.util import find_library
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from softrl.cli.options import parse
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+LIBRARIES = {"EGL": "libegl1", "GL": "libgl1", "OSMesa": "libosmesa6"}
+SPACE = 2 * 10**9
+"""Bytes that a run with its checkpoints may take."""
+
+
+class Finding(NamedTuple):
+    """One line of the report."""
+
+    subject: str
+    state: str
+    remedy: str = ""  # empty where nothing is amiss
+
+
+@dataclass(frozen=True)
+class Options:
+    """This command has no flags."""
+
+
+def main(words: Sequence[str]) -> None:
+    """Examine this machine; raises UserError."""
+    if parse("doctor", words, Options(), 0, 0):
+        for subject, state, remedy in findings():
+            print(f"{subject:<14} {state}" + (f"\n{'':<14} -> {remedy}" if remedy else ""))
+
+
+def findings() -> Iterator[Finding]:
+    """The whole report, also where packages are missing."""
+    yield from packages()
+    if find_spec("torch"):
+        yield from processor()
+    yield from graphics()
+    yield disk(Path())
+
+
+def packages() -> Iterator[Finding]:
+    """Python, and whether each package that softrl asks for is there in a version that it works with."""
+    yield Finding("python", platform.python_version())
+    if not find_spec("packaging"):
+        yield Finding("softrl", "its installation is incomplete", "pip install -e .")
+        return
+    from packaging.requirements import Requirement
+
+    for requirement in map(Requirement, metadata.requires("softrl") or []):
+        if requirement.marker is None:  # the others belong to extras
+            yield package(requirement)
+
+
+def package(requirement: "Requirement") -> Finding:
+    """Whether one package is there in a version that fits."""
+    remedy = f"pip install '{requirement}'"
+    try:
+        version = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return Finding(requirement.name, "missing", remedy)
+    if version in requirement.specifier:
+        return Finding(requirement.name, version)
+    return Finding(requirement.name, f"{version}, and softrl works with {requirement.specifier}", remedy)
+
+
+def processor() -> Iterator[Finding]:
+    """Threads, GPU and compiler, as torch sees them."""
+    import torch
+
+    from softrl.agent.compile import compiler
+
+    yield Finding("threads", f"{torch.get_num_threads()} of torch, on {len(os.sched_getaffinity(0))} cores")
+    yield gpu(torch.cuda.is_available(), shutil.which("nvidia-smi"))
+    yield Finding("compiler", compiler() or "none: updates run uncompiled", "" if compiler() else "apt-get install g++")
+
+
+def gpu(usable: bool, driver: str | None) -> Finding:
+    """The GPU that torch can use, if any, and what is wrong when there is a driver and no GPU."""
+    if usable:
+        import torch
+
+        memory = torch.cuda.get_device_properties(0).total_memory / 2**30
+        return Finding("gpu", f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB")
+    if driver:
+        return Finding(
+            "gpu", "its driver is here, but torch cannot use it", "pip install torch with CUDA: see pytorch.org"
+        )
+    return Finding("gpu", "none: everything runs on the processor")
+
+
+def graphics() -> Iterator[Finding]:
+    """The libraries that render videos, and the back-end that MuJoCo will use."""
+    from softrl.data.graphics import choose, missing
+
+    for name, debian in LIBRARIES.items():
+        found = find_library(name)
+        yield Finding(f"lib{name}", found or "missing", "" if found else f"apt-get install {debian} (or: make system)")
+    yield Finding("rendering", missing() or f"works with MUJOCO_GL={choose()}")
+
+
+def disk(folder: Path) -> Finding:
+    """Room for runs in a folder."""
+    free = shutil.disk_usage(folder).free
+    remedy = "" if free >= SPACE else "make room, or give --run a folder on another disk"
+    return Finding("disk", f"{free / 10**9:.1f} GB free in {folder.resolve()}", remedy)

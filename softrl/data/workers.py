@@ -1,0 +1,69 @@
+"""Worker processes of vector environments: how they start, and how their failures are told."""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gymnasium
+
+from softrl.errors import UserError
+
+SILENT = 100  # above every level of Gymnasium's log
+
+
+def start_method() -> str:
+    """How workers start: never by forking this process, in which torch has threads whose locks a copy would inherit."""
+    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+
+
+def leave_terminal(parent: int) -> None:
+    """Put a worker in a session of its own: Ctrl-C is for the parent, which still asks its workers for their states."""
+    if os.getpid() != parent and os.name == "posix":
+        os.setsid()
+
+
+@contextmanager
+def unimported_main() -> Iterator[None]:
+    """Keep workers from importing the user's script, which would run it again where no `__name__` guards it.
+
+    They do not need it: what they are given is pickled by value.
+    """
+    main = vars(sys.modules["__main__"])
+    told = {name: main.get(name) for name in ("__file__", "__spec__")}
+    main.update(dict.fromkeys(told))
+    try:
+        yield
+    finally:
+        main.update(told)
+
+
+@contextmanager
+def spoken(vec: Any) -> Iterator[None]:
+    """Turn the failures of a vector's workers into UserError, and end the workers that are left."""
+    level, gymnasium.logger.min_level = gymnasium.logger.min_level, SILENT  # it would print the worker's traceback
+    try:
+        yield
+    except UserError as error:
+        end(vec)
+        [first, *_] = error.args
+        if isinstance(first, UserError):  # as it came out of a worker
+            raise UserError(str(first)) from first
+        raise
+    except (EOFError, OSError) as error:
+        end(vec)
+        raise UserError(
+            "a process of the environment died, perhaps killed for want of memory: resume from the last checkpoint, or "
+            "start with fewer environments or --env.workers sync"
+        ) from error
+    finally:
+        gymnasium.logger.min_level = level
+
+
+def end(vec: Any) -> None:
+    """End what is left of a vector; `close` would wait for answers that never come."""
+    for process in getattr(vec, "processes", []):
+        process.terminate()
+    vec.closed = True

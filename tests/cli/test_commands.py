@@ -1,0 +1,80 @@
+"""The commands that read a run: resume, evaluate, play, plot."""
+
+import json
+import shutil
+from statistics import fmean
+
+import pytest
+
+from softrl.cli import outcome
+from softrl.cli.main import main
+from softrl.data import graphics
+
+
+@pytest.fixture
+def run(finished, here):
+    """A copy of the finished run, named `run`."""
+    return shutil.copytree(finished, here / "run")
+
+
+def test_resume_extends_a_run(run, capsys):
+    assert main(["resume", "run", "--steps", "80", "--quiet"]) == 0
+    assert capsys.readouterr().out == "run\n"
+    assert json.loads((run / "config.json").read_text())["steps"] == 80
+    assert (run / "eval.csv").read_text().splitlines()[-1].startswith("80,")
+
+
+def test_resume_cannot_shorten_a_run(run, refused):
+    assert "--steps can extend a run, not shorten it" in refused("resume", "run", "--steps", "20")
+
+
+def test_evaluate_prints_json_that_adds_up(run, capsys):
+    assert main(["evaluate", "run", "--episodes", "3", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["returns"]) == len(told["lengths"]) == 3
+    assert told["return_mean"] == pytest.approx(fmean(told["returns"]))
+    assert told["return_min"] == min(told["returns"])
+    assert told["length_mean"] == 20
+
+
+def test_evaluate_prints_a_sentence_for_any_checkpoint(run, capsys):
+    for checkpoint in ("latest", "best", "60"):
+        assert main(["evaluate", "run", "--episodes", "1", "--checkpoint", checkpoint]) == 0
+        assert capsys.readouterr().out.endswith("over 1 episodes of 20 steps\n")
+
+
+def test_stochastic_episodes_differ_from_deterministic_ones(run, capsys):
+    returns = []
+    for words in ([], ["--stochastic"]):
+        assert main(["evaluate", "run", "--episodes", "1", "--json", *words]) == 0
+        returns.append(json.loads(capsys.readouterr().out)["returns"])
+    assert returns[0] != returns[1]
+
+
+def test_a_checkpoint_that_is_not_there_is_refused(run, refused):
+    assert "7" in refused("evaluate", "run", "--checkpoint", "7")
+
+
+def test_plot_writes_the_picture_it_names(run, here, capsys):
+    assert main(["plot", "run", "--out", "curves.svg"]) == 0
+    assert capsys.readouterr().out == "curves.svg\n"
+    assert (here / "curves.svg").read_text().lstrip().startswith("<?xml")
+
+
+def test_plot_refuses_what_it_cannot_write(run, refused):
+    assert ".png" in refused("plot", "run", "--out", "curves.bmp")
+
+
+def test_videos_without_opengl_are_refused_with_what_to_install(run, refused, monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", graphics.OFF)
+    assert "apt-get install" in refused("play", "run")
+    assert "apt-get install" in refused("evaluate", "run", "--video", "episode.mp4", "--episodes", "1")
+
+
+def test_a_stopped_run_says_how_to_go_on_and_exits_as_interrupted(run, capsys):
+    class Result:
+        path, finished, best, last = run, False, 1.0, 0.5
+
+    with pytest.raises(KeyboardInterrupt):
+        outcome.tell(Result, quiet=False)
+    assert f"softrl resume {run}" in capsys.readouterr().out

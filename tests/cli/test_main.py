@@ -1,0 +1,105 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from softrl.cli import doctor
+from softrl.cli.commands import COMMANDS
+from softrl.cli.main import main
+from softrl.errors import UserError
+
+
+def test_help_names_every_command(capsys):
+    for words in ([], ["--help"], ["-h"], ["help"]):
+        assert main(words) == 0
+        out = capsys.readouterr().out
+        assert all(f"  softrl {name}" in out for name in COMMANDS)
+
+
+def test_help_answers_in_half_a_second_and_loads_nothing_heavy():
+    code = "import sys; from softrl.cli.main import main; main(['--help']); print(*sys.modules)"
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert time.perf_counter() - began < 2.0  # half a second, on a machine that is doing other things
+    assert not {"torch", "numpy", "gymnasium", "mujoco", "matplotlib"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_help_page_in_full_sentences(name, capsys):
+    assert main([name, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: softrl {name}")
+    assert COMMANDS[name].about.endswith(".")
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == "0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["tran"], "there is no command 'tran'; did you mean 'train'?"),
+        (["xyz"], "there is no command 'xyz': choose one of train, resume,"),
+        (["resume"], "a word is missing; write softrl resume RUN [--steps N]"),
+        (["play", "a", "b"], "'b' is a word too many; write softrl play RUN"),
+        (["evaluate", "a", "--episode", "3"], "there is no flag '--episode'; did you mean '--episodes'?"),
+        (["evaluate", "a", "--episodes"], "--episodes needs a value"),
+        (["evaluate", "a", "--episodes", "--json"], "--episodes needs a value"),
+        (["evaluate", "a", "--episodes", "ten"], "episodes takes a whole number, got 'ten'"),
+        (["evaluate", "a", "--episodes", "0"], "episodes is 0"),
+        (["evaluate", "a", "--json=yes"], "--json takes no value"),
+        (["evaluate", "a", "--checkpoint", "newest"], "checkpoint takes a whole number, latest or best, got 'newest'"),
+        (["evaluate", "a", "--zzz", "1"], "there is no flag '--zzz'; --help lists them"),
+        (["plot", "a", "--by", "colour"], "by takes recipe, env or seed, got 'colour'"),
+        (["recipes", "sho", "sac"], "write softrl recipes list, show NAME or diff A B, not 'sho sac'"),
+        (["recipes", "show", "sacc"], "there is no recipe 'sacc'; did you mean 'sac'?"),
+        (["envs", "shw", "cheetah_run"], "write softrl envs list [PATTERN] or softrl envs show ENV"),
+        (["envs", "show", "cheeta_run"], "unknown environment 'cheeta_run'; did you mean 'cheetah_run'?"),
+        (["envs", "list", "qqqq"], "no environment matches 'qqqq'"),
+    ],
+)
+def test_mistakes_are_said_in_one_sentence(refused, words, sentence):
+    assert refused(*words).startswith(sentence)
+
+
+def test_debug_shows_where_a_mistake_was_noticed(capsys):
+    assert main(["tran", "--debug"]) == 2
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith("softrl: there is no command 'tran'")
+
+
+def test_a_sentence_of_several_lines_becomes_one(monkeypatch, refused):
+    def fail(words):
+        raise UserError("one\n  two")
+
+    monkeypatch.setattr(doctor, "main", fail)
+    assert refused("doctor") == "one two"
+
+
+def test_an_interrupt_has_its_own_exit_code(monkeypatch, capsys):
+    def interrupt(words):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(doctor, "main", interrupt)
+    assert main(["doctor"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_a_defect_is_not_dressed_up_as_a_mistake(monkeypatch):
+    def fail(words):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(doctor, "main", fail)
+    with pytest.raises(ZeroDivisionError):
+        main(["doctor"])
+
+
+def test_a_reader_that_closes_early_is_no_error():
+    command = f"{sys.executable} -m softrl.cli.main envs list; echo $? >&2"
+    done = subprocess.run(["bash", "-c", f"({command}) | head -n 1"], capture_output=True, text=True, check=True)
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == "0\n"

@@ -1,0 +1,83 @@
+"""The commands that describe what there is: recipes, envs, doctor."""
+
+from importlib import metadata
+
+import pytest
+from packaging.requirements import Requirement
+
+from softrl.cli import doctor
+from softrl.cli.main import main
+from softrl.recipes import RECIPES
+
+
+def lines(capsys, *words: str) -> list[str]:
+    assert main(words) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_recipes_are_listed_with_their_papers(capsys):
+    listed = lines(capsys, "recipes")
+    assert [line.split()[0] for line in listed] == list(RECIPES)
+    assert listed == lines(capsys, "recipes", "list")
+    assert "arXiv 1801.01290" in next(line for line in listed if line.startswith("sac_v1 "))
+
+
+def test_a_recipe_is_shown_with_what_defines_it_and_its_tasks(capsys):
+    shown = [line.split() for line in lines(capsys, "recipes", "show", "sac_v1")]
+    assert ["agent.update*", "sac_v1"] in shown
+    assert ["train.warmup", "1000"] in shown
+    assert ["agent.reward_scale.factor", "in", "Humanoid-*", "20.0"] in shown
+
+
+def test_a_recipe_without_changes_is_shown(capsys):
+    assert lines(capsys, "recipes", "show", "sac")[0].startswith("sac (arXiv 1812.05905): Twin critics")
+
+
+def test_two_recipes_are_compared_field_by_field(capsys):
+    rows = [line.split() for line in lines(capsys, "recipes", "diff", "sac", "sac_yarats+tiny")]
+    assert rows[0] == ["sac", "sac_yarats+tiny"]
+    assert ["agent.temperature.initial", "1.0", "0.1"] in rows
+    assert ["train.batch", "256", "32"] in rows
+    assert not any(row[0] == "train.gamma" for row in rows)
+
+
+def test_environments_are_listed_by_pattern(capsys):
+    assert {"cheetah_run", "HalfCheetah-v5"} <= set(lines(capsys, "envs", "list", "cheetah"))
+    assert "walker_walk" in lines(capsys, "envs")
+
+
+def test_an_environment_is_shown_under_any_of_its_names(capsys):
+    shown = lines(capsys, "envs", "show", "cheetah-run")
+    assert shown == lines(capsys, "envs", "show", "dm_control/cheetah-run-v0")
+    assert shown[0].split() == ["name", "cheetah_run"]
+    assert any("time limit" in line and "1000" in line for line in shown)
+
+
+def test_the_doctor_reports_every_package_and_ends_well(capsys):
+    report = "\n".join(lines(capsys, "doctor"))
+    for subject in ("python", "torch", "mujoco", "dm-control", "threads", "gpu", "compiler", "libEGL", "disk"):
+        assert subject in report
+
+
+@pytest.mark.parametrize(
+    ("wanted", "state", "remedy"),
+    [
+        ("torch>=2", metadata.version("torch"), ""),
+        ("torch<2", f"{metadata.version('torch')}, and softrl works with <2", "pip install 'torch<2'"),
+        ("no-such-package>=1", "missing", "pip install 'no-such-package>=1'"),
+    ],
+)
+def test_the_doctor_says_what_to_install(wanted, state, remedy):
+    finding = doctor.package(Requirement(wanted))
+    assert finding[1:] == (state, remedy)
+
+
+def test_the_doctor_knows_a_driver_without_a_usable_gpu():
+    assert doctor.gpu(usable=False, driver=None).remedy == ""
+    assert "pip install" in doctor.gpu(usable=False, driver="/usr/bin/nvidia-smi").remedy
+
+
+def test_the_doctor_warns_of_a_full_disk(tmp_path, monkeypatch):
+    assert doctor.disk(tmp_path).remedy == ""
+    monkeypatch.setattr(doctor, "SPACE", 10**18)
+    assert "make room" in doctor.disk(tmp_path).remedy

@@ -1,0 +1,183 @@
+"""Collection on an environment that counts: what becomes a row, and what does not."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from softrl.data import envs
+from softrl.data.collect import Collector
+from softrl.data.envs import EnvConfig
+from softrl.data.replay import Replay, ReplayConfig
+from softrl.errors import UserError
+from softrl.types import Obs, Step
+
+UNIT = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+REAL = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+
+
+class Counting(gymnasium.Env[Any, Any]):
+    """Observation (episode, time); reward = time; ends after `length` steps, by termination in odd episodes."""
+
+    def __init__(self, length: int = 3, poison: str = "") -> None:
+        self.observation_space, self.action_space = REAL, UNIT
+        self.length, self.poison, self.episode, self.time = length, poison, -1, 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.episode, self.time = self.episode + 1, 0
+        return np.array([self.episode, 0.0], np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.time += 1
+        over = self.time == self.length
+        odd = self.episode % 2 == 1
+        bad = np.nan if self.time == 2 else 0.0
+        obs = np.array([self.episode, self.time + (bad if self.poison == "observation" else 0.0)], np.float32)
+        info = {"is_success": odd} if over else {}
+        return obs, self.time + (bad if self.poison == "reward" else 0.0), over and odd, over and not odd, info
+
+
+class Encoder:
+    """Remembers how many acts an episode has had."""
+
+    def initial(self, count: int) -> dict[str, Tensor]:
+        return {"acts": torch.zeros(count)}
+
+
+class Constant:
+    """Acts 0.5 and counts."""
+
+    def __init__(self, value: float = 0.5) -> None:
+        self.encoder, self.value = Encoder(), value
+
+    def act(self, obs: Obs, carry: dict[str, Tensor], deterministic: bool = False) -> Any:
+        count = len(obs["state"])
+        return torch.full((count, 1), self.value), {"acts": carry["acts"] + 1}
+
+
+def collector(count: int = 1, policy: Any = None, **options: Any) -> Collector:
+    vec = envs.vector(lambda: Counting(**options), EnvConfig(workers="sync"), count, seed=0)
+    return Collector(vec, policy or Constant(), envs.spec(vec), seed=0)
+
+
+def test_two_episodes_row_by_row() -> None:
+    made = collector()
+    rows = [made.collect() for _ in range(8)]
+    steps = [r.row for r in rows]
+    # episode 0: times 0 1 2, its final observation; episode 1: the same, terminated
+    assert [int(s.obs["state"][0, 0]) for s in steps] == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert [int(s.obs["state"][0, 1]) for s in steps] == [0, 1, 2, 3, 0, 1, 2, 3]
+    assert [float(s.reward[0]) for s in steps] == [1, 2, 3, 0, 1, 2, 3, 0]
+    assert [bool(s.terminated[0]) for s in steps] == [False] * 6 + [True, False]
+    assert [bool(s.last[0]) for s in steps] == [False, False, False, True] * 2
+    assert [float(s.action[0, 0]) for s in steps] == [0.5, 0.5, 0.5, 0.0] * 2
+
+
+def test_a_reset_is_no_frame_and_no_decision() -> None:
+    made = collector()
+    collected = [made.collect() for _ in range(8)]
+    assert [c.frames for c in collected] == [1, 1, 1, 0] * 2
+    assert [c.decisions for c in collected] == [1, 1, 1, 0] * 2
+
+
+def test_episode_statistics() -> None:
+    made = collector()
+    episodes = [episode for _ in range(8) for episode in made.collect().episodes]
+    assert [(e.total, e.frames, e.success) for e in episodes] == [(6.0, 3, 0.0), (6.0, 3, 1.0)]
+
+
+def test_replay_never_sees_a_transition_across_a_reset() -> None:
+    made = collector(3)
+    replay = Replay(ReplayConfig(300), made.spec, 3, gamma=0.9, seed=0)
+    for _ in range(40):
+        replay.add(made.collect().row)
+    window = replay.sample(500)
+    here, after = window.obs["state"][:, 0], window.obs["state"][:, 1]
+    assert torch.equal(here[:, 0], after[:, 0])  # the same episode
+    assert torch.equal(here[:, 1] + 1, after[:, 1])  # one step on
+    terminal = (here[:, 0] % 2 == 1) & (after[:, 1] == 3)
+    assert torch.equal(window.discount[:, 0] == 0, terminal)
+
+
+def test_what_is_remembered_starts_afresh_with_each_episode() -> None:
+    made = collector()
+    seen = []
+    for _ in range(6):
+        made.collect()
+        seen.append(int(made.carry["acts"][0]))
+    assert seen == [1, 2, 3, 0, 1, 2]
+
+
+@pytest.mark.parametrize("poison", ["observation", "reward"])
+def test_numbers_that_are_not_finite_end_the_run_with_a_sentence(poison: str) -> None:
+    made = collector(poison=poison)
+    made.collect()
+    with pytest.raises(UserError, match=f"{poison} that is not finite"):
+        made.collect()
+
+
+def test_a_policy_that_diverged_is_named() -> None:
+    with pytest.raises(UserError, match="learning diverged"):
+        collector(policy=Constant(float("nan"))).collect()
+
+
+def test_warm_up_actions_are_uniform_and_seeded() -> None:
+    actions = torch.cat([collector(1).collect(random=True).row.action for _ in range(2)])
+    assert actions[0] == actions[1]
+    made = collector(200)
+    action = made.collect(random=True).row.action
+    assert action.min() < -0.9
+    assert action.max() > 0.9
+    assert abs(float(action.mean())) < 0.15
+
+
+def run(made: Collector, steps: int) -> list[Step]:
+    return [made.collect(random=True).row for _ in range(steps)]
+
+
+def assert_equal(one: list[Step], other: list[Step]) -> None:
+    for a, b in zip(one, other, strict=True):
+        assert torch.equal(a.obs["state"], b.obs["state"])
+        assert all(torch.equal(x, y) for x, y in zip(a[1:], b[1:], strict=True))
+
+
+@pytest.mark.parametrize("after", [0, 2, 3, 5])
+def test_state_goes_on_exactly(after: int) -> None:
+    """In the middle of an episode, and between its end and the reset."""
+    made = collector(2)
+    run(made, after)
+    state = made.state_dict()
+    expected = run(made, 10)
+    other = collector(2)
+    run(other, 1)
+    other.load_state_dict(state)
+    assert_equal(run(other, 10), expected)
+
+
+class Opaque(Counting):
+    """An environment whose state is hidden in an object."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = object()
+
+
+def test_an_environment_without_state_is_reset_and_its_episode_closed() -> None:
+    vec = envs.vector(Opaque, EnvConfig(workers="sync"), 1, seed=0)
+    made = Collector(vec, Constant(), envs.spec(vec), seed=0)
+    made.collect()
+    state = made.state_dict()
+    vec = envs.vector(Opaque, EnvConfig(workers="sync"), 1, seed=0)
+    other = Collector(vec, Constant(), envs.spec(vec), seed=0)
+    other.load_state_dict(state)
+    assert not other.exact.any()
+    first, second = other.collect(), other.collect()
+    assert bool(first.row.last[0])
+    assert first.row.obs["state"].tolist() == [[0.0, 1.0]]  # the observation at which it was cut
+    assert first.frames == 0
+    assert second.row.obs["state"][0, 1] == 0  # a new episode
+    assert not second.row.last[0]

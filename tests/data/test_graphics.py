@@ -1,0 +1,72 @@
+"""A back-end is chosen before MuJoCo is imported, and nothing but pictures needs one."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from softrl.data import graphics
+from softrl.errors import UserError
+
+STATES_WITHOUT_OPENGL = """
+import sys
+from softrl.data import graphics
+graphics.egl_works = lambda: False
+graphics.ctypes.util.find_library = lambda name: None
+from softrl.data.envs import make
+from softrl.errors import UserError
+import numpy as np
+for name in ("cartpole_swingup", "Hopper-v5", "Pendulum-v1"):
+    env = make(name, seed=0)
+    env.reset()
+    env.step(np.zeros(env.action_space.shape, np.float32))
+assert not [name for name in sys.modules if name.startswith("OpenGL")], "OpenGL was imported"
+for name in ("cartpole_swingup", "Hopper-v5"):
+    try:
+        make(name, render=32)
+    except UserError as error:
+        print(error)
+"""
+
+
+def run(code: str, **environment: str) -> str:
+    kept = {name: value for name, value in os.environ.items() if name != "MUJOCO_GL"}
+    return subprocess.run(
+        [sys.executable, "-c", code], env={**kept, **environment}, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def test_states_need_no_opengl_and_pictures_say_what_to_install() -> None:
+    assert run(STATES_WITHOUT_OPENGL).splitlines() == [graphics.ADVICE] * 2
+
+
+@pytest.mark.parametrize(
+    ("egl", "osmesa", "chosen"), [(True, "x", "egl"), (False, "x", "osmesa"), (False, None, "disabled")]
+)
+def test_the_first_back_end_that_works(
+    monkeypatch: pytest.MonkeyPatch, egl: bool, osmesa: str | None, chosen: str
+) -> None:
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    monkeypatch.setattr(graphics.sys, "platform", "linux")
+    monkeypatch.setattr(graphics, "egl_works", lambda: egl)
+    monkeypatch.setattr(graphics.ctypes.util, "find_library", lambda name: osmesa)
+    assert graphics.choose() == chosen
+    assert os.environ["MUJOCO_GL"] == chosen
+    assert (graphics.missing() is None) == (chosen != "disabled")
+
+
+def test_what_the_user_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUJOCO_GL", "off")
+    assert graphics.choose() == "off"
+    with pytest.raises(UserError, match="apt-get install libegl1"):
+        graphics.prepare(32)
+    graphics.prepare(None)
+
+
+def test_a_missing_egl_library_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(graphics.ctypes, "CDLL", absent)
+    assert not graphics.egl_works()

@@ -1,0 +1,127 @@
+"""Environments come from names, factories and objects; what cannot be made is told in one sentence."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.envs.classic_control import PendulumEnv
+from gymnasium.wrappers import RescaleAction, TimeLimit
+
+from softrl.data.control import Control
+from softrl.data.sources import build
+from softrl.errors import UserError
+
+
+def length(env: gymnasium.Env[Any, Any]) -> int:
+    env.reset(seed=0)
+    action, frames, over = env.action_space.sample() * 0, 0, False
+    while not over:
+        _, _, terminated, truncated, _ = env.step(action)
+        over, frames = terminated or truncated, frames + 1
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("source", "own"),
+    [
+        ("Pendulum-v1", 200),
+        (lambda: gymnasium.make("Pendulum-v1"), 200),
+        (gymnasium.make("Pendulum-v1"), 200),
+        (TimeLimit(PendulumEnv(), 40), 40),
+        ("pendulum_swingup", 1000),
+    ],
+    ids=["name", "factory", "object", "object without a spec", "control"],
+)
+def test_time_limits_replace_each_other(source: Any, own: int) -> None:
+    assert length(build(source, None, None)) == own
+    assert length(build(source, 30, None)) == 30
+    assert length(build(source, 1100, None)) == 1100
+
+
+def test_an_object_is_a_template() -> None:
+    for template in (gymnasium.make("Pendulum-v1"), PendulumEnv(), RescaleAction(gymnasium.make("Pendulum-v1"), -1, 1)):
+        template.reset(seed=3)
+        before = np.array(template.unwrapped.state)
+        first, second = build(template, None, None), build(template, None, None)
+        first.reset(seed=0)
+        first.step(first.action_space.sample())
+        assert first.unwrapped is not second.unwrapped is not template.unwrapped
+        assert first.action_space == template.action_space
+        np.testing.assert_array_equal(template.unwrapped.state, before)
+
+
+class Scaled(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """A wrapper that a spec cannot describe."""
+
+    def step(self, action: Any) -> Any:
+        observation, reward, *rest = self.env.step(action)
+        return observation, float(reward) * 10, *rest
+
+
+def test_wrappers_that_a_spec_cannot_describe_are_kept() -> None:
+    env = build(Scaled(gymnasium.make("Pendulum-v1")), None, None)
+    assert isinstance(env, Scaled)
+
+
+class Unique(PendulumEnv):
+    """Holds something that cannot be copied."""
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise TypeError("there is one of me")
+
+
+def test_an_object_that_cannot_be_copied_asks_for_a_factory() -> None:
+    with pytest.raises(UserError, match=r"there is one of me.*give a factory"):
+        build(Unique(), None, None)
+
+
+def test_factories_must_return_environments() -> None:
+    with pytest.raises(UserError, match="returned int"):
+        build(lambda: 3, None, None)  # type: ignore[arg-type, return-value]
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*_: Any, **__: Any) -> None:
+        raise gymnasium.error.DependencyNotInstalled("Box2D is not installed, run `pip install box2d`")
+
+    monkeypatch.setattr(gymnasium, "make", absent)
+    with pytest.raises(UserError, match=r"LunarLanderContinuous-v3 cannot be made .* run `pip install box2d`"):
+        build("LunarLanderContinuous-v3", None, None)
+
+
+def test_old_versions_do_not_warn(recwarn: pytest.WarningsRecorder) -> None:
+    build("Hopper-v4", None, None)
+    assert not [warning for warning in recwarn if "out of date" in str(warning.message)]
+
+
+def test_the_suite_is_loaded_without_its_own_limit() -> None:
+    assert isinstance(build("dm_control/reacher-easy-v0", None, None).unwrapped, Control)
+
+
+class Plain(PendulumEnv):
+    """Registered by a user; takes no arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+def test_registered_environments_need_not_know_of_rendering() -> None:
+    gymnasium.register("SoftrlPlain-v0", entry_point=Plain, max_episode_steps=7)
+    try:
+        assert length(build("SoftrlPlain-v0", None, None)) == 7
+    finally:
+        del gymnasium.registry["SoftrlPlain-v0"]
+
+
+def test_copies_of_an_environment_on_the_screen_stay_off_it() -> None:
+    template = gymnasium.make("Pendulum-v1")
+    template.unwrapped.spec.kwargs["render_mode"] = "human"
+    assert build(template, None, None).render_mode is None
+
+
+def test_pictures_of_an_environment_without_them_are_refused() -> None:
+    with pytest.raises(UserError, match="render_mode='rgb_array'"):
+        build(PendulumEnv, None, 32)
+    assert build(lambda: PendulumEnv("rgb_array"), None, 32).render_mode == "rgb_array"
+    assert build("Hopper-v5", None, 32).render_mode == "rgb_array"

@@ -1,0 +1,121 @@
+"""Workers start cleanly, stay out of Ctrl-C's reach, and fail in one sentence."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from softrl.data.envs import EnvConfig, step, vector
+from softrl.errors import UserError
+
+SYNC, ASYNC = EnvConfig(workers="sync"), EnvConfig(workers="async")
+
+
+class Still(gymnasium.Env[Any, Any]):
+    """Nothing happens."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (1,))
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        return np.zeros(1), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        return np.zeros(1), 1.0, False, False, {}
+
+
+class Failing(Still):
+    """Raises an exception that cannot be pickled."""
+
+    def step(self, action: Any) -> Any:
+        class LocalError(Exception):
+            """Known nowhere else."""
+
+        raise LocalError("100%d broken")
+
+
+def test_workers_are_out_of_reach_of_ctrl_c() -> None:
+    vec = vector(Still, ASYNC, 2, 0)
+    assert {os.getsid(process.pid) for process in vec.processes} & {os.getsid(0)} == set()
+    vec.close()
+
+
+@pytest.mark.parametrize("config", [SYNC, ASYNC], ids=["sync", "async"])
+def test_an_environment_that_fails_is_told(config: EnvConfig, capfd: pytest.CaptureFixture[str]) -> None:
+    vec = vector(Failing, config, 2, 0)
+    vec.reset()
+    with pytest.raises(UserError) as told:
+        step(vec, np.zeros((2, 1), np.float32))
+    assert str(told.value) == "the environment Failing raised LocalError in step: 100%d broken"
+    assert told.value.__cause__ is not None
+    vec.close()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_worker_that_dies_is_told() -> None:
+    vec = vector(Still, ASYNC, 2, 0)
+    vec.reset()
+    os.kill(vec.processes[1].pid, signal.SIGKILL)
+    with pytest.raises(UserError, match="a process of the environment died"):
+        step(vec, np.zeros((2, 1), np.float32))
+    vec.processes[0].join(10)
+    assert not vec.processes[0].is_alive()
+    vec.close()
+
+
+SCRIPT = """
+import numpy as np
+import gymnasium
+from softrl.data.envs import EnvConfig, step, vector
+
+class Mine(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (1,))
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1), {}
+    def step(self, action):
+        return np.zeros(1), 1.0, False, False, {}
+
+print("once")
+vec = vector(Mine, EnvConfig(), 2, 0)
+vec.reset()
+print(step(vec, np.zeros((2, 1), np.float32))[1].tolist())
+vec.close()
+"""
+
+
+def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
+    script = tmp_path / "mine.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["once", "[1.0, 1.0]"]
+    assert done.stderr == ""
+
+
+KILLED = """
+import os, signal
+from softrl.data.envs import EnvConfig, vector
+vec = vector("Pendulum-v1", EnvConfig(workers="async"), 2, 0)
+vec.reset()
+print(*[process.pid for process in vec.processes], flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_workers_do_not_outlive_a_killed_run() -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert done.returncode == -signal.SIGKILL
+    workers = [Path("/proc") / pid for pid in done.stdout.split()]
+    assert len(workers) == 2
+    for _ in range(100):
+        if not any(worker.exists() for worker in workers):
+            return
+        time.sleep(0.1)
+    raise AssertionError("workers are left")
