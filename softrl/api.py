@@ -10,6 +10,8 @@ import gymnasium
 import numpy as np
 
 from softrl.agent.agent import Agent
+from softrl.agent.compile import compiled
+from softrl.agent.update import update
 from softrl.data import envs, graphics
 from softrl.data.names import canonical
 from softrl.data.sources import Source
@@ -77,7 +79,7 @@ def train(
     say = print_unless(quiet)
     configured = apply(recipe, override(Run(), {"env.name": name_of(env)}), say)
     configured = resolve(override(configured, given))
-    envs.make(env, configured.env).close()  # what cannot be is refused before a folder is made
+    refuse(env, configured)
     weights = None if init is None else read(Path(init), only=["agent"]).parts["agent"]
     path = folders.create(
         to_json(configured),
@@ -92,6 +94,16 @@ def train(
         if weights is not None:
             start_from(trainer.agent, weights, init)
         return finish(trainer, quiet, callback)
+
+
+def refuse(env: Source, configured: Run) -> None:
+    """Raise what training would raise before its first step, while no folder is made yet."""
+    made = envs.make(env, configured.env)
+    configured.agent.check(envs.spec(made))
+    made.close()
+    compiled(update, configured.compile)
+    if isinstance(configured.video.every, int):
+        graphics.prepare(configured.video.size)
 
 
 def resume(
@@ -113,7 +125,9 @@ def resume(
     with folders.locked(path):
         configured = configuration(path)
         if steps is not None and steps < configured.steps:
-            raise UserError(f"{path} was started with {configured.steps} steps: --steps can extend a run, not shorten it")
+            raise UserError(
+                f"{path} was started with {configured.steps} steps: --steps can extend a run, not shorten it"
+            )
         if steps is not None:
             configured = replace(configured, steps=steps)
         trainer = Trainer(configured, env or configured.env.name, path)
@@ -186,11 +200,22 @@ def evaluate(
     env: Source | None = None,
     episodes: int = 10,
     deterministic: bool = True,
+    seed: int = 0,
+) -> list[float]:
+    """Returns of whole episodes of a policy, or of a run folder's, on its own environment or another like it."""
+    return evaluation(policy, env, episodes, deterministic, seed=seed).returns
+
+
+def evaluation(
+    policy: Policy | str | Path,
+    env: Source | None = None,
+    episodes: int = 10,
+    deterministic: bool = True,
     video: str | Path | None = None,
     which: str | int = "latest",
     seed: int = 0,
 ) -> Evaluation:
-    """Whole episodes of a policy, or of a run folder's, on its own environment or another with the same spaces.
+    """Whole episodes of a policy, or of a run folder's, on its own environment or another: returns and lengths.
 
     `video` writes the first episode to that file. Seeds are those of `seed`, not those used while training.
     """
@@ -217,7 +242,6 @@ def play(path: str | Path, out: str | Path | None = None, which: str | int = "la
 
 def record(policy: Policy, source: Source, seed: int, target: Path) -> None:
     """Film one episode to a file; raises UserError where rendering cannot work."""
-    graphics.require()
     env = envs.make(source, policy.run.env, render=policy.run.video.size)
     frames: list[np.ndarray] = []
     film(policy.agent, env, seed, frames.append)

@@ -49,7 +49,7 @@ class Window(NamedTuple):
     discount: Tensor  # [B,T]
     first: Tensor  # [B,T] bool: the decision opens an episode
     weight: Tensor  # [B], ones for uniform replay
-    index: Tensor  # [B], where the rows came from
+    index: Tensor  # type: ignore[assignment]  # [B], where the rows came from
 
 
 class Batch(NamedTuple):

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "softrl"
 FLOORS = {
     "types": 0, "errors": 0, "math": 1, "nn": 2, "agent": 3, "data": 3, "run": 4, "recipes": 5,
-    "api": 6, "cli": 7, "plots": 6, "bench": 6, "__init__": 0,
+    "plots": 6, "api": 7, "bench": 7, "cli": 8, "__init__": 0,
 }  # fmt: skip
 APART = [("agent", "data"), ("data", "agent"), ("data", "nn")]
 PLOTS_MAY = {"softrl.math.stats", "softrl.errors"}

@@ -1,6 +1,7 @@
 """The agent: parts, optimisers and targets in one module, whose state_dict is the whole state of learning."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ UPDATES: dict[str, Update] = {"sac": update, "sac_v1": update_v1}
 
 class Agent(nn.Module):
     """A soft actor-critic agent: `act` in the world, `update` from replay."""
+
+    lookahead: Any  # of the kind that the update needs: AgentConfig.check has seen to it
 
     def __init__(self, config: AgentConfig, spec: Spec) -> None:
         super().__init__()

@@ -9,17 +9,17 @@ import torch
 
 from softrl.errors import UserError
 
-Mode = Literal["off", "graph", "cudagraph"]
+Mode = Literal["auto", "off", "graph", "cudagraph"]
 MODES: dict[str, str | None] = {"graph": None, "cudagraph": "reduce-overhead"}
 
 
 def compiled(update: Callable[..., Any], mode: Mode) -> Callable[..., Any]:
     """The same function of (agent, window, static flags), run eagerly, as one graph, or as one CUDA graph.
 
-    Random numbers are drawn by torch's own kernels in the same order in every mode, so modes agree up to rounding.
-    Raises UserError where the machine cannot compile.
+    `auto` is for `softrl.run.resolve` to decide, and means off here. Random numbers are drawn by torch's own kernels
+    in the same order in every mode, so modes agree up to rounding. Raises UserError where the machine cannot compile.
     """
-    if mode == "off":
+    if mode in ("off", "auto"):
         return update
     if mode == "cudagraph" and not torch.cuda.is_available():
         raise UserError("--compile cudagraph needs a CUDA device and none is here: use --compile graph or off")

@@ -56,8 +56,8 @@ class AgentConfig:
             raise UserError("the identity encoder needs state observations: choose an environment without pixels")
         if NEEDS[self.update] != self.lookahead.offers:
             raise UserError(
-                f"agent.update '{self.update}' needs a lookahead that offers an {NEEDS[self.update]}, and this one offers "
-                f"an {self.lookahead.offers}: take both from one recipe, sac or sac_v1"
+                f"agent.update '{self.update}' needs a lookahead that offers an {NEEDS[self.update]}, and this one "
+                f"offers an {self.lookahead.offers}: take both from one recipe, sac or sac_v1"
             )
         if self.update == "sac_v1" and self.temperature.learned:
             raise UserError(

@@ -76,7 +76,7 @@ class AdamOptimizer(nn.Module):
         denominators = torch._foreach_sqrt(squares)
         torch._foreach_add_(denominators, c.epsilon * root)
         torch._foreach_div_(denominators, -rate)
-        torch._foreach_addcdiv_(self.parameters_held, means, denominators)
+        torch._foreach_addcdiv_(list[Tensor](self.parameters_held), means, denominators)
 
     def correction(self, beta: float) -> Tensor:
         """1 - beta^count without cancellation in float32, where 1 - 0.999 would lose four digits."""

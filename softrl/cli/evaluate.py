@@ -36,7 +36,7 @@ def main(words: Sequence[str]) -> None:
         (run,), options = parsed
         from softrl import api
 
-        result = api.evaluate(
+        result = api.evaluation(
             run,
             episodes=options.episodes,
             deterministic=not options.stochastic,

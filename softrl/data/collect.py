@@ -65,8 +65,8 @@ class Collector:
         """Checked observations as tensors, [N,..]."""
         if not np.isfinite(observation).all():
             raise UserError(
-                "the environment returned an observation that is not finite: mend the environment, then resume from the "
-                "last checkpoint"
+                "the environment returned an observation that is not finite: mend the environment, then resume from "
+                "the last checkpoint"
             )
         return {"state": torch.from_numpy(np.array(observation, np.float32)).to(self.device)}
 
@@ -78,8 +78,8 @@ class Collector:
         action, self.carry = self.policy.act(self.obs, self.carry)
         if not torch.isfinite(action).all():
             raise UserError(
-                "learning diverged: the policy's actions are not finite; resume from the last checkpoint, or start again "
-                "with a smaller learning rate or reward scale"
+                "learning diverged: the policy's actions are not finite; resume from the last checkpoint, or start "
+                "again with a smaller learning rate or reward scale"
             )
         return action
 
@@ -105,7 +105,7 @@ class Collector:
         self.total += np.where(waiting, 0.0, reward)
         self.length += frames
         self.over = (terminated | truncated) & ~waiting
-        episodes = [self.finish(i, info) for i in np.flatnonzero(self.over)]
+        episodes = [self.finish(int(i), info) for i in np.flatnonzero(self.over)]
         self.obs = self.observed(observation)
         self.forget(waiting)
         return Collected(row, int(frames.sum()), int((~waiting).sum()), episodes)

@@ -60,9 +60,15 @@ def canonical(name: str) -> str:
     import gymnasium
 
     identifier = registered(name)
-    if identifier not in gymnasium.registry:
-        raise UserError(f"unknown environment '{name}'{nearest(name, known()) or ': softrl envs list names them all'}")
-    return name
+    if identifier in gymnasium.registry:
+        return name
+    namespace, slash, _ = identifier.rpartition("/")
+    if slash and not known(f"{namespace}/*"):
+        raise UserError(
+            f"no imported package registers '{namespace}/' environments: install the package that does, and put its "
+            f"module in front as in module:{identifier}"
+        )
+    raise UserError(f"unknown environment '{name}'{nearest(name, known()) or ': softrl envs list names them all'}")
 
 
 def registered(name: str) -> str:

@@ -75,7 +75,7 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
                     self.give(layer, entry["state"], unpacker)
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
-                "the saved state does not fit the environment: resume with the package versions in the run's versions.json"
+                "the environment's saved state does not fit: resume with the packages named in the run's versions.json"
             ) from error
 
     def taken(self, layer: AnyEnv, packer: Packer) -> State:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from gymnasium import Env
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Space
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
@@ -35,7 +35,7 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
     successes: dict[int, float] = {}
     with torch.random.fork_rng():
         torch.manual_seed(seeds[0])
-        observation, _ = env.reset(seed=list(seeds))
+        observation, _ = env.reset(seed=list(seeds))  # type: ignore[arg-type]
         carry = agent.encoder.initial(count)
         running = np.ones(count, bool)
         while running.any():
@@ -76,7 +76,8 @@ class Policy:
     `predict` follows Stable-Baselines3: it answers the action and the state to hand to the next call.
     """
 
-    def __init__(self, agent: Agent, space: Box, run: Run) -> None:
+    def __init__(self, agent: Agent, space: Space[Any], run: Run) -> None:
+        assert isinstance(space, Box)
         self.agent, self.space, self.run = agent, space, run
 
     def predict(

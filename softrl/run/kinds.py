@@ -24,16 +24,22 @@ class Basic(NamedTuple):
 def whole(value: Any) -> int:
     """A whole number of any numeric type, 1e6 included; raises ValueError for anything else."""
     number = real(value)
-    if number != int(number) or abs(number) > LARGEST:
+    if number != int(number) or abs(int(value)) > LARGEST:
         raise ValueError
     return int(value)
 
 
 def real(value: Any) -> float:
     """A finite number of any numeric type; raises ValueError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise ValueError from error
+    if not math.isfinite(number):
+        raise ValueError
+    return number
 
 
 def whole_text(text: str) -> int:

@@ -19,6 +19,7 @@ from softrl.data.replay import Replay
 from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.nn.layers import set_precision
+from softrl.run import video
 from softrl.run.checkpoint import Checkpoints
 from softrl.run.clock import EvaluationClock, Every, Ratio
 from softrl.run.config import Run
@@ -27,7 +28,6 @@ from softrl.run.evaluate import Evaluation, evaluate, film
 from softrl.run.log import Logger
 from softrl.run.seed import Generators, derive, evaluation_seed
 from softrl.run.segments import Segments
-from softrl.run import video
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -78,8 +78,6 @@ class Trainer:
         torch.set_num_threads(run.threads or 1)
         self.generators = Generators()
         self.generators.seed(derive(run.seed, "agent"))
-        if isinstance(run.video.every, int):
-            graphics.require()
         self.env = envs.vector(source, run.env, run.envs, derive(run.seed, "environment"))
         here = replace(run.env, workers="sync")
         self.eval_env = envs.vector(source, here, run.eval.episodes, derive(run.seed, "evaluation"))
@@ -87,9 +85,7 @@ class Trainer:
         self.agent = run.agent.build(spec).to(run.device)
         set_precision(self.agent, DTYPES[run.precision])
         self.step = compiled(self.agent.step, run.compile)
-        self.replay = Replay(
-            run.replay, spec, run.envs, run.train.gamma, derive(run.seed, "replay"), device=run.device
-        )
+        self.replay = Replay(run.replay, spec, run.envs, run.train.gamma, derive(run.seed, "replay"), device=run.device)
         self.collector = Collector(self.env, self.agent, spec, derive(run.seed, "explore"), device=run.device)
         self.count = Counters()
         self.owed = Ratio(run.train.updates_per_decision)

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
@@ -58,6 +60,7 @@ def test_version(capsys):
         (["recipes", "show", "sacc"], "there is no recipe 'sacc'; did you mean 'sac'?"),
         (["envs", "shw", "cheetah_run"], "write softrl envs list [PATTERN] or softrl envs show ENV"),
         (["envs", "show", "cheeta_run"], "unknown environment 'cheeta_run'; did you mean 'cheetah_run'?"),
+        (["bench", "updates"], "there is nothing to measure called 'updates'; did you mean 'update'?"),
         (["envs", "list", "qqqq"], "no environment matches 'qqqq'"),
     ],
 )
@@ -103,3 +106,17 @@ def test_a_reader_that_closes_early_is_no_error():
     done = subprocess.run(["bash", "-c", f"({command}) | head -n 1"], capture_output=True, text=True, check=True)
     assert done.stdout.count("\n") == 1
     assert done.stderr == "0\n"
+
+
+def test_bench_prints_the_lines_that_its_module_reports(monkeypatch, capsys):
+    @dataclass(frozen=True)
+    class Options:
+        """Flags."""
+
+        pairs: int = 10
+        """Pairs of measurements."""
+
+    module = SimpleNamespace(Options=Options, report=lambda options: [f"{options.pairs} pairs", "done"])
+    monkeypatch.setitem(sys.modules, "softrl.bench.update", module)
+    assert main(["bench", "--pairs", "3"]) == main(["bench", "update", "--pairs=3"]) == 0
+    assert capsys.readouterr().out == "3 pairs\ndone\n" * 2

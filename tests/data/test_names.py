@@ -52,6 +52,11 @@ def test_unknown_names_without_a_near_one_say_where_to_look() -> None:
         canonical("qqqqqqqqqqqqqqqqqqqqqqqq")
 
 
+def test_an_unknown_namespace_asks_for_its_package() -> None:
+    with pytest.raises(UserError, match=r"registers 'ALE/' environments: install .* module:ALE/Pong-v5"):
+        canonical("ALE/Pong-v5")
+
+
 def test_a_missing_module_is_named() -> None:
     with pytest.raises(UserError, match="needs the module 'no_such_module'"):
         canonical("no_such_module:Thing-v0")

@@ -2,7 +2,7 @@ import json
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from softrl.errors import UserError
 from softrl.run.fields import difference, fields, flat, from_json, get, override, read, to_json
@@ -140,12 +140,13 @@ roots = st.builds(
     steps=st.integers(0, 2**60),
     high=st.floats(0.5, 1e300),
     rate=st.none() | st.floats(allow_nan=False, allow_infinity=False),
-    trunk=st.builds(Skips, st.integers()) | st.builds(Plain, st.lists(st.integers(1, 9)).map(tuple)),
+    trunk=st.builds(Skips, st.integers(-(2**60), 2**60)) | st.builds(Plain, st.lists(st.integers(1, 9)).map(tuple)),
     extras=st.lists(st.builds(Skips) | st.builds(Plain)).map(tuple),
 )
 
 
 @given(roots)
+@settings(max_examples=40)
 def test_json_gives_the_same_configuration_back(root):
     assert from_json(Root, json.loads(json.dumps(to_json(root)))) == root
 

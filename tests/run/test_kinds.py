@@ -84,6 +84,9 @@ def test_python_values_are_held_as_the_kind_says(kind, value, held):
     ("kind", "value"),
     [
         (int, "3"),
+        (int, 2**63),
+        (float, 10**400),
+        (int, float("nan")),
         (int, True),
         (int, 1.5),
         (float, "1"),

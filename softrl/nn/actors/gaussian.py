@@ -1,5 +1,6 @@
 """The squashed Gaussian policy of soft actor-critic. Shapes: see `softrl.types`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,8 +14,9 @@ from softrl.nn.layers import Linear
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Actions, Spec
 
-BOUNDS = {
-    "clamp": torch.clamp,
+Bound = Callable[[Tensor, float, float], Tensor]
+BOUNDS: dict[str, Bound] = {
+    "clamp": lambda raw, low, high: raw.clamp(low, high),
     "tanh": lambda raw, low, high: low + 0.5 * (high - low) * (raw.tanh() + 1),
 }
 
