@@ -9,8 +9,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch and numpy are i
 
 import numpy as np
 import torch
+from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
+# How fast a busy machine draws examples says nothing of the code.
+settings.register_profile("softrl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("softrl")
 
 
 @pytest.fixture(autouse=True)

@@ -45,7 +45,8 @@ class AdamOptimizer(nn.Module):
 
     def __init__(self, config: Adam, parameters: list[nn.Parameter]) -> None:
         super().__init__()
-        self.config, self.parameters_held = config, parameters
+        self.config = config
+        self.parameters_held: list[Tensor] = list(parameters)
         self.register_buffer("learning_rate", torch.tensor(config.learning_rate))
         self.register_buffer("count", torch.zeros(()))
         for i, parameter in enumerate(parameters):
@@ -76,7 +77,7 @@ class AdamOptimizer(nn.Module):
         denominators = torch._foreach_sqrt(squares)
         torch._foreach_add_(denominators, c.epsilon * root)
         torch._foreach_div_(denominators, -rate)
-        torch._foreach_addcdiv_(list[Tensor](self.parameters_held), means, denominators)
+        torch._foreach_addcdiv_(self.parameters_held, means, denominators)
 
     def correction(self, beta: float) -> Tensor:
         """1 - beta^count without cancellation in float32, where 1 - 0.999 would lose four digits."""

@@ -1,31 +1,25 @@
 """The floor of an update: the fewest matrix products that it can do with, each in the fastest form that torch has.
 
-What is counted of a network's pass: its forward products; the gradients of its weights only where they are learned;
-the gradients of a layer's inputs only where something below needs them; and of the first layer's only those columns
-that hold the policy's action. Everything else of an update, such as biases, losses and optimisers, is not counted.
+What is counted of a batch's pass through a network: its forward products; the gradients of weights only where they are
+learned; the gradients of a layer's inputs only where something below needs them, and of the network's own inputs only
+the columns that hold the policy's action. Biases, losses and optimisers are not products and count nothing.
 """
 
 import statistics
-import time
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from softrl.agent.agent import Agent
+from softrl.bench.timing import Call, block, timed
 from softrl.nn.layers import Linear
-
-Call = Callable[[], object]
 
 
 class Product(NamedTuple):
-    """One product of every member, [rows,inner] @ [inner,columns].
+    """[rows,inner] @ [inner,columns] for every member: x W forward, x' g for weights, g W' for inputs."""
 
-    forward: x W, with the bias where that costs nothing; weight: the gradient x' g; input: the gradient g W'.
-    """
-
-    kind: Literal["forward", "weight", "input"]
+    kind: Literal["forward", "weights", "inputs"]
     members: int
     shared: bool  # all members read the same x
     rows: int
@@ -47,82 +41,77 @@ class Pass(NamedTuple):
 
 
 def passes_sac(agent: Agent, actor: bool) -> list[Pass]:
-    """What `softrl.agent.update` sends through the networks."""
+    """What `softrl.agent.update` sends through the networks; `actor` as there."""
     critic = [Pass(agent.actor, False), Pass(agent.lookahead.target, False), Pass(agent.critic, True)]
-    return critic + [Pass(agent.critic, False, agent.spec.action), Pass(agent.actor, True)] * actor
+    return critic + [Pass(agent.actor, True), Pass(agent.critic, False, agent.spec.action)] * actor
 
 
-def passes_sac_v1(agent: Agent, actor: bool) -> list[Pass]:
-    """What `softrl.agent.variants.update_v1` sends through the networks."""
-    judged = Pass(agent.critic, False, agent.spec.action * actor)
-    values = [Pass(agent.critic, True), Pass(agent.lookahead.value, True), Pass(agent.lookahead.target, False)]
-    return [Pass(agent.actor, actor), judged, *values]
+def passes_v1(agent: Agent, actor: bool) -> list[Pass]:
+    """What `softrl.agent.variants.update_v1` sends through the networks; `actor` as there."""
+    policy = [Pass(agent.actor, actor), Pass(agent.critic, False, agent.spec.action * actor)]
+    return [*policy, Pass(agent.critic, True), Pass(agent.lookahead.value, True), Pass(agent.lookahead.target, False)]
 
 
-PASSES = {"sac": passes_sac, "sac_v1": passes_sac_v1}
-"""The passes of each update, by the name that `agent.update` has in a configuration."""
+PASSES = {"sac": passes_sac, "sac_v1": passes_v1}
+"""The passes of each kind of update, by its name in `AgentConfig.update`."""
 
 
 def products(agent: Agent, batch: int, actor: bool = True) -> list[Product]:
     """The products of one update of `batch` rows; `actor` says whether it moves the policy."""
-    return [p for one in PASSES[agent.config.update](agent, actor) for p in products_of(one, batch)]
+    return [product for one in PASSES[agent.config.update](agent, actor) for product in products_of(one, batch)]
 
 
 def products_of(one: Pass, batch: int) -> list[Product]:
-    """The products of one pass; its layers are taken in the order in which the network holds them."""
-    layers = [module.weight for module in one.network.modules() if type(module) is Linear]
+    """The products of one pass, layer by layer; the first layer is the one that reads the network's input."""
     found = []
-    for depth, weight in enumerate(layers):
+    for depth, weight in enumerate(module.weight for module in one.network.modules() if type(module) is Linear):
         members, inputs, outputs = weight.shape
         shared = depth == 0
-        wanted = one.inputs if depth == 0 else inputs * (one.learned or one.inputs > 0)
         found.append(Product("forward", members, shared, batch, inputs, outputs))
         if one.learned:
-            found.append(Product("weight", members, shared, inputs, batch, outputs))
+            found.append(Product("weights", members, shared, inputs, batch, outputs))
+        wanted = one.inputs if shared else inputs * (one.learned or one.inputs > 0)
         if wanted:
-            found.append(Product("input", members, False, batch, outputs, wanted))
+            found.append(Product("inputs", members, False, batch, outputs, wanted))
     return found
 
 
 def forms(product: Product) -> dict[str, Call]:
-    """Every way to compute a product into memory that is already there: mm, addmm, bmm, baddbmm, by name.
+    """Every way to compute a product into memory that is already there, by name; bias is added where that is free.
 
-    Where all members read the same x, their weights may also stand side by side in one wide matrix.
+    Where all members read the same x, their weights may also stand side by side as one wide matrix.
     """
-    members, rows, inner, columns = product.members, product.rows, product.inner, product.columns
-    left = torch.randn(1 if product.shared else members, rows, inner)
+    kind, members, shared, rows, inner, columns = product
+    left = torch.randn(1 if shared else members, rows, inner)
     right = torch.randn(members, inner, columns)
-    if product.kind == "weight":
-        left = left.mT.contiguous().mT  # x is stored with the batch first
-    if product.kind == "input":
-        right = right.mT.contiguous().mT  # W is stored with the inputs first
+    # As the networks store them: x with the batch first, W with the inputs first.
+    left = left.mT.contiguous().mT if kind == "weights" else left
+    right = right.mT.contiguous().mT if kind == "inputs" else right
+    bias, out = torch.randn(members, 1, columns), torch.empty(members, rows, columns)
     every = left.expand(members, -1, -1)
-    out = torch.empty(members, rows, columns)
+    each = list(zip(every, right, out, bias, strict=True))
+    wide, wide_out = torch.randn(inner, members * columns), torch.empty(rows, members * columns)
 
     def separate() -> None:
-        for x, weight, y in zip(every, right, out, strict=True):
+        for x, weight, y, _ in each:
             torch.mm(x, weight, out=y)
 
-    def wide(x: Tensor, weight: Tensor, y: Tensor) -> Call:
-        return lambda: torch.mm(x, weight, out=y)
+    def separate_biased() -> None:
+        for x, weight, y, b in each:
+            torch.addmm(b, x, weight, out=y)
 
-    found: dict[str, Call] = {"bmm": lambda: torch.bmm(every, right, out=out), "mm": separate}
-    if members == 1:
-        found["mm"] = wide(left[0], right[0], out[0])
-    elif product.shared:
-        found["wide mm"] = wide(left[0], torch.randn(inner, members * columns), torch.empty(rows, members * columns))
-    if product.kind == "forward":
-        bias = torch.randn(members, 1, columns)
-        found["baddbmm"] = lambda: torch.baddbmm(bias, every, right, out=out)
-        if members == 1:
-            found["addmm"] = lambda: torch.addmm(bias[0], left[0], right[0], out=out[0])
+    found: dict[str, Call] = {"mm": separate, "bmm": lambda: torch.bmm(every, right, out=out)}
+    if kind == "forward":
+        found |= {"addmm": separate_biased, "baddbmm": lambda: torch.baddbmm(bias, every, right, out=out)}
+    if shared and members > 1:
+        found["wide mm"] = lambda: torch.mm(left[0], wide, out=wide_out)
     return found
 
 
-def fastest(product: Product, seconds: float = 0.01, rounds: int = 5) -> tuple[str, Call]:
+def fastest(product: Product, seconds: float = 0.005, rounds: int = 7) -> tuple[str, Call]:
     """Name and call of the form with the smallest median time, the forms taking turns."""
     candidates = forms(product)
-    calls = max(1, int(seconds / timed(candidates["bmm"], 5)))
+    calls = block(candidates["bmm"], seconds)
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, call in candidates.items():
@@ -131,16 +120,8 @@ def fastest(product: Product, seconds: float = 0.01, rounds: int = 5) -> tuple[s
     return best, candidates[best]
 
 
-def timed(call: Call, calls: int) -> float:
-    """Mean seconds of a call."""
-    begin = time.perf_counter()
-    for _ in range(calls):
-        call()
-    return (time.perf_counter() - begin) / calls
-
-
 def floor(listed: list[Product]) -> Call:
-    """One call that computes all products, back to back, each in its fastest form on this machine."""
+    """One call that computes all products, back to back, each in the form that is fastest on this machine."""
     chosen = [fastest(product)[1] for product in listed]
 
     def run() -> None:

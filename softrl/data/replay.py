@@ -40,7 +40,8 @@ class Replay:
     def __init__(
         self, config: ReplayConfig, spec: Spec, envs: int, gamma: float, seed: int, device: str = "cpu"
     ) -> None:
-        self.steps, self.gamma, self.envs, self.device = config.steps, gamma, envs, torch.device(device)
+        self.envs, self.device = envs, torch.device(device)
+        self.powers = gamma ** torch.arange(config.steps + 1, device=self.device)  # [T+1]
         self.length = config.capacity // envs
         if self.length <= config.steps:
             raise UserError(
@@ -59,6 +60,9 @@ class Replay:
             "first": column(dtype=torch.bool),
             "last": column(dtype=torch.bool),
         }
+        self.cells = self.length * envs
+        # One row of time is `envs` cells of the flattened ring.
+        self.offsets = envs * torch.arange(config.steps + 1, device=self.device)[:, None]  # [T+1,1]
         self.flat = {name: column.flatten(0, 1) for name, column in self.columns.items()}
 
     def __len__(self) -> int:
@@ -84,45 +88,45 @@ class Replay:
 
     def sample(self, batch: int) -> Window:
         """A window of `batch` starts drawn uniformly from all stored decisions, with replacement."""
-        row, env = self.starts(batch)
-        ahead = row + torch.arange(self.steps + 1, device=self.device)[:, None]  # [T+1,B]
-        index = (ahead % self.length) * self.envs + env  # [T+1,B]
-        decisions = self.decisions(ahead, index)  # [B]
-        inside = index[:-1].T  # [B,T]
-        reward, discount = n_step(self.flat["reward"][inside], self.flat["terminated"][inside], decisions, self.gamma)
-        after = index.gather(0, decisions[None])  # [1,B]
-        ends = torch.cat([index[:1], after])  # [2,B]
+        ahead = self.starts(batch) + self.offsets  # [T+1,B]
+        index = (ahead + self.oldest * self.envs) % self.cells
+        inside = self.inside(ahead, index)  # [T,B]
+        rows = index[:-1]
+        reward, discount = n_step(
+            self.flat["reward"].take(rows), self.flat["terminated"].take(rows), inside, self.powers
+        )
+        after = index.gather(0, inside.sum(0, keepdim=True))  # [1,B]
         return Window(
-            obs=self.observations(ends),
-            action=self.flat["action"][index[0]][:, None],
+            obs=self.observations(torch.cat([index[:1], after])),
+            action=self.flat["action"].index_select(0, index[0])[:, None],
             reward=reward[:, None],
             discount=discount[:, None],
-            first=self.flat["first"][index[0]][:, None],
+            first=self.flat["first"].take(index[0])[:, None],
             weight=reward.new_ones(batch),
             index=index[0],
         )
 
-    def starts(self, batch: int) -> tuple[Tensor, Tensor]:
-        """Absolute rows and environments, [B] each, uniform over stored decisions whose next row is known."""
+    def starts(self, batch: int) -> Tensor:
+        """Cells counted from the oldest, [B], uniform over stored decisions whose next row is known."""
         count = len(self) * self.envs
         if not count:
             raise ValueError("nothing to sample: replay holds no complete transition")
 
         def draw(size: int) -> Tensor:
-            flat = torch.randint(count, (size,), generator=self.generator, device=self.device)
-            return flat + self.oldest * self.envs
+            return torch.randint(count, (size,), generator=self.generator, device=self.device)
 
-        flat = draw(batch)
+        cell = draw(batch)
+        oldest = self.oldest * self.envs
         # A final observation starts nothing: draw again, which keeps the rest uniform.
-        while (refused := self.flat["last"][flat % (self.length * self.envs)]).any():
-            flat[refused] = draw(int(refused.sum()))
-        return flat // self.envs, flat % self.envs
+        while (refused := self.flat["last"].take((cell + oldest) % self.cells)).any():
+            cell[refused] = draw(int(refused.sum()))
+        return cell
 
-    def decisions(self, ahead: Tensor, index: Tensor) -> Tensor:
-        """How many decisions of each window count, [T+1,B] -> [B]: up to a final observation or the newest row."""
-        stop = self.flat["last"][index[1:]] | (ahead[1:] >= self.newest - 1)  # [T,B]
-        going = (~stop).cumprod(0).sum(0)  # decisions before the one that stops
-        return (going + 1).clamp(max=self.steps)
+    def inside(self, ahead: Tensor, index: Tensor) -> Tensor:
+        """Which decisions of each window count, [T+1,B] -> [T,B]: up to a final observation or the newest row."""
+        newest = len(self) * self.envs
+        going = (ahead[1:-1] < newest) & ~self.flat["last"].take(index[1:-1])  # [T-1,B]
+        return torch.cat([going.new_ones(1, ahead.shape[1]), going.cumprod(0).bool()])
 
     def observations(self, index: Tensor) -> Obs:
         """Observations at flat indices, [T,B] -> [B,T,..], each time step contiguous in memory."""

@@ -26,17 +26,15 @@ def bellman(reward: Tensor, discount: Tensor, value: Atoms) -> Atoms:
     return Atoms(reward[:, None] + discount[:, None] * value.value, value.prob)
 
 
-def n_step(reward: Tensor, terminated: Tensor, decisions: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+def n_step(reward: Tensor, terminated: Tensor, inside: Tensor, powers: Tensor) -> tuple[Tensor, Tensor]:
     """Return of the first m decisions of a window and the discount of what follows (Sutton and Barto 2018, eq. 7.1).
 
-    R = sum_{i<m} gamma^i r_i,    discount = gamma^m * (not terminated at m-1)
+    R = sum_{i<m} gamma^i r_i,    discount = gamma^m * (not terminated before m)
 
-    `reward` and `terminated` are [B,T]; `decisions` is m, [B], between 1 and T. Rows from m on are ignored: they
-    belong to the next episode or are not written yet. The answers are [B].
+    `reward`, `terminated` and `inside` are [T,B]; `inside` marks the first m rows of a window, m at least 1. The other
+    rows are ignored: they belong to the next episode or are not written yet. `powers` [T+1] are 1, gamma, gamma^2 and
+    so on. The answers are [B].
     """
-    horizon = reward.shape[1]
-    powers = gamma ** reward.new_ones(horizon + 1).cumsum(0).sub(1)  # [T+1]: 1, gamma, gamma^2, ..
-    inside = powers.new_ones(horizon).cumsum(0) <= decisions[:, None]  # [B,T]
-    ended = (terminated & inside).any(1)
-    total = (reward * powers[:-1] * inside).sum(1)
-    return total, powers[decisions] * ~ended
+    total = (reward * inside * powers[:-1, None]).sum(0)
+    ended = (terminated & inside).any(0)
+    return total, powers.take(inside.sum(0)) * ~ended

@@ -83,7 +83,8 @@ def alternatives(kind: Any) -> list[Any]:
 
 def parts(kind: Any) -> dict[str, Any]:
     """The part classes that a kind accepts, by name."""
-    return {member.__name__: member for member in alternatives(kind) if dataclasses.is_dataclass(member)}
+    members = (member for member in alternatives(kind) if isinstance(member, type))
+    return {member.__name__: member for member in members if dataclasses.is_dataclass(member)}
 
 
 def conform(kind: Any, value: Any) -> Any:

@@ -54,6 +54,16 @@ def test_graph_equals_eager(config: AgentConfig) -> None:
     assert difference(eager, graph) < 1e-5
 
 
+@pytest.mark.parametrize("config", [AgentConfig(), V1], ids=["sac", "sac_v1"])
+def test_the_update_is_one_graph(config: AgentConfig) -> None:
+    """Traced without a C++ compiler; `fullgraph=True` raises at any graph break."""
+    agent = config.build(SPEC)
+    before = agent.optim.value.count.clone()
+    with torch._dynamo.config.patch(trace_autograd_ops=True):
+        torch.compile(agent.step, fullgraph=True, backend="eager")(agent, window(0))
+    assert agent.optim.value.count == before + 1
+
+
 def test_off_is_the_function_itself() -> None:
     agent = AgentConfig().build(SPEC)
     assert compiled(agent.step, "off") is agent.step

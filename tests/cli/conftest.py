@@ -61,5 +61,5 @@ def refused(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small finished run, for commands that only read."""
     path = tmp_path_factory.mktemp("finished") / "run"
-    assert main(["train", "Pendulum-v1", "--recipe", "sac+tiny", "--run", str(path), *SMALL]) == 0
+    assert main(["train", "cartpole_swingup", "--recipe", "sac+tiny", "--run", str(path), *SMALL]) == 0
     return path

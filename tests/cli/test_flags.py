@@ -57,7 +57,7 @@ def test_words_are_counted():
         count_operands(["a", "b"], 1, 1, "softrl play RUN")
 
 
-words = st.text(st.characters(exclude_characters="=-", codec="ascii"), min_size=1)
+words = st.text("abzAZ09._,/ *", min_size=1)
 
 
 @given(st.dictionaries(words, words), st.lists(words))

@@ -68,7 +68,7 @@ def test_the_end_of_a_run_says_where_everything_is(here, tiny, capsys):
 
 
 def test_weights_of_another_run_are_the_start(here, finished, tiny):
-    assert main(["train", "Pendulum-v1", *tiny, "--init", str(finished), "--run", "second"]) == 0
+    assert main(["train", "cartpole_swingup", *tiny, "--init", str(finished), "--run", "second"]) == 0
 
 
 @pytest.mark.parametrize(

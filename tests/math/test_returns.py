@@ -48,10 +48,10 @@ def test_bellman_moves_every_atom() -> None:
 
 
 def test_n_step_by_hand() -> None:
-    reward = tensor([[1.0, 2.0, 4.0]]).expand(4, 3)
-    terminated = tensor([[False] * 3, [False] * 3, [False, True, False], [False, False, True]])
-    decisions = tensor([3, 2, 2, 2])
-    total, discount = n_step(reward, terminated, decisions, 0.5)
+    reward = tensor([[1.0], [2.0], [4.0]]).expand(3, 4)  # [T,B]
+    terminated = tensor([[False] * 4, [False, False, True, False], [False, False, False, True]])
+    inside = tensor([[True] * 4, [True] * 4, [True, False, False, False]])
+    total, discount = n_step(reward, terminated, inside, tensor([1.0, 0.5, 0.25, 0.125]))
     assert total.tolist() == [3.0, 2.0, 2.0, 2.0]  # 1 + 2/2 + 4/4, then 1 + 2/2
     # three decisions; a cut after two bootstraps; a terminal does not; a terminal beyond the window does not count
     assert discount.tolist() == [0.125, 0.25, 0.0, 0.25]
@@ -60,14 +60,15 @@ def test_n_step_by_hand() -> None:
 @given(st.integers(1, 6), st.floats(0.1, 1.0), st.integers(0, 2**31))
 def test_n_step_equals_a_loop(horizon: int, gamma: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    reward = torch.randn(5, horizon, generator=generator)
-    terminated = torch.rand(5, horizon, generator=generator) < 0.2
+    reward = torch.randn(horizon, 5, generator=generator)
+    terminated = torch.rand(horizon, 5, generator=generator) < 0.2
     decisions = torch.randint(1, horizon + 1, (5,), generator=generator)
-    total, discount = n_step(reward, terminated, decisions, gamma)
+    inside = torch.arange(horizon)[:, None] < decisions
+    total, discount = n_step(reward, terminated, inside, gamma ** torch.arange(horizon + 1))
     for row in range(5):
         expected, alive = 0.0, 1.0
         for i in range(int(decisions[row])):
-            expected += gamma**i * float(reward[row, i])
-            alive *= 1.0 - float(terminated[row, i])
+            expected += gamma**i * float(reward[i, row])
+            alive *= 1.0 - float(terminated[i, row])
         assert abs(float(total[row]) - expected) < 1e-4
         assert abs(float(discount[row]) - alive * gamma ** int(decisions[row])) < 1e-5

@@ -1,0 +1,132 @@
+"""`softrl bench loop`: environment steps a second of training, and where the time of a step goes."""
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from softrl.bench.timing import Stopwatch, table
+from softrl.recipes import apply
+from softrl.run.config import Run, at_least
+from softrl.run.fields import override
+from softrl.run.resolve import resolve
+from softrl.run.trainer import Trainer
+
+UPDATE, EVALUATION, SAVE, REST = "update", "evaluation", "checkpoint", "rest"
+PARTS = ("act", "environment", "replay add", "replay sample", UPDATE, "log", REST)
+WARMUP = 1_000  # random actions before the first update
+LONG = 100_000_000  # no clock of evaluations or checkpoints is due so far out
+
+
+@dataclass(frozen=True)
+class Options:
+    """Flags of the command."""
+
+    env: str = "HalfCheetah-v5"
+    """Environment to train in."""
+    recipe: str = "sac"
+    """Recipe to train with."""
+    steps: int = 3_000
+    """Environment steps that are measured, after warming up."""
+    settle: int = 500
+    """Environment steps with updates before that, which are not measured: compiling, caches."""
+    envs: int = 1
+    """Environments that are stepped together."""
+    threads: int | None = None
+    """Threads of torch; none chooses as training does."""
+    compile: Literal["auto", "off", "graph", "cudagraph"] = "auto"
+    """How the update runs; auto compiles where a compiler is."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the networks are."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def __post_init__(self) -> None:
+        at_least(1, {f"--{name}": getattr(self, name) for name in ("steps", "settle", "envs", "threads")})
+
+
+def report(options: Options) -> Iterator[str]:
+    """The lines of the table, or one JSON object."""
+    run = configured(options)
+    result = measure(run, options)
+    if options.json:
+        yield json.dumps(result)
+        return
+    yield (
+        f"{options.env}, {run.recipe}, {run.threads} threads, compile {run.compile}: "
+        f"{result['steps_per_second']:.1f} env steps/s, {result['updates_per_step']:.2f} updates a step"
+    )
+    total = sum(result["ms"].values())
+    rows = [(part, f"{ms:.3f}", f"{ms / total:.1%}") for part, ms in result["ms"].items()]
+    yield from table([("", "ms a step", "share"), *rows])
+    yield f"outside the update: {result['outside']:.1%}"
+    yield (
+        f"beside: {result['evaluation_seconds']:.1f} s for an evaluation of {run.eval.episodes} episodes, "
+        f"{result['checkpoint_seconds']:.2f} s for a checkpoint, {result['settle_seconds']:.0f} s before the measurement"
+    )
+
+
+def configured(options: Options) -> Run:
+    """The recipe's run on this environment, with nothing due while it is measured but the log."""
+    run = apply(options.recipe, override(Run(), {"env.name": options.env}))
+    run = replace(run, envs=options.envs, threads=options.threads, compile=options.compile, device=options.device)
+    far = {"steps": LONG, "train.warmup": WARMUP, "eval.every": LONG, "checkpoint.every": LONG, "video.every": "never"}
+    return resolve(override(run, far))
+
+
+def measure(run: Run, options: Options) -> dict[str, Any]:
+    """Train in a temporary folder; milliseconds a step by part, and what is not part of a step beside."""
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(run, options.env, Path(folder))
+        watch = watched(trainer)
+        begin = time.perf_counter()
+        trainer.milestones()  # the evaluation and the checkpoint of step 0
+        once = dict(watch.seconds)
+        advance(trainer, WARMUP + options.settle)
+        settled = time.perf_counter() - begin
+        watch.clear()
+        first = trainer.count.env_steps
+        begin = time.perf_counter()
+        advance(trainer, first + options.steps)
+        seconds = time.perf_counter() - begin
+        steps = trainer.count.env_steps - first
+        trainer.close()
+    watch.seconds[REST] = seconds - sum(watch.seconds.values())
+    return {
+        **asdict(options),
+        "threads": run.threads,
+        "compile": run.compile,
+        "device": run.device,
+        "steps_per_second": steps / seconds,
+        "updates_per_step": watch.calls[UPDATE] / steps,
+        "ms": {part: 1e3 * watch.seconds[part] / steps for part in PARTS},
+        "outside": 1 - watch.seconds[UPDATE] / seconds,
+        "evaluation_seconds": once[EVALUATION],
+        "checkpoint_seconds": once[SAVE],
+        "settle_seconds": settled - once[EVALUATION] - once[SAVE],
+    }
+
+
+def advance(trainer: Trainer, env_steps: int) -> None:
+    """Train on to that many environment steps, as `Trainer.train` does."""
+    while trainer.count.env_steps < env_steps:
+        trainer.advance()
+        trainer.milestones()
+
+
+def watched(trainer: Trainer) -> Stopwatch:
+    """A stopwatch around the parts of a trainer's step."""
+    watch = Stopwatch()
+    watch.watch("act", trainer.collector, "choose")
+    watch.watch("environment", trainer.env, "step")
+    watch.watch("replay add", trainer.replay, "add")
+    watch.watch("replay sample", trainer.replay, "sample")
+    watch.watch(UPDATE, trainer, "step")
+    for method in ("add", "write", "episode"):
+        watch.watch("log", trainer.log, method)
+    watch.watch(EVALUATION, trainer, "evaluate")
+    watch.watch(SAVE, trainer, "save")
+    return watch

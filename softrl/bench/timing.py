@@ -1,0 +1,81 @@
+"""Clocks: blocks that take turns, so that a busy machine slows both sides of a ratio, and seconds by part."""
+
+import functools
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+Call = Callable[[], object]
+
+
+def timed(call: Call, calls: int) -> float:
+    """Mean seconds of a call."""
+    begin = time.perf_counter()
+    for _ in range(calls):
+        call()
+    return (time.perf_counter() - begin) / calls
+
+
+def block(call: Call, seconds: float) -> int:
+    """How many calls take about so long, at least one."""
+    return max(1, int(seconds / max(timed(call, 3), 1e-9)))
+
+
+class Ratio(NamedTuple):
+    """What pairs of blocks say of two calls."""
+
+    seconds: float  # of the first, median
+    median: float  # first over second, over the pairs
+    lowest: float
+    highest: float
+
+
+def paired(call: Call, yardstick: Call, pairs: int, seconds: float) -> Ratio:
+    """The time of a call over that of a yardstick: a block of the one, then of the other, each about `seconds` long."""
+    mine, other = block(call, seconds), block(yardstick, seconds)
+    times = [(timed(call, mine), timed(yardstick, other)) for _ in range(pairs)]
+    ratios = [first / second for first, second in times]
+    return Ratio(statistics.median(first for first, _ in times), statistics.median(ratios), min(ratios), max(ratios))
+
+
+class Stopwatch:
+    """Seconds and calls by part of a program, whose methods are timed in place."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.calls: defaultdict[str, int] = defaultdict(int)
+
+    def watch(self, part: str, owner: Any, method: str) -> None:
+        """Count the time of `owner.method` under `part`; parts must not call each other."""
+        inner = getattr(owner, method)
+
+        @functools.wraps(inner)
+        def outer(*args: Any, **flags: Any) -> Any:
+            begin = time.perf_counter()
+            try:
+                return inner(*args, **flags)
+            finally:
+                self.seconds[part] += time.perf_counter() - begin
+                self.calls[part] += 1
+
+        setattr(owner, method, outer)
+
+    def clear(self) -> None:
+        """Start from nothing."""
+        self.seconds.clear()
+        self.calls.clear()
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as aligned lines: the first column to the left, the others to the right."""
+    left, *right = zip(*rows, strict=True)
+    columns = [pad(left, str.ljust), *(pad(column, str.rjust) for column in right)]
+    return ["  ".join(line) for line in zip(*columns, strict=True)]
+
+
+def pad(column: Sequence[str], justify: Callable[[str, int], str]) -> list[str]:
+    """Cells of one width."""
+    width = max(map(len, column))
+    return [justify(cell, width) for cell in column]

@@ -1,0 +1,130 @@
+"""`softrl bench update`: the time of one update, eager and compiled, over the floor of its matrix products."""
+
+import itertools
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import torch
+
+from softrl.agent.compile import Mode, compiled
+from softrl.bench.floor import floor, products
+from softrl.bench.timing import Call, paired, table
+from softrl.data.replay import Replay
+from softrl.recipes import apply
+from softrl.run.config import Run, at_least
+from softrl.run.resolve import resolve
+from softrl.types import Spec, Window
+
+MODES: dict[str, tuple[Mode, ...]] = {"both": ("graph", "off"), "off": ("off",), "graph": ("graph",)}
+NAMES = {"graph": "compiled", "off": "eager"}
+SAMPLE = "replay sample"
+ROWS = 100_000  # in replay while sampling is timed
+
+
+@dataclass(frozen=True)
+class Options:
+    """Flags of the command; the sizes are those of HalfCheetah."""
+
+    recipe: str = "sac"
+    """Recipe whose update is measured."""
+    threads: int | None = None
+    """Threads of torch; none chooses as training does."""
+    batch: int | None = None
+    """Rows of a batch; none takes the recipe's."""
+    observations: int = 17
+    """Numbers in an observation."""
+    actions: int = 6
+    """Components of an action."""
+    compile: Literal["both", "off", "graph"] = "both"
+    """Which updates to measure: eager, compiled or both."""
+    pairs: int = 12
+    """Blocks of updates, each followed by a block of the floor."""
+    seconds: float = 0.3
+    """Length of a block."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def __post_init__(self) -> None:
+        positive = ("threads", "batch", "observations", "actions", "pairs")
+        at_least(1, {f"--{name}": getattr(self, name) for name in positive})
+
+
+def report(options: Options) -> Iterator[str]:
+    """The lines of the table, or one JSON object."""
+    run = configured(options)
+    torch.set_num_threads(run.threads or 1)
+    result = measure(run, options)
+    if options.json:
+        yield json.dumps(result)
+        return
+    yield (
+        f"{run.recipe}: {options.observations} observations, {options.actions} actions, batch {run.train.batch}, "
+        f"{run.threads} threads, float32; floor: {result['products']} matrix products, {result['gflop']:.2f} GFLOP"
+    )
+    rows = [("", "ms", "over the floor", "lowest", "highest")]
+    for name, figures in result["measured"].items():
+        rows.append((name, *(f"{figures[key]:.3f}" for key in ("ms", "median", "lowest", "highest"))))
+    yield from table(rows)
+    for name in (NAMES[mode] for mode in MODES[options.compile]):
+        share = result["measured"][SAMPLE]["ms"] / result["measured"][name]["ms"]
+        yield f"a sample of replay takes {share:.1%} of the {name} update"
+
+
+def configured(options: Options) -> Run:
+    """The recipe's run with the options' sizes."""
+    run = apply(options.recipe, Run())
+    train = replace(run.train, batch=options.batch or run.train.batch)
+    return resolve(replace(run, train=train, threads=options.threads, device="cpu", compile="off"))
+
+
+def measure(run: Run, options: Options) -> dict[str, Any]:
+    """Milliseconds of an update and of a sample of replay, as pairs with the floor measured them."""
+    spec = Spec({"state": (options.observations,)}, options.actions)
+    replay = filled(run, spec)
+    cycle = math.lcm(run.train.actor_every, run.train.target_every)  # updates until the flags repeat
+    needed = [
+        product
+        for i in range(1, cycle + 1)
+        for product in products(run.agent.build(spec), run.train.batch, i % run.train.actor_every == 0)
+    ]
+    calls = {NAMES[mode]: updates(run, spec, replay, mode, cycle) for mode in MODES[options.compile]}
+    calls[SAMPLE] = lambda: [replay.sample(run.train.batch) for _ in range(cycle)]
+    yardstick = floor(needed)
+    measured = {}
+    for name, call in calls.items():
+        ratio = paired(call, yardstick, options.pairs, options.seconds)
+        measured[name] = {"ms": 1e3 * ratio.seconds / cycle, **ratio._asdict()}
+    return {
+        **asdict(options),
+        "threads": run.threads,
+        "batch": run.train.batch,
+        "products": len(needed) / cycle,
+        "gflop": sum(product.flops for product in needed) / cycle / 1e9,
+        "measured": measured,
+    }
+
+
+def updates(run: Run, spec: Spec, replay: Replay, mode: Mode, cycle: int) -> Call:
+    """A call that makes `cycle` updates of an agent of its own, as the trainer makes them; compiled when it returns."""
+    agent = run.agent.build(spec)
+    step = compiled(agent.step, mode)
+    windows: Iterator[Window] = itertools.cycle([replay.sample(run.train.batch) for _ in range(8)])
+
+    def call() -> None:
+        for i in range(1, cycle + 1):
+            step(agent, next(windows), actor=i % run.train.actor_every == 0, follow=i % run.train.target_every == 0)
+
+    call()
+    return call
+
+
+def filled(run: Run, spec: Spec) -> Replay:
+    """A replay of random rows."""
+    replay = Replay(replace(run.replay, capacity=ROWS), spec, 1, run.train.gamma, seed=0)
+    columns = {name: torch.randn_like(c) for name, c in replay.columns.items() if c.is_floating_point()}
+    marks = {name: torch.rand(c.shape) < 1e-3 for name, c in replay.columns.items() if not c.is_floating_point()}
+    replay.restore(0, ROWS, [(0, columns | marks)])
+    return replay

@@ -1,0 +1,101 @@
+"""Evaluation: whole episodes on given seeds, which disturb nothing; and the policy as its users call it."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from softrl.agent.agent import Agent
+from softrl.agent.config import AgentConfig
+from softrl.data import envs
+from softrl.data.envs import EnvConfig
+from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.trunks.mlp import MLP
+from softrl.run.config import Run
+from softrl.run.evaluate import Policy, evaluate, film
+
+CONFIG = EnvConfig(workers="sync")
+
+
+class Walk(gymnasium.Env[Any, Any]):
+    """Starts at a seeded place, pays the place, ends after 3 to 6 steps; the seed decides all."""
+
+    observation_space = gymnasium.spaces.Box(-10.0, 10.0, (1,), np.float32)
+    action_space = gymnasium.spaces.Box(-2.0, 6.0, (1,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.place, self.time = self.np_random.uniform(), 0
+        self.length = int(self.np_random.integers(3, 7))
+        return np.array([self.place], np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.time += 1
+        over = self.time == self.length
+        return np.array([self.place], np.float32), self.place, over, False, {"is_success": self.length == 6}
+
+    def render(self) -> Any:
+        return np.full((8, 8, 3), self.time, np.uint8)
+
+
+@pytest.fixture
+def agent() -> Agent:
+    torch.manual_seed(0)
+    env = envs.make(Walk, CONFIG)
+    return AgentConfig(actor=Gaussian(MLP((8,)))).build(envs.spec(env))
+
+
+def expected(seed: int) -> tuple[float, int]:
+    env = Walk()
+    env.reset(seed=seed)
+    return env.place * env.length, env.length
+
+
+def test_each_episode_is_the_one_of_its_seed(agent: Agent) -> None:
+    vec = envs.vector(Walk, CONFIG, 4, seed=0)
+    for seeds in ([1, 2, 3, 4], [7, 7, 8, 9]):  # again in the same environments
+        result = evaluate(agent, vec, seeds)
+        truth = [expected(seed) for seed in seeds]
+        assert result.returns == pytest.approx([total for total, _ in truth])
+        assert result.lengths == [length for _, length in truth]
+        assert result.successes == [float(length == 6) for _, length in truth]
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_training_goes_on_as_if_nothing_had_been(agent: Agent, deterministic: bool) -> None:
+    before = {name: value.clone() for name, value in agent.state_dict().items()}
+    rng = torch.get_rng_state()
+    evaluate(agent, envs.vector(Walk, CONFIG, 2, seed=0), [1, 2], deterministic)
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert all(torch.equal(value, before[name]) for name, value in agent.state_dict().items())
+
+
+def test_a_film_has_a_picture_for_every_state_and_the_return(agent: Agent) -> None:
+    pictures: list[np.ndarray] = []
+    total = film(agent, envs.make(Walk, CONFIG), 5, pictures.append)
+    truth, length = expected(5)
+    assert total == pytest.approx(truth)
+    assert [int(picture[0, 0, 0]) for picture in pictures] == list(range(length + 1))
+
+
+def test_predict_answers_in_the_environments_units(agent: Agent) -> None:
+    policy = Policy(agent, Walk.action_space, Run())
+    unit, _ = agent.act({"state": torch.tensor([[0.3]])}, {}, deterministic=True)
+    action, state = policy.predict(np.array([0.3]))
+    assert action.shape == (1,)
+    assert action.dtype == np.float32
+    assert action[0] == pytest.approx(-2 + 4 * (float(unit) + 1))  # [-1, 1] -> [-2, 6]
+    assert state == {}
+
+
+def test_predict_takes_one_observation_or_many(agent: Agent) -> None:
+    policy = Policy(agent, Walk.action_space, Run())
+    many, _ = policy.predict(np.array([[0.3], [0.6]]))
+    assert many.shape == (2, 1)
+    assert many[0] == pytest.approx(policy.predict(np.array([0.3]))[0])
+    assert not np.allclose(
+        policy.predict(np.array([0.3]), deterministic=False)[0],
+        policy.predict(np.array([0.3]), deterministic=False)[0],
+    )

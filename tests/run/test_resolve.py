@@ -1,0 +1,45 @@
+"""What `auto` means here."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from softrl.errors import UserError
+from softrl.run import resolve as resolving
+from softrl.run.config import Run
+from softrl.run.resolve import resolve, updates
+
+
+def test_nothing_is_left_to_choose() -> None:
+    run = resolve(Run())
+    assert run.device in ("cpu", "cuda")
+    assert run.compile in ("off", "graph")
+    assert run.threads is not None
+    assert 1 <= run.threads <= 4
+    assert resolve(run) == run
+
+
+def test_what_was_asked_for_stays() -> None:
+    asked = replace(Run(), device="cpu", compile="off", threads=3)
+    assert resolve(asked) == asked
+
+
+def test_updates_count_decisions_after_the_warm_up() -> None:
+    run = replace(Run(), steps=25_000, env=replace(Run().env, repeat=4))
+    run = replace(run, train=replace(run.train, warmup=5_000, updates_per_decision=2.0))
+    assert updates(run) == 10_000
+
+
+def test_short_runs_are_not_compiled_and_long_ones_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolving, "compiler", lambda: "g++")
+    assert resolve(replace(Run(), steps=14_000)).compile == "off"
+    assert resolve(replace(Run(), steps=15_000)).compile == "graph"
+    monkeypatch.setattr(resolving, "compiler", lambda: None)
+    assert resolve(replace(Run(), steps=1_000_000)).compile == "off"
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="--device cpu"):
+        resolve(replace(Run(), device="cuda"))

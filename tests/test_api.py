@@ -1,0 +1,172 @@
+"""softrl from Python: what the pages promise."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+import softrl
+from softrl.api import Progress, RunResult
+from softrl.errors import UserError
+
+SHORT = {"steps": 300, "eval.every": 150, "video.every": "never", "env.time_limit": 60, "threads": 1}
+
+
+def trained(path: Path, env: Any = "Pendulum-v1", recipe: str = "sac+tiny", **options: Any) -> RunResult:
+    return softrl.train(env, recipe, run=path, **{**SHORT, **options})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    return trained(tmp_path_factory.mktemp("runs") / "pendulum")
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_folder_holds_what_its_page_says(run: RunResult) -> None:
+    names = {path.name for path in run.path.iterdir() if not path.name.startswith((".", "events.out.tfevents."))}
+    expected = {"config.json", "command.txt", "versions.json", "train.csv", "eval.csv", "episodes.csv"}
+    assert names == expected | {"metrics.jsonl", "curve.png", "checkpoints", "log.txt"}
+    assert list(run.path.glob("events.out.tfevents.*"))
+    assert {p.name for p in (run.path / "checkpoints").iterdir()} == {"step_000000150", "step_000000300", "best"}
+
+
+def test_evaluations_come_on_schedule(run: RunResult) -> None:
+    table = rows(run.path / "eval.csv")
+    assert [int(row["env_steps"]) for row in table] == [0, 150, 300]
+    assert [int(row["updates"]) for row in table] == [0, 50, 200]  # none in the warm-up of 100
+    assert run.finished
+    assert run.last == float(table[-1]["return_mean"])
+    assert run.best == max(float(row["return_mean"]) for row in table)
+    assert len(rows(run.path / "episodes.csv")) == 3
+
+
+def test_training_episodes_are_counted_in_frames(run: RunResult) -> None:
+    table = rows(run.path / "train.csv")
+    assert [int(row["length"]) for row in table] == [60] * 5
+    assert [int(row["env_steps"]) for row in table] == [60, 120, 180, 240, 300]
+    assert all(row["success"] == "" for row in table)
+
+
+def test_metrics_have_the_promised_tags(run: RunResult) -> None:
+    lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    tags = set().union(*lines)
+    train = {"critic_loss", "actor_loss", "ent_coef", "ent_coef_loss", "entropy", "target_entropy", "q_mean", "n_updates"}
+    assert {f"train/{name}" for name in train} <= tags
+    assert {"rollout/ep_rew_mean", "rollout/ep_len_mean", "time/fps", "time/updates_per_second"} <= tags
+    assert {"eval/mean_reward", "eval/std_reward", "eval/mean_ep_length"} <= tags
+
+
+def test_load_predict_evaluate(run: RunResult) -> None:
+    policy = softrl.load(run.path)
+    action, _ = policy.predict(np.zeros(3), deterministic=True)
+    assert action.shape == (1,)
+    assert abs(action[0]) <= 2  # the environment's bounds
+    returns = softrl.evaluate(policy, "Pendulum-v1", episodes=3)
+    assert len(returns) == 3
+    assert returns == softrl.evaluate(run.path, episodes=3)
+    assert returns != softrl.evaluate(run.path, episodes=3, seed=1)
+
+
+def test_checkpoints_are_told_apart(run: RunResult) -> None:
+    def weights(which: str | int) -> torch.Tensor:
+        return softrl.load(run.path, which).agent.actor.out.weight
+
+    assert torch.equal(weights("latest"), weights(300))
+    assert not torch.equal(weights(150), weights(300))
+    best = softrl.load(run.path / "checkpoints" / "best").agent.actor.out.weight
+    assert torch.equal(best, weights("best"))
+    with pytest.raises(UserError, match="150, 300"):
+        weights(999)
+
+
+def test_init_starts_from_another_runs_weights(run: RunResult, tmp_path: Path) -> None:
+    other = trained(tmp_path / "other", seed=5, init=run.path, steps=50)
+    loaded, origin = softrl.load(other.path, 50).agent, softrl.load(run.path).agent
+    assert torch.equal(loaded.actor.out.weight, origin.actor.out.weight)  # still warming up
+    with pytest.raises(UserError, match="do not fit"):
+        trained(tmp_path / "third", init=run.path, **{"agent.actor.trunk.hidden": (7,)})
+
+
+def test_a_callback_sees_progress_and_stops_the_run(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+
+    def stop(progress: Progress) -> bool:
+        seen.append(progress)
+        return "eval/mean_reward" in progress.values and progress.env_steps >= 150
+
+    result = trained(tmp_path / "run", callback=stop)
+    assert not result.finished
+    assert seen[-1].env_steps == 150
+    assert softrl.resume(result.path).finished
+
+
+def test_recipe_spec_and_own_loop() -> None:
+    env = softrl.make("Pendulum-v1", seed=0)
+    agent = softrl.recipe("sac").agent.build(softrl.spec(env))
+    assert isinstance(agent, torch.nn.Module)
+    obs, _ = env.reset()
+    assert obs.dtype == np.float32
+    action, _ = agent.act({"state": torch.from_numpy(obs[None])}, {})
+    env.step(action[0].numpy())
+
+
+@pytest.mark.parametrize("source", [lambda: gymnasium.make("Pendulum-v1"), gymnasium.make("Pendulum-v1")])
+def test_factories_and_objects(tmp_path: Path, source: Any) -> None:
+    result = trained(tmp_path / "run", source, steps=200)
+    assert result.finished
+    assert softrl.evaluate(softrl.load(result.path, env=source), source, episodes=1)
+
+
+def test_an_object_of_the_users_is_never_stepped(tmp_path: Path) -> None:
+    env = gymnasium.make("Pendulum-v1")
+    env.reset(seed=3)
+    before = env.unwrapped.state.copy()  # type: ignore[attr-defined]
+    trained(tmp_path / "run", env, steps=120)
+    assert np.array_equal(env.unwrapped.state, before)  # type: ignore[attr-defined]
+
+
+def test_updates_per_decision_do_not_depend_on_the_number_of_environments(tmp_path: Path) -> None:
+    for envs in (1, 3):
+        options = {"envs": envs, "env.workers": "sync", "steps": 400, "env.time_limit": None}
+        result = trained(tmp_path / str(envs), **options)
+        last = rows(result.path / "eval.csv")[-1]
+        decisions = int(last["decisions"])
+        assert int(last["updates"]) == pytest.approx(decisions - 100, abs=3)
+
+
+def test_frames_and_decisions_differ_with_action_repeat(tmp_path: Path) -> None:
+    result = trained(tmp_path / "run", **{"env.repeat": 7, "steps": 280})
+    last = rows(result.path / "eval.csv")[-1]
+    # 60 frames are 9 decisions, the last of 4 frames
+    assert int(last["env_steps"]) >= 280
+    assert int(last["decisions"]) == pytest.approx(int(last["env_steps"]) * 9 / 60, abs=1)
+
+
+def test_what_cannot_be_leaves_nothing_on_the_disk(tmp_path: Path) -> None:
+    for env, options in (
+        ("Pendulum-v2000", {}),
+        ("CartPole-v1", {}),
+        ("Pendulum-v1", {"recipe": "nothing"}),
+        ("Pendulum-v1", {"agent.critic.members": 0}),
+        ("Pendulum-v1", {"agent.update": "sac_v1"}),
+        ("Pendulum-v1", {"agent.critic.membres": 2}),
+    ):
+        with pytest.raises(UserError):
+            trained(tmp_path / "run", env, **options)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="learning diverged"):
+        trained(tmp_path / "run", **{"agent.optim.actor.learning_rate": 1e38, "agent.optim.value.learning_rate": 1e38})
+    policy = softrl.load(tmp_path / "run")  # the last good checkpoint
+    assert all(torch.isfinite(p).all() for p in policy.agent.parameters())
