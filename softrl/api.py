@@ -80,7 +80,7 @@ def train(
     configured = apply(recipe, override(Run(), {"env.name": name_of(env)}), say)
     configured = resolve(override(configured, given))
     refuse(env, configured)
-    weights = None if init is None else read(Path(init), only=["agent"]).parts["agent"]
+    weights = None if init is None else weights_of(Path(init))
     path = folders.create(
         to_json(configured),
         command or [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -148,6 +148,14 @@ def finish(trainer: Trainer, quiet: bool, callback: Callback | None) -> RunResul
     curve(trainer.folder)
     finished = trainer.count.env_steps >= trainer.run.steps
     return RunResult(trainer.folder, finished, trainer.count.best, trainer.last)
+
+
+def weights_of(path: Path) -> dict[str, Any]:
+    """State of the agent in a run's newest checkpoint, or in a checkpoint; raises UserError where there is none."""
+    run, which = located(path, "latest")
+    folders.read_config(run)
+    state: dict[str, Any] = read(run, which, only=["agent"]).parts["agent"]
+    return state
 
 
 def start_from(agent: Agent, weights: dict[str, Any], origin: str | Path | None) -> None:

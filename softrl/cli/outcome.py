@@ -24,4 +24,4 @@ def tell(result: "RunResult", quiet: bool) -> None:
 def video(result: "RunResult") -> str:
     """The newest video of a run, or why there is none."""
     videos = sorted((result.path / "videos").glob("*.mp4"), key=lambda file: file.stat().st_mtime)
-    return str(videos[-1]) if videos else f"none: {graphics.missing() or 'none was asked for'}"
+    return str(videos[-1]) if videos else f"none: {graphics.missing() or 'not asked for'}"

@@ -58,6 +58,29 @@ class Ratio:
         self._origin, self._given = state["origin"], state["given"]
 
 
+class AtEnd:
+    """True once when a count has reached the end, and again when a resumed run has moved the end."""
+
+    def __init__(self, end: int) -> None:
+        self._end = end
+        self._last = 0  # end at which it fired last
+
+    def __call__(self, count: int) -> bool:
+        """Whether the event is due at this count."""
+        due = count >= self._end > self._last
+        if due:
+            self._last = self._end
+        return due
+
+    def state_dict(self) -> dict[str, Any]:
+        """The end at which it fired last."""
+        return {"last": self._last}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where the state was taken; the end may have moved."""
+        self._last = state["last"]
+
+
 class EvaluationClock:
     """True at step 0, on schedule, and at the end: every `every` environment steps, or 5k below 100k and 10k after.
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from softrl.agent.compile import compiled
-from softrl.data import envs, graphics
+from softrl.data import envs
 from softrl.data.collect import Collector
 from softrl.data.replay import Replay
 from softrl.data.sources import Source
@@ -21,7 +21,7 @@ from softrl.errors import UserError
 from softrl.nn.layers import set_precision
 from softrl.run import video
 from softrl.run.checkpoint import Checkpoints
-from softrl.run.clock import EvaluationClock, Every, Ratio
+from softrl.run.clock import AtEnd, EvaluationClock, Every, Ratio
 from softrl.run.config import Run
 from softrl.run.console import Console, Quiet
 from softrl.run.evaluate import Evaluation, evaluate, film
@@ -92,7 +92,9 @@ class Trainer:
         self.log_due = Every(run.log.every)
         self.evaluation_due = EvaluationClock(run.eval.every, run.steps)
         self.checkpoint_due = EvaluationClock(run.checkpoint.every or run.eval.every, run.steps)
-        self.video_due = Every(run.video.every if isinstance(run.video.every, int) else run.steps)
+        self.video_due = (
+            EvaluationClock(run.video.every, run.steps) if isinstance(run.video.every, int) else AtEnd(run.steps)
+        )
         self.log = Logger(folder, run.device)
         self.checkpoints = Checkpoints(
             folder,
@@ -191,11 +193,16 @@ class Trainer:
         return result
 
     def film(self) -> None:
-        """A video of one evaluation episode, left out with a line in the log where `auto` finds no GL library."""
-        missing = graphics.missing()
-        if missing:
-            self.log.text(f"no video: {missing}")
-            return
+        """A video of one evaluation episode; where nobody asked for it and it cannot be made, a line in the log."""
+        try:
+            self.record()
+        except UserError as error:
+            if self.run.video.every != "auto":
+                raise
+            self.log.text(f"no video: {error}")
+
+    def record(self) -> None:
+        """Film an evaluation episode to videos/<env_steps>.mp4; raises UserError where rendering cannot work."""
         path = self.folder / "videos" / f"{self.count.env_steps}.mp4"
         env = envs.make(self.source, self.run.env, render=self.run.video.size)
         frames: list[Any] = []

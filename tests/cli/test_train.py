@@ -64,7 +64,7 @@ def test_the_end_of_a_run_says_where_everything_is(here, tiny, capsys):
     lines = capsys.readouterr().out.splitlines()[-4:]
     assert [line.split()[0] for line in lines] == ["run", "curve", "video", "return"]
     assert lines[0].split()[1] == "mine"
-    assert lines[2] == "video  none: none was asked for"
+    assert lines[2] == "video  none: not asked for"
 
 
 def test_weights_of_another_run_are_the_start(here, finished, tiny):

@@ -169,7 +169,7 @@ whole = np.arange(6.0)
         {"circle": circle()},
         {"function": (lambda thing: lambda: thing)(Thing())},
     ],
-    ids=str,
+    ids=lambda attributes: next(iter(attributes)),
 )
 def test_what_may_hold_state_is_refused(attributes: dict[str, Any]) -> None:
     with pytest.raises(OpaqueError):

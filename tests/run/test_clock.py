@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from softrl.run.clock import EvaluationClock, Every, Ratio
+from softrl.run.clock import AtEnd, EvaluationClock, Every, Ratio
 
 strides = st.lists(st.integers(1, 30), min_size=1, max_size=60)
 
@@ -100,3 +100,11 @@ def test_the_state_goes_on_exactly(steps, cut):
         got = [first(count) for count in points[:cut]]
         second.load_state_dict(first.state_dict())
         assert got + [second(count) for count in points[cut:]] == expected
+
+
+def test_the_end_comes_once_and_again_when_it_has_moved() -> None:
+    clock = AtEnd(100)
+    assert fired(clock, range(0, 121, 40)) == [120]
+    moved = AtEnd(200)
+    moved.load_state_dict(clock.state_dict())
+    assert fired(moved, range(120, 241, 40)) == [200]

@@ -136,7 +136,7 @@ def test_a_step_that_is_asked_for_by_name_is_not_replaced_by_another(run):
 
 def test_a_newer_format_is_not_taken_for_a_torn_one(run, monkeypatch):
     monkeypatch.setattr(saved, "FORMAT", saved.FORMAT - 1)
-    with pytest.raises(UserError, match="newer format 1: update softrl"):
+    with pytest.raises(UserError, match=r"newer softrl \(format 1\): update"):
         read(run)
 
 

@@ -1,0 +1,141 @@
+"""What ends a run that cannot go on, and what is left of it; videos; the order of the clocks."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from softrl import api
+from softrl.data import graphics
+from softrl.errors import UserError
+from softrl.run import files, saved
+
+SHORT = {"steps": 300, "eval.every": 100, "video.every": "never", "threads": 1, "train.warmup": 50}
+
+
+class Fragile(gymnasium.Env[Any, Any]):
+    """Ten-step episodes; at step 150 of its life it breaks in the way that it was told to."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    fault = ""  # of the class, and so no part of the state that a resume brings back
+
+    def __init__(self) -> None:
+        self.life, self.time = 0, 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.time = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.life, self.time = self.life + 1, self.time + 1
+        broken = self.life == 150
+        if broken and self.fault == "raise":
+            raise ValueError("the gripper is stuck")
+        if broken and self.fault == "die":
+            os._exit(1)
+        reward = np.inf if broken and self.fault == "infinite" else float(action[0])
+        obs = np.full(2, np.nan if broken and self.fault == "nan" else self.time, np.float32)
+        return obs, reward, False, self.time == 10, {}
+
+
+def broken(fault: str) -> type[Fragile]:
+    return type("Fragile", (Fragile,), {"fault": fault})
+
+
+def trained(path: Path, env: Any, **options: Any) -> api.RunResult:
+    return api.train(env, "sac+tiny", run=path, **{**SHORT, **options})
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("nan", "observation that is not finite"),
+        ("infinite", "reward that is not finite"),
+        ("raise", "the gripper is stuck"),
+    ],
+)
+def test_a_failing_environment_ends_the_run_and_its_checkpoints_stay(tmp_path: Path, fault: str, words: str) -> None:
+    path = tmp_path / "run"
+    with pytest.raises(UserError, match=words):
+        trained(path, broken(fault))
+    assert saved.available(path) == [0, 100]
+    assert api.load(path, env=Fragile).predict(np.zeros(2))[0].shape == (1,)
+    assert api.resume(path, env=Fragile).finished  # once the environment is mended
+
+
+def test_a_worker_that_dies_ends_the_run_and_its_checkpoints_stay(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with pytest.raises(UserError, match="process of the environment died"):
+        trained(path, broken("die"), envs=2, **{"env.workers": "async", "eval.every": 200})
+    assert saved.available(path) == [0, 200]
+    assert api.resume(path, env=Fragile).finished
+
+
+def test_a_full_disk_ends_the_run_and_its_checkpoints_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run"
+    write = files.write_durably
+
+    def full(target: Path, data: bytes) -> None:
+        if "step_000000200" in str(target):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(target, data)
+
+    monkeypatch.setattr(saved, "write_durably", full)
+    with pytest.raises(UserError, match="the disk is full: nothing was lost"):
+        trained(path, "Pendulum-v1")
+    assert saved.available(path) == [0, 100]
+    monkeypatch.undo()
+    assert api.resume(path).finished
+
+
+def test_a_torn_checkpoint_is_refused_and_the_one_before_is_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run"
+    trained(path, "Pendulum-v1")
+    weights = path / "checkpoints" / "step_000000300" / "agent.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-10])
+    assert api.resume(path, quiet=False).finished
+    assert "step_000000300" in capsys.readouterr().out
+    assert "step_000000300" in (path / "log.txt").read_text()
+    assert weights.read_bytes() == whole  # and the lost part was run again to the same end
+
+
+def test_without_opengl_auto_goes_without_a_video_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphics, "missing", lambda: "rendering needs OpenGL")
+    result = trained(tmp_path / "run", "cartpole_swingup", **{"video.every": "auto"})
+    assert result.finished
+    assert "no video: rendering needs OpenGL" in (result.path / "log.txt").read_text()
+
+
+def test_without_opengl_a_video_that_was_asked_for_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphics, "missing", lambda: "rendering needs OpenGL")
+    with pytest.raises(UserError, match="rendering needs OpenGL"):
+        trained(tmp_path / "run", "cheetah_run", **{"video.every": 100})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(graphics.missing() is not None, reason="no OpenGL library")
+def test_videos_show_whole_evaluation_episodes(tmp_path: Path) -> None:
+    import av
+
+    options = {"video.every": 200, "video.size": 64, "env.repeat": 10, "env.time_limit": 100}
+    result = trained(tmp_path / "run", "cartpole_swingup", **options)
+    videos = sorted(path.name for path in (result.path / "videos").iterdir())
+    assert videos == ["0.mp4", "200.mp4", "300.mp4"]
+    with av.open(str(result.path / "videos" / "200.mp4")) as file:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    assert len(pictures) == 11  # ten decisions and the picture before them
+    assert pictures[0].shape == (64, 64, 3)
+    assert pictures[0].std() > 10  # something is to be seen
+    assert not np.array_equal(pictures[0], pictures[-1])
