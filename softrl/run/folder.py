@@ -64,7 +64,7 @@ def read_config(run: Path) -> dict[str, Any]:
         raise UserError(f"{run} has no config.json, it is not a run folder: give the one that `softrl train` printed")
     try:
         config = json.loads(path.read_bytes())
-        written = config.pop("format")
+        written = int(config.pop("format"))
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise UserError(f"{path} is torn or was edited ({error}): put back a copy, or start a new run") from error
     if written > FORMAT:

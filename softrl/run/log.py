@@ -62,7 +62,7 @@ class Logger:
     ) -> None:
         """Write a finished training episode; `success` is None where the environment does not say."""
         self._recent.append((float(episode_return), int(length)))
-        self._row("train.csv", env_steps, episode, float(episode_return), length, success, seconds)
+        self._row("train.csv", env_steps, episode, float(episode_return), int(length), success, seconds)
 
     def evaluation(
         self,
@@ -79,7 +79,7 @@ class Logger:
         The standard deviation is the population's (ddof 0); `successes` is None where the environment does not say.
         """
         for episode, (episode_return, length) in enumerate(zip(returns, lengths, strict=True)):
-            self._row("episodes.csv", env_steps, episode, float(episode_return), length)
+            self._row("episodes.csv", env_steps, episode, float(episode_return), int(length))
         mean, spread = float(np.mean(returns)), float(np.std(returns))
         length_mean = float(np.mean(lengths))
         success = None if successes is None else float(np.mean(successes))

@@ -44,7 +44,7 @@ class Means:
         """The sums and counts so far."""
         return {
             "groups": [
-                {"names": list(group), "count": self._counts[group], "sum": total}
+                {"names": list(group), "count": self._counts[group], "sum": total.clone()}
                 for group, total in self._sums.items()
             ]
         }
@@ -52,4 +52,4 @@ class Means:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from sums and counts."""
         self._counts = {tuple(group["names"]): group["count"] for group in state["groups"]}
-        self._sums = {tuple(group["names"]): group["sum"].to(self._device) for group in state["groups"]}
+        self._sums = {tuple(group["names"]): group["sum"].to(self._device, copy=True) for group in state["groups"]}

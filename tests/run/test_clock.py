@@ -38,7 +38,9 @@ def test_ratio_by_hand(rate, given_out):
     assert [ratio(n) for n in range(1, len(given_out) + 1)] == given_out
 
 
-@pytest.mark.parametrize(("rate", "decisions", "total"), [(0.1, 1000, 100), (0.3, 10, 3), (0.7, 10, 7), (1 / 3, 999, 333)])
+@pytest.mark.parametrize(
+    ("rate", "decisions", "total"), [(0.1, 1000, 100), (0.3, 10, 3), (0.7, 10, 7), (1 / 3, 999, 333)]
+)
 def test_ratio_does_not_drift(rate, decisions, total):
     ratio = Ratio(rate)
     assert sum(ratio(n) for n in range(1, decisions + 1)) == total
@@ -68,7 +70,12 @@ def fired(clock, steps):
 
 
 def test_evaluation_schedule_by_hand():
-    assert fired(EvaluationClock(None, 120_000), range(0, 120_001, 500)) == [*range(0, 100_000, 5_000), 100_000, 110_000, 120_000]
+    assert fired(EvaluationClock(None, 120_000), range(0, 120_001, 500)) == [
+        *range(0, 100_000, 5_000),
+        100_000,
+        110_000,
+        120_000,
+    ]
     assert fired(EvaluationClock(1000, 2500), range(0, 2501, 4)) == [0, 1000, 2000, 2500]
 
 

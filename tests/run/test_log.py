@@ -109,8 +109,8 @@ def test_new_metrics_may_come_later(tmp_path):
     ]
 
 
-def contents(folder, clockless=True):
-    """Every file's bytes; of event files and log.txt, which hold the time, only what the names tell."""
+def contents(folder):
+    """Every file's bytes but those of event files and log.txt, which hold the time."""
     timed = ("events.", "log.txt")
     return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(timed)}
 

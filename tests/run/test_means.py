@@ -62,7 +62,9 @@ def test_adding_never_reads_a_value():
         means.take()
 
 
-@given(st.lists(st.dictionaries(st.sampled_from("abc"), st.floats(-1e3, 1e3), min_size=1), max_size=12), st.integers(0, 12))
+@given(
+    st.lists(st.dictionaries(st.sampled_from("abc"), st.floats(-1e3, 1e3), min_size=1), max_size=12), st.integers(0, 12)
+)
 def test_the_state_goes_on_exactly(values, cut):
     whole, first, second = Means(), Means(), Means()
     for value in values:

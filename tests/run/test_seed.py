@@ -16,7 +16,9 @@ def test_seeds_are_what_they_always_were():
 
 
 def test_seeds_differ_between_purposes_seeds_and_indices():
-    seeds = [derive(seed, purpose, *rest) for seed in range(20) for purpose in PURPOSES for rest in ((), (0,), (1,), (0, 1))]
+    seeds = [
+        derive(seed, purpose, *rest) for seed in range(20) for purpose in PURPOSES for rest in ((), (0,), (1,), (0, 1))
+    ]
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**31 for seed in seeds)
 

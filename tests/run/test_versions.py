@@ -1,0 +1,59 @@
+"""Versions: present, read without importing anything heavy, and no commit of a stranger's repository."""
+
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+
+from softrl.run import versions as module
+from softrl.run.versions import versions
+
+
+def test_versions_of_what_is_installed(monkeypatch):
+    found = versions()
+    assert found["python"] == sys.version.split()[0]
+    assert found["torch"] == metadata.version("torch")
+    assert set(found) >= {"softrl", "numpy", "mujoco", "gymnasium", "dm-control", "commit", "platform", "cpu"}
+    monkeypatch.setattr(module, "_PACKAGES", ("no-such-package",))
+    assert versions()["no-such-package"] is None
+
+
+def test_nothing_heavy_is_imported():
+    code = "import sys; from softrl.run.versions import versions; versions(); print({'torch', 'mujoco'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    git(tmp_path, "init", "-q")
+    (tmp_path / "softrl").mkdir()
+    (tmp_path / "softrl" / "__init__.py").write_text("")
+    git(tmp_path, "add", "softrl")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    git(tmp_path, "tag", "v1")
+    return tmp_path
+
+
+def test_the_commit_of_a_checkout_and_its_local_changes(checkout):
+    commit = git(checkout, "rev-parse", "HEAD")
+    assert module._commit(checkout / "softrl") == commit
+    (checkout / "softrl" / "__init__.py").write_text("changed = True")
+    assert module._commit(checkout / "softrl") == f"{commit}-dirty"
+
+
+def test_a_package_installed_inside_another_repository_has_no_commit(checkout):
+    installed = checkout / "environment" / "softrl"
+    installed.mkdir(parents=True)
+    assert module._commit(installed) is None
+
+
+def test_a_checkout_without_git_has_no_commit(checkout, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert module._commit(checkout / "softrl") is None
