@@ -251,6 +251,30 @@ def test_a_crash_between_any_two_steps_leaves_a_checkpoint_and_no_rubbish(world,
     assert number > 100
 
 
+@pytest.mark.parametrize("name", ["step_000000010", "best"])
+def test_a_crash_while_one_makes_way_for_another_brings_it_back(world, tmp_path, monkeypatch, name):
+    here = world(keep=1)
+    here.save(10)
+    here.checkpoints.mark_best(10)
+    original = os.rename
+
+    def crash(source, target):
+        if str(source).endswith(".partial"):
+            raise Crash
+        original(source, target)
+
+    monkeypatch.setattr(os, "rename", crash)
+    with pytest.raises(Crash):
+        here.checkpoints.mark_best(10) if name == "best" else here.checkpoints.save(10)
+    monkeypatch.undo()
+    assert not (tmp_path / "checkpoints" / name).exists()
+    again = world(keep=1)
+    assert again.checkpoints.load() == 10
+    again.check(10)
+    assert folders(tmp_path) == ["best", "step_000000010"]
+    assert read(tmp_path, "best").parts["agent"]["count"].item() == 10
+
+
 def test_a_disk_that_is_full_at_any_moment_loses_nothing(world, tmp_path, fast_disk):
     number, reached = 0, True
     while reached:

@@ -41,15 +41,19 @@ def test_make_folder_may_exist(tmp_path):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_said_in_one_sentence(number):
-    with pytest.raises(UserError, match="^cannot write the thing, the disk is full: make room$"):
-        with disk_errors("the thing", "make room"):
-            raise OSError(number, "whatever the system says")
+    with (
+        pytest.raises(UserError, match=r"^cannot write the thing, the disk is full: make room$"),
+        disk_errors("the thing", "make room"),
+    ):
+        raise OSError(number, "whatever the system says")
 
 
 def test_other_refusals_keep_the_reason_of_the_system():
-    with pytest.raises(UserError, match="^cannot write the thing, permission denied: move it$"):
-        with disk_errors("the thing", "move it"):
-            raise PermissionError(errno.EACCES, "Permission denied")
+    with (
+        pytest.raises(UserError, match=r"^cannot write the thing, permission denied: move it$"),
+        disk_errors("the thing", "move it"),
+    ):
+        raise PermissionError(errno.EACCES, "Permission denied")
 
 
 def test_mistakes_of_the_program_pass():

@@ -121,9 +121,8 @@ def test_a_config_is_replaced_whole(tmp_path):
 
 
 def test_one_process_at_a_time(tmp_path):
-    with locked(tmp_path):
-        with pytest.raises(UserError, match="is in use by another process"), locked(tmp_path):
-            pass
+    with locked(tmp_path), pytest.raises(UserError, match="is in use by another process"), locked(tmp_path):
+        pass
     with locked(tmp_path):
         pass
 

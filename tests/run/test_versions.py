@@ -20,7 +20,7 @@ def test_versions_of_what_is_installed(monkeypatch):
 
 
 def test_nothing_heavy_is_imported():
-    code = "import sys; from softrl.run.versions import versions; versions(); print({'torch', 'mujoco'} & set(sys.modules))"
+    code = "import sys; from softrl.run.versions import *; versions(); print({'torch', 'mujoco'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 

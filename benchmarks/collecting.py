@@ -1,0 +1,129 @@
+"""Copies finished runs to benchmarks/results, and writes the table of all results beside the published ones."""
+
+import csv
+import json
+import shutil
+import statistics
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+from jobs import Job
+
+KEPT = ("eval.csv", "episodes.csv", "train.csv", "config.json", "versions.json", "command.txt")
+BEGIN, END = "<!-- learning: begin -->", "<!-- learning: end -->"
+LAST = 3  # evaluations that are averaged
+HEADER = ("task", "method", "env steps", "repeat", "mean", "sd over seeds", "seeds", "source")
+
+
+class Row(NamedTuple):
+    """One method on one task, ours or published."""
+
+    task: str
+    method: str
+    steps: int
+    repeat: int
+    mean: float
+    sd: float | None
+    seeds: int
+    source: str
+
+    def cells(self) -> list[str]:
+        """The row as text."""
+        sd = "" if self.sd is None else f"{self.sd:.1f}"
+        return [self.task, self.method, *map(str, self[2:4]), f"{self.mean:.1f}", sd, str(self.seeds), self.source]
+
+
+def collect(jobs: list[Job], benchmarks: Path) -> int:
+    """Copy the runs that are done and write the table anew; answers 1 when some are not done."""
+    results = benchmarks / "results"
+    for job in jobs:
+        if job.done():
+            config = job.config()
+            copy(job.folder, results / config["recipe"] / config["env"]["name"] / f"seed{config['seed']}")
+        else:
+            print(f"{job.folder}: not done, left out")
+    ours = [row for recipe in sorted(results.iterdir()) if recipe.is_dir() for row in measured(recipe)]
+    rows = sorted(ours + published(benchmarks / "reference.csv", ours), key=lambda row: (row.task, row.steps))
+    write(results / "README.md", [*table(rows), "", *verdicts(rows)])
+    return 0 if all(job.done() for job in jobs) else 1
+
+
+def copy(run: Path, target: Path) -> None:
+    """Copy the small files of a run."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in KEPT:
+        if (run / name).exists():
+            shutil.copyfile(run / name, target / name)
+
+
+def measured(recipe: Path) -> list[Row]:
+    """A row for each task of one recipe's results: the mean over seeds of the mean of the last three evaluations."""
+    runs: dict[tuple[str, int, int], list[float]] = defaultdict(list)
+    for path in sorted(recipe.glob("*/seed*/eval.csv")):
+        config = json.loads(path.with_name("config.json").read_text())
+        with path.open(newline="") as file:
+            returns = [float(row["return_mean"]) for row in csv.DictReader(file)]
+        key = (config["env"]["name"], config["steps"], config["env"].get("repeat", 1))
+        runs[key].append(statistics.fmean(returns[-LAST:]))
+    return [
+        Row(task, recipe.name, steps, repeat, statistics.fmean(means), spread(means), len(means), "these runs")
+        for (task, steps, repeat), means in runs.items()
+    ]
+
+
+def spread(means: list[float]) -> float | None:
+    """Sample standard deviation; none for a single run."""
+    return statistics.stdev(means) if len(means) > 1 else None
+
+
+def published(reference: Path, ours: list[Row]) -> list[Row]:
+    """The published rows for our tasks at our budgets."""
+    wanted = {(row.task, row.steps) for row in ours}
+    with reference.open(newline="") as file:
+        return [
+            Row(
+                row["task"],
+                row["method"],
+                int(row["env_steps"]),
+                int(row["action_repeat"]),
+                float(row["mean"]),
+                float(row["sd"]) if row["sd"] else None,
+                int(row["seeds"]),
+                row["source"],
+            )
+            for row in csv.DictReader(file)
+            if (row["task"], int(row["env_steps"])) in wanted
+        ]
+
+
+def table(rows: list[Row]) -> list[str]:
+    """The rows as Markdown."""
+    lines = [HEADER, ("---",) * len(HEADER), *(row.cells() for row in rows)]
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def verdicts(rows: list[Row]) -> list[str]:
+    """Our results held against their targets, a line each."""
+    by_name = {(row.task, row.method, row.steps): row for row in rows}
+    lines = []
+    for row in rows:
+        peer = by_name.get((row.task, "sb3_sac" if row.method.startswith("sac_v1") else "sac[pytorch_sac]", row.steps))
+        if row.source != "these runs" or row.method == "sb3_sac" or peer is None:
+            continue
+        if peer.method == "sb3_sac":
+            bar, rule = 0.8 * peer.mean, "0.8 of Stable-Baselines3's SAC in the same budget"
+        else:
+            bar = peer.mean - max(peer.sd or 0.0, 0.15 * abs(peer.mean))
+            rule = "pytorch_sac less the larger of one sd and 15%"
+        word = "met" if row.mean >= bar else "missed"
+        lines.append(f"- {row.task}, {row.method}: {row.mean:.1f}, target {bar:.1f} ({rule}): {word}")
+    return lines
+
+
+def write(path: Path, lines: list[str]) -> None:
+    """Put the lines between the marks of the file, which is made where there is none."""
+    text = path.read_text() if path.exists() else f"# Results\n\n{BEGIN}\n{END}\n"
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    path.write_text("\n".join([f"{before}{BEGIN}", *lines, f"{END}{after}"]))
