@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gymnasium
-import numpy as np
 
 from softrl.agent.agent import Agent
 from softrl.agent.compile import compiled
@@ -21,7 +20,7 @@ from softrl.recipes import apply
 from softrl.run import folder as folders, video as videos
 from softrl.run.config import Run
 from softrl.run.console import open_console
-from softrl.run.evaluate import Evaluation, Policy, evaluate as run_episodes, film
+from softrl.run.evaluate import Evaluation, Policy, evaluate as run_episodes, filmed
 from softrl.run.fields import from_json, override, to_json
 from softrl.run.resolve import resolve
 from softrl.run.saved import read
@@ -236,7 +235,7 @@ def evaluation(
     finally:
         vec.close()
     if video is not None:
-        record(policy, source, seeds[0], Path(video))
+        videos.write(Path(video), *filmed(policy.agent, source, policy.run, seeds[0]))
     return result
 
 
@@ -244,17 +243,8 @@ def play(path: str | Path, out: str | Path | None = None, which: str | int = "la
     """A video of one episode of a run's policy; answers the file, RUN/videos/play.mp4 unless `out` says where."""
     policy = load(path, which)
     target = Path(out) if out else located(path, which)[0] / "videos" / "play.mp4"
-    record(policy, policy.run.env.name, derive(seed, "evaluation", 0), target)
+    videos.write(target, *filmed(policy.agent, policy.run.env.name, policy.run, derive(seed, "evaluation", 0)))
     return target
-
-
-def record(policy: Policy, source: Source, seed: int, target: Path) -> None:
-    """Film one episode to a file; raises UserError where rendering cannot work."""
-    env = envs.make(source, policy.run.env, render=policy.run.video.size)
-    frames: list[np.ndarray] = []
-    film(policy.agent, env, seed, frames.append)
-    videos.write(target, frames, env.metadata.get("render_fps", 30) / policy.run.env.repeat)
-    env.close()
 
 
 def make(env: Source, seed: int | None = None, repeat: int = 1) -> gymnasium.Env[Any, Any]:

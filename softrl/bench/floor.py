@@ -108,21 +108,21 @@ def forms(product: Product) -> dict[str, Call]:
     return found
 
 
-def fastest(product: Product, seconds: float = 0.005, rounds: int = 7) -> tuple[str, Call]:
-    """Name and call of the form with the smallest median time, the forms taking turns."""
+def fastest(product: Product, seconds: float = 0.005, rounds: int = 7) -> str:
+    """Name of the form with the smallest median time, the forms taking turns of about `seconds`."""
     candidates = forms(product)
     calls = block(candidates["bmm"], seconds)
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, call in candidates.items():
             times[name].append(timed(call, calls))
-    best = min(times, key=lambda name: statistics.median(times[name]))
-    return best, candidates[best]
+    return min(times, key=lambda name: statistics.median(times[name]))
 
 
-def floor(listed: list[Product]) -> Call:
+def floor(listed: list[Product], seconds: float = 0.005) -> Call:
     """One call that computes all products, back to back, each in the form that is fastest on this machine."""
-    chosen = [fastest(product)[1] for product in listed]
+    best = {product: fastest(product, seconds) for product in set(listed)}
+    chosen = [forms(product)[best[product]] for product in listed]
 
     def run() -> None:
         for call in chosen:

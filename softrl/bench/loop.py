@@ -65,7 +65,7 @@ def report(options: Options) -> Iterator[str]:
     yield f"outside the update: {result['outside']:.1%}"
     yield (
         f"beside: {result['evaluation_seconds']:.1f} s for an evaluation of {run.eval.episodes} episodes, "
-        f"{result['checkpoint_seconds']:.2f} s for a checkpoint, {result['settle_seconds']:.0f} s before the measurement"
+        f"{result['checkpoint_seconds']:.2f} s for a checkpoint, {result['settle_seconds']:.0f} s to get going"
     )
 
 

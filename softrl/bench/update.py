@@ -62,7 +62,7 @@ def report(options: Options) -> Iterator[str]:
         return
     yield (
         f"{run.recipe}: {options.observations} observations, {options.actions} actions, batch {run.train.batch}, "
-        f"{run.threads} threads, float32; floor: {result['products']} matrix products, {result['gflop']:.2f} GFLOP"
+        f"{run.threads} threads, float32; floor: {result['products']:g} matrix products, {result['gflop']:.2f} GFLOP"
     )
     rows = [("", "ms", "over the floor", "lowest", "highest")]
     for name, figures in result["measured"].items():
@@ -92,7 +92,7 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
     ]
     calls = {NAMES[mode]: updates(run, spec, replay, mode, cycle) for mode in MODES[options.compile]}
     calls[SAMPLE] = lambda: [replay.sample(run.train.batch) for _ in range(cycle)]
-    yardstick = floor(needed)
+    yardstick = floor(needed, min(0.005, options.seconds / 50))
     measured = {}
     for name, call in calls.items():
         ratio = paired(call, yardstick, options.pairs, options.seconds)

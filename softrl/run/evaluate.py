@@ -11,7 +11,8 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from softrl.agent.agent import Agent
-from softrl.data.envs import step
+from softrl.data import envs
+from softrl.data.sources import Source
 from softrl.nn.encoders import Carry
 from softrl.run.config import Run
 
@@ -40,7 +41,7 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
         running = np.ones(count, bool)
         while running.any():
             action, carry = agent.act({"state": torch.from_numpy(observation).to(device)}, carry, deterministic)
-            observation, reward, terminated, truncated, info = step(env, action.cpu().numpy())
+            observation, reward, terminated, truncated, info = envs.step(env, action.cpu().numpy())
             returns += np.where(running, reward, 0.0)
             lengths += np.where(running, info.get("frames", 0), 0)
             ended = running & (terminated | truncated)
@@ -63,6 +64,15 @@ def film(agent: Agent, env: Env[Any, Any], seed: int, show: Callable[[np.ndarray
         total, over = total + float(reward), bool(terminated or truncated)
         show(rendered(env))
     return total
+
+
+def filmed(agent: Agent, source: Source, run: Run, seed: int) -> tuple[list[np.ndarray], float]:
+    """The frames of one deterministic episode and their rate a second; raises UserError where rendering cannot work."""
+    env = envs.make(source, run.env, render=run.video.size)
+    frames: list[np.ndarray] = []
+    film(agent, env, seed, frames.append)
+    env.close()
+    return frames, env.metadata.get("render_fps", 30) / run.env.repeat
 
 
 def rendered(env: Env[Any, Any]) -> np.ndarray:

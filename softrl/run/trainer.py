@@ -24,7 +24,7 @@ from softrl.run.checkpoint import Checkpoints
 from softrl.run.clock import AtEnd, EvaluationClock, Every, Ratio
 from softrl.run.config import Run
 from softrl.run.console import Console, Quiet
-from softrl.run.evaluate import Evaluation, evaluate, film
+from softrl.run.evaluate import Evaluation, evaluate, filmed
 from softrl.run.log import Logger
 from softrl.run.seed import Generators, derive, evaluation_seed
 from softrl.run.segments import Segments
@@ -166,7 +166,7 @@ class Trainer:
     # ------------------------------------------------------------ by the clock
 
     def write(self) -> None:
-        """Write the metrics since the last time; raises UserError when learning has diverged."""
+        """Write the metrics since the last time."""
         seconds = self.seconds()
         speed = {
             "time/fps": self.count.env_steps / max(seconds, 1e-9),
@@ -203,14 +203,10 @@ class Trainer:
 
     def record(self) -> None:
         """Film an evaluation episode to videos/<env_steps>.mp4; raises UserError where rendering cannot work."""
-        path = self.folder / "videos" / f"{self.count.env_steps}.mp4"
-        env = envs.make(self.source, self.run.env, render=self.run.video.size)
-        frames: list[Any] = []
-        film(self.agent, env, evaluation_seed(self.run.seed, self.count.env_steps, 0), frames.append)
-        fps = env.metadata.get("render_fps", 30) / self.run.env.repeat
-        video.write(path, frames, fps)
-        self.log.events.video(self.count.env_steps, "evaluation", frames, fps)
-        env.close()
+        steps = self.count.env_steps
+        frames, fps = filmed(self.agent, self.source, self.run, evaluation_seed(self.run.seed, steps, 0))
+        video.write(self.folder / "videos" / f"{steps}.mp4", frames, fps)
+        self.log.events.video(steps, "evaluation", frames, fps)
 
     def save(self) -> None:
         """A checkpoint of this moment; raises UserError rather than save weights that are not finite."""

@@ -1,0 +1,19 @@
+"""`softrl bench loop` on a small task."""
+
+import json
+
+import pytest
+
+from softrl.bench import loop
+
+
+def test_loop_says_where_the_time_of_a_step_goes() -> None:
+    options = loop.Options(env="Pendulum-v1", recipe="sac+tiny", steps=60, settle=5, threads=1, compile="off")
+    (line,) = loop.report(loop.Options(**{**vars(options), "json": True}))
+    result = json.loads(line)
+    assert tuple(result["ms"]) == loop.PARTS
+    assert min(result["ms"].values()) > 0
+    assert sum(result["ms"].values()) == pytest.approx(1e3 / result["steps_per_second"])
+    assert result["outside"] == pytest.approx(1 - result["ms"]["update"] / sum(result["ms"].values()))
+    assert 0.95 < result["updates_per_step"] <= 1  # the step that resets the environment owes none
+    assert result["evaluation_seconds"] > 0

@@ -1,0 +1,35 @@
+"""`softrl bench update` at sizes that take a moment."""
+
+import json
+
+import pytest
+
+from softrl.bench import update
+from softrl.errors import UserError
+
+
+def test_update_reports_a_ratio_for_each_mode_and_the_share_of_sampling() -> None:
+    options = update.Options(recipe="sac+tiny", threads=1, compile="off", pairs=3, seconds=0.001)
+    (line,) = update.report(update.Options(**{**vars(options), "json": True}))
+    result = json.loads(line)
+    assert result["products"] == 28
+    assert set(result["measured"]) == {"eager", "replay sample"}
+    eager = result["measured"]["eager"]
+    assert eager["lowest"] <= eager["median"] <= eager["highest"]
+    head, _, *rows = update.report(options)
+    assert "28 matrix products" in head
+    assert [row.split()[0] for row in rows[:2]] == ["eager", "replay"]
+    assert rows[2].startswith("a sample of replay takes ")
+
+
+def test_the_floor_grows_with_the_batch() -> None:
+    def gflop(recipe: str, **changes: int) -> float:
+        options = update.Options(recipe=recipe, threads=1, compile="off", pairs=1, seconds=0.0, **changes)
+        return update.measure(update.configured(options), options)["gflop"]
+
+    assert gflop("sac+tiny", batch=64) == pytest.approx(2 * gflop("sac+tiny", batch=32))
+
+
+def test_update_refuses_sizes_below_one() -> None:
+    with pytest.raises(UserError, match="--batch is 0"):
+        update.Options(batch=0)
