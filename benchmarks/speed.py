@@ -102,6 +102,7 @@ def measured(command: list[str], threads: int) -> dict[str, Any]:
 def keep(table: str, name: str, threads: int, command: list[str], turn: int, result: dict[str, Any]) -> None:
     """Add one measurement to a table, with the machine, the versions and the command."""
     mine = versions()
+    packages = result.get("versions") or {name: mine[name] for name in mine.keys() - {"commit", "platform", "cpu"}}
     row = {
         "time": time.strftime("%Y-%m-%d %H:%M:%S"),
         "round": turn,
@@ -112,7 +113,7 @@ def keep(table: str, name: str, threads: int, command: list[str], turn: int, res
         "cpu": mine["cpu"],
         "processors": os.cpu_count(),
         "commit": mine["commit"],
-        "versions": " ".join(f"{package}={number}" for package, number in result.get("versions", mine).items()),
+        "versions": " ".join(f"{package}={number}" for package, number in packages.items()),
         "command": " ".join(shown(word) for word in command),
     }
     path = RESULTS / f"{table}-{name.replace(' ', '_')}.csv"

@@ -20,8 +20,9 @@ class Linear(nn.Module):
         INITIALISERS[init](self.weight)
 
     def forward(self, x: Tensor) -> Tensor:  # [B,i] or [E,B,i] -> [E,B,o]
-        x, weight, bias = x.to(self.dtype), self.weight.to(self.dtype), self.bias.to(self.dtype)
-        return torch.baddbmm(bias, x.expand(weight.shape[0], -1, -1), weight).float()
+        x, weight = x.to(self.dtype), self.weight.to(self.dtype)
+        # Not baddbmm: it copies the bias into its output first, where a compiler joins this sum to what follows.
+        return torch.bmm(x.expand(weight.shape[0], -1, -1), weight).float() + self.bias
 
 
 def set_precision(module: nn.Module, dtype: torch.dtype) -> None:

@@ -80,3 +80,18 @@ def test_cuda_graphs_need_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="CUDA"):
         compiled(lambda: None, "cudagraph")
+
+
+@pytest.mark.slow
+def test_another_batch_or_flag_is_another_graph() -> None:
+    """The guards that are left are those that tell calls apart."""
+    torch.manual_seed(0)
+    eager = AgentConfig().build(SPEC)
+    graph = copy.deepcopy(eager)
+    step = compiled(graph.step, "graph")
+    for i, (batch, flags) in enumerate([(64, {}), (32, {}), (64, {"actor": False}), (64, {})]):
+        torch.manual_seed(i)
+        eager.update(window(i, batch), **flags)
+        torch.manual_seed(i)
+        step(graph, window(i, batch), **flags)
+    assert difference(eager, graph) < 1e-5
