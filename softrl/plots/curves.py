@@ -109,6 +109,7 @@ def draw_points(axis: "Axes", points: list[Score], colors: dict[str, str]) -> No
             color=colors.get(task, GREY),
             elinewidth=0.9,
             capsize=2,
+            clip_on=False,  # points beside the last evaluation stand in the margin
             **shape,
         )
         axis.plot([], [], color=GREY, label=f"{method} published, repeat {repeat}", **shape)
