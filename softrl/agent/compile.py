@@ -28,6 +28,8 @@ def compiled(update: Callable[..., Any], mode: Mode) -> Callable[..., Any]:
         "fallback_random": True,
         "guard_filter_fn": guards_of_the_call,
         "cpp_wrapper": not torch.cuda.is_available(),  # calls the kernels from C++: a tenth of an update on a CPU
+        "size_asserts": False,
+        "alignment_asserts": False,
         "triton.cudagraphs": mode == "cudagraph",
     }
     return torch.compile(update, fullgraph=traces_gradients(), dynamic=False, options=options)

@@ -68,16 +68,32 @@ class AdamOptimizer(nn.Module):
         means = [self.get_buffer(f"mean_{i}") for i in range(len(gradients))]
         squares = [self.get_buffer(f"square_{i}") for i in range(len(gradients))]
         self.count.add_(1)
-        torch._foreach_lerp_(means, gradients, 1 - c.beta1)
-        torch._foreach_mul_(squares, c.beta2)
-        torch._foreach_addcmul_(squares, gradients, gradients, 1 - c.beta2)
-        # The bias corrections are folded into two scalars, so that each weight is touched as rarely as possible.
-        root = self.correction(c.beta2).sqrt()
-        rate = self.learning_rate * root / self.correction(c.beta1)
-        denominators = torch._foreach_sqrt(squares)
-        torch._foreach_add_(denominators, c.epsilon * root)
-        torch._foreach_div_(denominators, -rate)
-        torch._foreach_addcdiv_(self.parameters_held, means, denominators)
+        if torch.compiler.is_compiling():
+            torch._foreach_lerp_(means, gradients, 1 - c.beta1)
+            torch._foreach_mul_(squares, c.beta2)
+            torch._foreach_addcmul_(squares, gradients, gradients, 1 - c.beta2)
+            denominators = torch._foreach_sqrt(squares)
+            torch._foreach_mul_(denominators, self.correction(c.beta2).rsqrt())
+            torch._foreach_add_(denominators, c.epsilon)
+            torch._foreach_mul_(denominators, -self.correction(c.beta1) / self.learning_rate)
+            torch._foreach_addcdiv_(self.parameters_held, means, denominators)
+        else:
+            # The same in one pass over the weights, which is what a compiler makes of the lines above.
+            torch._fused_adam_(
+                self.parameters_held,
+                gradients,
+                means,
+                squares,
+                [],
+                [self.count] * len(means),
+                lr=self.learning_rate,
+                beta1=c.beta1,
+                beta2=c.beta2,
+                weight_decay=0.0,
+                eps=c.epsilon,
+                amsgrad=False,
+                maximize=False,
+            )
 
     def correction(self, beta: float) -> Tensor:
         """1 - beta^count without cancellation in float32, where 1 - 0.999 would lose four digits."""

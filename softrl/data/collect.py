@@ -76,18 +76,19 @@ class Collector:
             shape = (self.env.num_envs, self.spec.action)
             return torch.rand(shape, generator=self.generator).mul(2).sub(1).to(self.device)
         action, self.carry = self.policy.act(self.obs, self.carry)
-        if not torch.isfinite(action).all():
-            raise UserError(
-                "learning diverged: the policy's actions are not finite; resume from the last checkpoint, or start "
-                "again with a smaller learning rate or reward scale"
-            )
         return action
 
     def collect(self, random: bool = False) -> Collected:
         """One vector step; raises UserError when the environment fails or returns numbers that are not finite."""
         waiting = self.over
         action = self.choose(random)
-        observation, reward, terminated, truncated, info = step(self.env, action.cpu().numpy())
+        taken = action.cpu().numpy()
+        if not np.isfinite(taken).all():
+            raise UserError(
+                "learning diverged: the policy's actions are not finite; resume from the last checkpoint, or start "
+                "again with a smaller learning rate or reward scale"
+            )
+        observation, reward, terminated, truncated, info = step(self.env, taken)
         if not np.isfinite(reward).all():
             raise UserError(
                 "the environment returned a reward that is not finite: mend the environment, then resume from the last "

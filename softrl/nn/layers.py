@@ -22,7 +22,7 @@ class Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # [B,i] or [E,B,i] -> [E,B,o]
         x, weight = x.to(self.dtype), self.weight.to(self.dtype)
         # Not baddbmm: it copies the bias into its output first, where a compiler joins this sum to what follows.
-        return torch.bmm(x.expand(weight.shape[0], -1, -1), weight).float() + self.bias
+        return torch.bmm(x.expand(weight.shape[0], -1, -1), weight).float().add_(self.bias)
 
 
 def set_precision(module: nn.Module, dtype: torch.dtype) -> None:

@@ -41,5 +41,5 @@ class MLPTrunk(Trunk):
 
     def forward(self, x: Tensor) -> Tensor:  # [B,D] or [E,B,D] -> [E,B,W]
         for layer in self.layers:
-            x = F.relu(layer(x))
+            x = F.relu_(layer(x))
         return x
