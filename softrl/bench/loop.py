@@ -3,10 +3,11 @@
 import json
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from softrl.bench.timing import Stopwatch, table
 from softrl.recipes import apply
@@ -81,33 +82,50 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
     """Train in a temporary folder; milliseconds a step by part, and what is not part of a step beside."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(run, options.env, Path(folder))
-        watch = watched(trainer)
+        watch = Stopwatch()
+        watch.watch(UPDATE, trainer, "step")
+        watch.watch(EVALUATION, trainer, "evaluate")
+        watch.watch(SAVE, trainer, "save")
         begin = time.perf_counter()
         trainer.milestones()  # the evaluation and the checkpoint of step 0
         once = dict(watch.seconds)
         advance(trainer, WARMUP + options.settle)
         settled = time.perf_counter() - begin
-        watch.clear()
-        first = trainer.count.env_steps
-        begin = time.perf_counter()
-        advance(trainer, first + options.steps)
-        seconds = time.perf_counter() - begin
-        steps = trainer.count.env_steps - first
+        whole = stretch(trainer, watch, options.steps)
+        watch_parts(watch, trainer)  # only now: looking at a clock twenty times a step takes time of its own
+        parts = stretch(trainer, watch, options.steps)
         trainer.close()
-    watch.seconds[REST] = seconds - sum(watch.seconds.values())
     return {
         **asdict(options),
         "threads": run.threads,
         "compile": run.compile,
         "device": run.device,
-        "steps_per_second": steps / seconds,
-        "updates_per_step": watch.calls[UPDATE] / steps,
-        "ms": {part: 1e3 * watch.seconds[part] / steps for part in PARTS},
-        "outside": 1 - watch.seconds[UPDATE] / seconds,
+        "steps_per_second": 1e3 / sum(whole.ms.values()),
+        "updates_per_step": whole.updates,
+        "outside": whole.ms[REST] / sum(whole.ms.values()),
+        "ms": {part: parts.ms[part] for part in PARTS},
         "evaluation_seconds": once[EVALUATION],
         "checkpoint_seconds": once[SAVE],
         "settle_seconds": settled - once[EVALUATION] - once[SAVE],
     }
+
+
+class Stretch(NamedTuple):
+    """What was measured over some environment steps."""
+
+    ms: defaultdict[str, float]  # a step by part, what no part was watched for under REST
+    updates: float  # a step
+
+
+def stretch(trainer: Trainer, watch: Stopwatch, env_steps: int) -> Stretch:
+    """Train for so many environment steps."""
+    watch.clear()
+    first, begin = trainer.count.env_steps, time.perf_counter()
+    advance(trainer, first + env_steps)
+    seconds, steps = time.perf_counter() - begin, trainer.count.env_steps - first
+    watch.seconds[REST] = seconds - sum(watch.seconds.values())
+    ms = {part: 1e3 * spent / steps for part, spent in watch.seconds.items()}
+    return Stretch(defaultdict(float, ms), watch.calls[UPDATE] / steps)
 
 
 def advance(trainer: Trainer, env_steps: int) -> None:
@@ -117,16 +135,11 @@ def advance(trainer: Trainer, env_steps: int) -> None:
         trainer.milestones()
 
 
-def watched(trainer: Trainer) -> Stopwatch:
-    """A stopwatch around the parts of a trainer's step."""
-    watch = Stopwatch()
+def watch_parts(watch: Stopwatch, trainer: Trainer) -> None:
+    """Time the parts of a trainer's step beside the update."""
     watch.watch("act", trainer.collector, "choose")
     watch.watch("environment", trainer.env, "step")
     watch.watch("replay add", trainer.replay, "add")
     watch.watch("replay sample", trainer.replay, "sample")
-    watch.watch(UPDATE, trainer, "step")
     for method in ("add", "write", "episode"):
         watch.watch("log", trainer.log, method)
-    watch.watch(EVALUATION, trainer, "evaluate")
-    watch.watch(SAVE, trainer, "save")
-    return watch

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from softrl.agent.compile import Mode, compiled
+from softrl.agent.compile import Mode, compiled, packed
 from softrl.bench.floor import floor, products
 from softrl.bench.timing import Call, paired, table
 from softrl.data.replay import Replay
@@ -110,7 +110,7 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
 def updates(run: Run, spec: Spec, replay: Replay, mode: Mode, cycle: int) -> Call:
     """A call that makes `cycle` updates of an agent of its own, as the trainer makes them; compiled when it returns."""
     agent = run.agent.build(spec)
-    step = compiled(agent.step, mode)
+    step = compiled(packed(agent.step), mode)
     windows: Iterator[Window] = itertools.cycle([replay.sample(run.train.batch) for _ in range(8)])
 
     def call() -> None:
@@ -124,7 +124,7 @@ def updates(run: Run, spec: Spec, replay: Replay, mode: Mode, cycle: int) -> Cal
 def filled(run: Run, spec: Spec) -> Replay:
     """A replay of random rows."""
     replay = Replay(replace(run.replay, capacity=ROWS), spec, 1, run.train.gamma, seed=0)
-    columns = {name: torch.randn_like(c) for name, c in replay.columns.items() if c.is_floating_point()}
-    marks = {name: torch.rand(c.shape) < 1e-3 for name, c in replay.columns.items() if not c.is_floating_point()}
-    replay.restore(0, ROWS, [(0, columns | marks)])
+    columns = replay.rows(0, ROWS)
+    marks = {name: (torch.rand(columns[name].shape) < 1e-3).float() for name in ("terminated", "first", "last")}
+    replay.restore(0, ROWS, [(0, {name: torch.randn(column.shape) for name, column in columns.items()} | marks)])
     return replay

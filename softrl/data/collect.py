@@ -81,8 +81,9 @@ class Collector:
     def collect(self, random: bool = False) -> Collected:
         """One vector step; raises UserError when the environment fails or returns numbers that are not finite."""
         waiting = self.over
+        resting = bool(waiting.any())
         action = self.choose(random)
-        taken = action.cpu().numpy()
+        taken = action.numpy(force=True)
         if not np.isfinite(taken).all():
             raise UserError(
                 "learning diverged: the policy's actions are not finite; resume from the last checkpoint, or start "
@@ -94,22 +95,26 @@ class Collector:
                 "the environment returned a reward that is not finite: mend the environment, then resume from the last "
                 "checkpoint"
             )
-        frames = np.where(waiting, 0, info.get("frames", 0))
-        here, last = self.obs, torch.from_numpy(waiting)
+        frames = info["frames"]
+        if resting:  # what a reset answers is no outcome of an action
+            action = action.masked_fill(torch.from_numpy(waiting)[:, None].to(self.device), 0.0)
+            reward, frames = np.where(waiting, 0.0, reward), np.where(waiting, 0, frames)
+            terminated, truncated = terminated & ~waiting, truncated & ~waiting
         row = Step(
-            obs=here,
-            action=action.masked_fill(last[:, None].to(self.device), 0.0),
-            reward=torch.from_numpy(np.where(waiting, 0.0, reward).astype(np.float32)),
-            terminated=torch.from_numpy(terminated & ~waiting),
-            last=last,
+            obs=self.obs,
+            action=action,
+            reward=torch.from_numpy(reward.astype(np.float32)),
+            terminated=torch.from_numpy(terminated),
+            last=torch.from_numpy(waiting),
         )
-        self.total += np.where(waiting, 0.0, reward)
+        self.total += reward
         self.length += frames
-        self.over = (terminated | truncated) & ~waiting
+        self.over = terminated | truncated
         episodes = [self.finish(int(i), info) for i in np.flatnonzero(self.over)]
         self.obs = self.observed(observation)
-        self.forget(waiting)
-        return Collected(row, int(frames.sum()), int((~waiting).sum()), episodes)
+        if resting:
+            self.forget(waiting)
+        return Collected(row, int(frames.sum()), len(waiting) - int(waiting.sum()), episodes)
 
     def finish(self, i: int, info: dict[str, Any]) -> Episode:
         """Close the statistics of environment `i`."""
@@ -120,7 +125,7 @@ class Collector:
 
     def forget(self, begun: np.ndarray) -> None:
         """Start afresh what the encoder remembers in environments whose episode has just begun, [N] bool."""
-        if self.carry and begun.any():
+        if self.carry:
             fresh = self.policy.encoder.initial(len(begun))
             where = torch.from_numpy(begun).to(self.device)
             for name, value in self.carry.items():

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
+from math import prod
 from typing import Any
 
 import torch
@@ -12,6 +14,8 @@ from softrl.math.returns import n_step
 from softrl.types import Obs, Spec, Step, Window
 
 Columns = dict[str, Tensor]
+MARKS = ("reward", "terminated", "first", "last")
+"""One number each, after the observations and the action."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class ReplayConfig:
     """How much is remembered, and how far a window looks ahead."""
 
     capacity: int = 1_000_000
-    """Rows kept, over all environments; a row of HalfCheetah takes 99 bytes."""
+    """Rows kept, over all environments; a row of HalfCheetah takes 108 bytes."""
     steps: int = 1
     """Decisions in an n-step return (Sutton and Barto 2018, chapter 7)."""
 
@@ -34,13 +38,15 @@ class Replay:
     """Uniform replay with n-step windows.
 
     A row holds what was observed, what was done there and what came of it; the next observation is the next row's.
-    Rows marked `last` hold a final observation and never start a window; windows stop at them.
+    Rows marked `last` hold a final observation and never start a window; windows stop at them. All numbers of a row
+    lie side by side as float32: to fetch a window's rows is to touch one place in memory for each.
     """
 
     def __init__(
         self, config: ReplayConfig, spec: Spec, envs: int, gamma: float, seed: int, device: str = "cpu"
     ) -> None:
-        self.envs, self.device = envs, torch.device(device)
+        self.envs, self.device, self.spec = envs, torch.device(device), spec
+        self.gamma = gamma
         self.powers = gamma ** torch.arange(config.steps + 1, device=self.device)  # [T+1]
         self.length = config.capacity // envs
         if self.length <= config.steps:
@@ -49,21 +55,20 @@ class Replay:
             )
         self.newest = 0  # rows of time ever added: the absolute number of the next one
         self.generator = torch.Generator(self.device).manual_seed(seed)
-
-        def column(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-            return torch.empty(self.length, envs, *shape, dtype=dtype, device=self.device)
-
-        self.columns: Columns = {f"obs.{name}": column(*shape) for name, shape in spec.obs.items()} | {
-            "action": column(spec.action),
-            "reward": column(),
-            "terminated": column(dtype=torch.bool),
-            "first": column(dtype=torch.bool),
-            "last": column(dtype=torch.bool),
+        widths = {f"obs.{name}": prod(shape) for name, shape in spec.obs.items()}
+        widths |= {"action": spec.action} | dict.fromkeys(MARKS, 1)
+        ends = list(accumulate(widths.values()))
+        self.places = {name: slice(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True)}
+        self.ring = torch.empty(self.length, envs, ends[-1], device=self.device)
+        shapes = {f"obs.{name}": shape for name, shape in spec.obs.items()} | {"action": (spec.action,)}
+        self.columns = {
+            name: self.ring[..., place].unflatten(-1, shapes[name]) if name in shapes else self.ring[..., place.start]
+            for name, place in self.places.items()
         }
-        self.cells = self.length * envs
-        # One row of time is `envs` cells of the flattened ring.
+        self.flat = self.ring.flatten(0, 1)  # one row of time is `envs` cells
+        self.stops = torch.ones(self.length, envs, dtype=torch.bool, device=self.device)  # no outcome here, or not yet
         self.offsets = envs * torch.arange(config.steps + 1, device=self.device)[:, None]  # [T+1,1]
-        self.flat = {name: column.flatten(0, 1) for name, column in self.columns.items()}
+        self.returns = self.one_step if config.steps == 1 else self.n_steps
 
     def __len__(self) -> int:
         """Rows of time from which a window can start."""
@@ -77,81 +82,88 @@ class Replay:
     def add(self, step: Step) -> None:
         """Append one row for each environment; the oldest row makes room when the ring is full."""
         here = self.newest % self.length
-        self.columns["first"][here] = self.columns["last"][here - 1] if self.newest else True
+        before = self.columns["last"][here - 1] if self.newest else True
         for name, value in step.obs.items():
             self.columns[f"obs.{name}"][here] = value
         self.columns["action"][here] = step.action
         self.columns["reward"][here] = step.reward
         self.columns["terminated"][here] = step.terminated
+        self.columns["first"][here] = before
         self.columns["last"][here] = step.last
+        if self.newest:
+            self.stops[here - 1] = before
+        self.stops[here] = True
         self.newest += 1
 
     def sample(self, batch: int) -> Window:
         """A window of `batch` starts drawn uniformly from all stored decisions, with replacement."""
-        ahead = self.starts(batch) + self.offsets  # [T+1,B]
-        index = (ahead + self.oldest * self.envs) % self.cells
-        inside = self.inside(ahead, index)  # [T,B]
-        rows = index[:-1]
-        reward, discount = n_step(
-            self.flat["reward"].take(rows), self.flat["terminated"].take(rows), inside, self.powers
-        )
-        after = index.gather(0, inside.sum(0, keepdim=True))  # [1,B]
+        index = self.starts(batch) + self.offsets  # [T+1,B]
+        index = (index - len(self.flat)).where(index >= len(self.flat), index)  # a remainder takes four times as long
+        rows = self.flat.index_select(0, index.flatten()).unflatten(0, index.shape)  # [T+1,B,W]
+        reward, discount, ends = self.returns(rows, index)
         return Window(
-            obs=self.observations(torch.cat([index[:1], after])),
-            action=self.flat["action"].index_select(0, index[0])[:, None],
+            obs=self.observations(ends),
+            action=rows[0, :, None, self.places["action"]],
             reward=reward[:, None],
             discount=discount[:, None],
-            first=self.flat["first"].take(index[0])[:, None],
-            weight=reward.new_ones(batch),
+            first=rows[0, :, self.places["first"]].bool(),
+            weight=torch.ones_like(reward),
             index=index[0],
         )
 
     def starts(self, batch: int) -> Tensor:
-        """Cells counted from the oldest, [B], uniform over stored decisions whose next row is known."""
-        count = len(self) * self.envs
-        if not count:
+        """Cells of the flattened ring, [B], uniform over stored decisions whose next row is known."""
+        if not len(self):
             raise ValueError("nothing to sample: replay holds no complete transition")
+        filled, stops = min(self.newest, self.length) * self.envs, self.stops.flatten()
 
         def draw(size: int) -> Tensor:
-            return torch.randint(count, (size,), generator=self.generator, device=self.device)
+            return torch.randint(filled, (size,), generator=self.generator, device=self.device)
 
         cell = draw(batch)
-        oldest = self.oldest * self.envs
-        # A final observation starts nothing: draw again, which keeps the rest uniform.
-        while (refused := self.flat["last"].take((cell + oldest) % self.cells)).any():
-            cell[refused] = draw(int(refused.sum()))
+        # Final observations and the newest rows start nothing: draw again, which keeps the rest uniform.
+        while (again := stops.take(cell).nonzero()).numel():
+            cell[again] = draw(len(again))[:, None]
         return cell
 
-    def inside(self, ahead: Tensor, index: Tensor) -> Tensor:
-        """Which decisions of each window count, [T+1,B] -> [T,B]: up to a final observation or the newest row."""
-        newest = len(self) * self.envs
-        going = (ahead[1:-1] < newest) & ~self.flat["last"].take(index[1:-1])  # [T-1,B]
-        return torch.cat([going.new_ones(1, ahead.shape[1]), going.cumprod(0).bool()])
+    def one_step(self, rows: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What `n_steps` says of windows of one decision, in a quarter of its time."""
+        terminated = rows[0, :, self.places["terminated"].start]
+        gamma = self.gamma
+        return rows[0, :, self.places["reward"].start], terminated.mul(-gamma).add_(gamma), rows
 
-    def observations(self, index: Tensor) -> Obs:
-        """Observations at flat indices, [T,B] -> [B,T,..], each time step contiguous in memory."""
-        size = index.shape
-        names = [name for name in self.flat if name.startswith("obs.")]
+    def n_steps(self, rows: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Reward and discount of each window, [B], and the rows of the observations before and after it, [2,B,W].
+
+        A window counts decisions up to a final observation or the newest row.
+        """
+        going = ~self.stops.flatten().take(index[1:-1])  # [T-1,B]
+        inside = torch.cat([going.new_ones(1, index.shape[1]), going.cumprod(0).bool()])  # [T,B]
+        reward, terminated = (rows[:-1, :, self.places[name].start] for name in ("reward", "terminated"))
+        after = rows.take_along_dim(inside.sum(0)[None, :, None], 0)[0]
+        return *n_step(reward, terminated.bool(), inside, self.powers), torch.stack([rows[0], after])
+
+    def observations(self, rows: Tensor) -> Obs:
+        """Observations in rows [T,B,W], [B,T,..]."""
         return {
-            name.removeprefix("obs."): self.flat[name]
-            .index_select(0, index.flatten())
-            .unflatten(0, size)
-            .transpose(0, 1)
-            for name in names
+            name: rows[..., self.places[f"obs.{name}"]].transpose(0, 1).unflatten(-1, shape)
+            for name, shape in self.spec.obs.items()
         }
 
     def rows(self, start: int, stop: int) -> Columns:
         """Rows by absolute number, [stop - start, N, ..], to be saved."""
-        where = torch.arange(start, stop, device=self.device) % self.length
-        return {name: column[where] for name, column in self.columns.items()}
+        rows = self.ring[torch.arange(start, stop, device=self.device) % self.length]
+        return {name: rows[..., place] for name, place in self.places.items()}
 
     def restore(self, oldest: int, newest: int, blocks: Iterable[tuple[int, Columns]]) -> None:
         """Hold exactly the rows [oldest, newest) again, given as (absolute number of the first row, rows)."""
         self.newest = newest
-        for start, rows in blocks:
-            where = torch.arange(start, start + len(rows["reward"]), device=self.device) % self.length
-            for name, values in rows.items():
-                self.columns[name][where] = values.to(self.device)
+        for start, columns in blocks:
+            rows = torch.cat([columns[name] for name in self.places], -1)
+            where = torch.arange(start, start + len(rows), device=self.device) % self.length
+            self.ring[where] = rows.to(self.device)
+            self.stops[where] = columns["last"][..., 0].bool().to(self.device)
+        self.stops[(newest - 1) % self.length] = True
 
     def state_dict(self) -> dict[str, Any]:
         """The generator of samples; the rows are saved by `rows`."""

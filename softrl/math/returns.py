@@ -35,6 +35,6 @@ def n_step(reward: Tensor, terminated: Tensor, inside: Tensor, powers: Tensor) -
     rows are ignored: they belong to the next episode or are not written yet. `powers` [T+1] are 1, gamma, gamma^2 and
     so on. The answers are [B].
     """
-    total = (reward * inside * powers[:-1, None]).sum(0)
+    total = (reward.where(inside, 0.0) * powers[:-1, None]).sum(0)
     ended = (terminated & inside).any(0)
     return total, powers.take(inside.sum(0)) * ~ended

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from softrl.run.events import Events
 from softrl.run.files import AppendedFile
 from softrl.run.means import Means
-from softrl.types import Metrics
 
 TABLES = {
     "train.csv": ("env_steps", "episode", "return", "length", "success", "seconds"),
@@ -42,9 +42,9 @@ class Logger:
         headers |= {"metrics.jsonl": "", "log.txt": ""}
         self._files = {name: AppendedFile(folder / name, header.encode()) for name, header in headers.items()}
 
-    def add(self, metrics: Metrics) -> None:
-        """Take the metrics of one update into running means, without waiting for the device."""
-        self._means.add(metrics)
+    def add(self, names: tuple[str, ...], values: Tensor) -> None:
+        """Take the metrics of one update, [n], into running means, without waiting for the device."""
+        self._means.add(names, values)
 
     def write(self, env_steps: int, extra: Mapping[str, float]) -> dict[str, float]:
         """Write the means since the last write under `train/`, the recent episodes and the `extra` tags; return all."""

@@ -5,8 +5,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softrl.types import Metrics
-
 
 class Means:
     """Sum and count of every metric; a metric that only some calls give is averaged over those calls."""
@@ -16,14 +14,12 @@ class Means:
         self._sums: dict[tuple[str, ...], Tensor] = {}  # one vector for each set of names that occurred
         self._counts: dict[tuple[str, ...], int] = {}
 
-    def add(self, metrics: Metrics) -> None:
-        """Add one value of each metric, 0-d tensors on one device."""
-        names = tuple(metrics)
-        values = torch.stack(tuple(metrics.values())).to(torch.float64)
+    def add(self, names: tuple[str, ...], values: Tensor) -> None:
+        """Add one value of each metric, [n] in the order of the names."""
         if names in self._sums:
             self._sums[names] += values
         else:
-            self._sums[names] = values
+            self._sums[names] = values.to(torch.float64, copy=True)
         self._counts[names] = self._counts.get(names, 0) + 1
 
     def take(self) -> dict[str, float]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from softrl.agent.compile import compiled
+from softrl.agent.compile import compiled, packed
 from softrl.data import envs
 from softrl.data.collect import Collector
 from softrl.data.replay import Replay
@@ -84,7 +84,7 @@ class Trainer:
         spec = envs.spec(self.env)
         self.agent = run.agent.build(spec).to(run.device)
         set_precision(self.agent, DTYPES[run.precision])
-        self.step = compiled(self.agent.step, run.compile)
+        self.step = compiled(packed(self.agent.step), run.compile)
         self.replay = Replay(run.replay, spec, run.envs, run.train.gamma, derive(run.seed, "replay"), device=run.device)
         self.collector = Collector(self.env, self.agent, spec, derive(run.seed, "explore"), device=run.device)
         self.count = Counters()
@@ -148,8 +148,8 @@ class Trainer:
         window = self.replay.sample(self.run.train.batch)
         actor = self.count.updates % self.run.train.actor_every == 0
         follow = self.count.updates % self.run.train.target_every == 0
-        metrics, _ = self.step(self.agent, window, actor=actor, follow=follow)
-        self.log.add(metrics)
+        names, values, _ = self.step(self.agent, window, actor=actor, follow=follow)
+        self.log.add(names, values)
 
     def milestones(self) -> None:
         """What the clocks ask for: log, evaluation, video, checkpoint, in this order."""

@@ -131,16 +131,14 @@ def test_rows_come_back_as_they_were() -> None:
     target = Replay(ReplayConfig(24, 2), SPEC, 2, gamma=0.5, seed=0)
     blocks = [(source.oldest, source.rows(source.oldest, 25)), (25, source.rows(25, 33))]
     target.restore(source.oldest, source.newest, blocks)
-    for name, column in source.columns.items():
-        assert torch.equal(target.columns[name], column), name
+    assert torch.equal(target.ring, source.ring)
     window, again = source.sample(16), target.sample(16)
     assert torch.equal(window.obs["state"], again.obs["state"])
 
 
 def test_a_million_steps_of_half_cheetah_fit_in_110_megabytes() -> None:
     replay = Replay(ReplayConfig(10_000), Spec({"state": (17,)}, 6), 1, gamma=0.99, seed=0)
-    held = sum(column.numel() * column.element_size() for column in replay.columns.values())
-    assert held * 100 <= 110e6
+    assert replay.ring.numel() * replay.ring.element_size() * 100 <= 110e6
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"capacity": 1}, {"capacity": 3, "steps": 3}])

@@ -21,13 +21,13 @@ def lines(path):
 
 def fill(log, start):
     """A little of everything."""
-    log.add({"critic_loss": torch.tensor(0.1 * start), "q_mean": torch.tensor(2.0)})
-    log.add({"critic_loss": torch.tensor(0.3 * start)})
+    log.add(("critic_loss", "q_mean"), torch.tensor([0.1 * start, 2.0]))
+    log.add(("critic_loss",), torch.tensor([0.3 * start]))
     log.episode(start, start // 10, 1 / 3 + start, 10, None, 0.25)
     log.write(start, {"time/fps": 100.0})
     log.evaluation(start, start // 2, start // 4, [1.0, 4.0], [5, 6], None, 1.5)
     log.text(f"at {start}")
-    log.add({"critic_loss": torch.tensor(float(start))})
+    log.add(("critic_loss",), torch.tensor([float(start)]))
 
 
 def test_the_columns_are_the_promised_ones(tmp_path):
@@ -73,8 +73,8 @@ def test_every_digit_is_kept_and_types_of_numpy_do_not_show(tmp_path):
 def test_write_gives_means_recent_episodes_and_extras_under_their_tags(tmp_path):
     log = Logger(tmp_path)
     assert log.write(0, {"time/fps": 1.0}) == {"time/fps": 1.0}
-    log.add({"critic_loss": torch.tensor(1.0)})
-    log.add({"critic_loss": torch.tensor(3.0)})
+    log.add(("critic_loss",), torch.tensor([1.0]))
+    log.add(("critic_loss",), torch.tensor([3.0]))
     for episode in range(150):
         log.episode(episode, episode, float(episode), 2, None, 0.0)
     assert log.write(5, {"train/n_updates": 2.0}) == {
@@ -99,9 +99,9 @@ def test_values_that_are_not_finite_leave_the_json_standard(tmp_path):
 
 def test_new_metrics_may_come_later(tmp_path):
     log = Logger(tmp_path)
-    log.add({"critic_loss": torch.tensor(1.0)})
+    log.add(("critic_loss",), torch.tensor([1.0]))
     log.write(1, {})
-    log.add({"critic_loss": torch.tensor(1.0), "dormant_share": torch.tensor(0.5)})
+    log.add(("critic_loss", "dormant_share"), torch.tensor([1.0, 0.5]))
     log.write(2, {})
     assert [sorted(line) for line in lines(tmp_path / "metrics.jsonl")] == [
         ["env_steps", "train/critic_loss"],
