@@ -1,6 +1,7 @@
 """The speed figures in one go: softrl's loop and its peers' in turns, and the update over its floor.
 
     PEERS_PYTHON=... .venv/bin/python benchmarks/speed.py [loop | update | all] [--rounds 5] [--threads 2]
+    .venv/bin/python benchmarks/speed.py recipes [--only tqc,crossq] [--threads 2]
 
 Each measurement is a process of its own, on the same processors; raw numbers are added to benchmarks/results/speed/.
 """
@@ -18,32 +19,38 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from softrl.recipes import RECIPES
 from softrl.run.versions import versions
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "speed"
 TARGETS = {"sb3": 1.8, "sbx": 1.4}
+OVER_FLOOR = 1.5
+"""What a recipe's compiled update may take, over its floor."""
 QUIET = 0.5  # load average above which the machine has something else to do
 
 
 def main() -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("loop", "update", "all"), default="all")
+    parser.add_argument("what", nargs="?", choices=("loop", "update", "all", "recipes"), default="all")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender (default 5)")
     parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     parser.add_argument("--steps", type=int, default=3_000, help="measured environment steps of each loop")
     parser.add_argument("--env", default="HalfCheetah-v5")
     parser.add_argument("--peers", default=os.environ.get("PEERS_PYTHON"), help="interpreter; default $PEERS_PYTHON")
+    parser.add_argument("--only", help="recipes, separated by commas; default all")
     options = parser.parse_args()
     load = os.getloadavg()[0]
     if load > QUIET:
         print(f"warning: the load is {load:.1f}, something else is running; ratios may hold, times will not")
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: options.threads]))
-    if options.what != "update":
+    if options.what in ("loop", "all"):
         loops(options)
-    if options.what != "loop":
+    if options.what in ("update", "all"):
         updates(options)
+    if options.what == "recipes":
+        recipes(options)
 
 
 def loops(options: argparse.Namespace) -> None:
@@ -88,6 +95,20 @@ def updates(options: argparse.Namespace) -> None:
             print(f"round {turn}: {name} {text} of the floor", flush=True)
     for name, values in ratios.items():
         print(f"{name} over its floor: {statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})")
+
+
+def recipes(options: argparse.Namespace) -> None:
+    """The compiled update of every recipe over the floor of its own products, one process each."""
+    names = options.only.split(",") if options.only else [name for name in RECIPES if name != "tiny"]
+    bench = [sys.executable, "-m", "softrl.cli.main", "bench", "update", "--json", "--compile", "graph"]
+    for name in names:
+        command = [*bench, "--recipe", name, "--threads", str(options.threads)]
+        result = measured(command, options.threads)
+        figures = result["measured"]["compiled"]
+        keep("recipe", name, options.threads, command, 1, {**figures, "gflop": result["gflop"]})
+        spread = f"{figures['lowest']:.2f} to {figures['highest']:.2f}"
+        over = "" if figures["median"] <= OVER_FLOOR else f"  above {OVER_FLOOR}"
+        print(f"{name}: {figures['ms']:.2f} ms, {figures['median']:.2f} ({spread}) of the floor{over}", flush=True)
 
 
 def measured(command: list[str], threads: int) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def train(
 def refuse(env: Source, configured: Run) -> None:
     """Raise what training would raise before its first step, while no folder is made yet."""
     made = envs.make(env, configured.env)
-    configured.agent.check(envs.spec(made))
+    configured.agent.build(envs.spec(made))
     made.close()
     compiled(update, configured.compile)
     if isinstance(configured.video.every, int):
@@ -195,7 +195,7 @@ def load(path: str | Path, which: str | int = "latest", env: Source | None = Non
     run, which = located(path, which)
     configured = configuration(run)
     made = envs.make(env or configured.env.name, configured.env)
-    agent = configured.agent.build(envs.spec(made))
+    agent = configured.agent.build(envs.spec(made)._replace(gamma=configured.train.gamma))
     agent.load_state_dict(read(run, which, only=["agent"]).parts["agent"])
     policy = Policy(agent, made.unwrapped.action_space, configured)
     made.close()

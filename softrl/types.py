@@ -23,6 +23,7 @@ class Spec(NamedTuple):
     continuous: int  # continuous action components, each in [-1, 1]
     choices: tuple[int, ...] = ()  # sizes of the discrete choices, given as one-hots before the continuous part
     chunk: int = 1  # actions planned at once
+    gamma: float = 0.99  # discount of one decision
 
     @property
     def action(self) -> int:

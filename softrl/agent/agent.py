@@ -11,7 +11,7 @@ from softrl.agent.optim import OptimizerGroup
 from softrl.agent.update import update
 from softrl.agent.variants import update_v1
 from softrl.nn.encoders import Carry
-from softrl.types import Metrics, Obs, Spec, Window
+from softrl.types import Metrics, Obs, Spec, Step, Window
 
 Update = Callable[..., tuple[Metrics, Tensor]]
 UPDATES: dict[str, Update] = {"sac": update, "sac_v1": update_v1}
@@ -30,19 +30,33 @@ class Agent(nn.Module):
         self.critic = config.critic.build(self.encoder.width, spec)
         self.lookahead = config.lookahead.build(self.critic, self.encoder.width, spec)
         self.temperature = config.temperature.build(spec)
-        self.reward_scale = config.reward_scale.build()
+        self.reward_scale = config.reward_scale.build(spec)
+        self.explorer = config.explorer.build(self.actor, self.encoder.width, spec)
         self.target_rule, self.actor_rule = config.target_rule, config.actor_rule
-        learned_by_value = nn.ModuleList([self.encoder, self.critic, self.lookahead]).parameters()
-        self.optim = OptimizerGroup(config.optim, learned_by_value, self.actor, self.temperature)
+        values, policy = [self.encoder, self.critic, self.lookahead], [self.actor, self.explorer]
+        self.regularizer = config.regularizer.build(values, policy)
+        self.plasticity = config.plasticity.build(self)
+        self.optim = OptimizerGroup(config.optim, values, policy, self.temperature)
         self.step: Update = UPDATES[config.update]
 
     def update(self, window: Window, *, actor: bool = True, follow: bool = True) -> tuple[Metrics, Tensor]:
         """Learn from one window of replay; answers metrics (0-d tensors) and the error of each row, [B]."""
         return self.step(self, window, actor=actor, follow=follow)
 
+    def initial(self, count: int) -> Carry:
+        """What is remembered between acts at the start of `count` episodes, each entry [N,..]."""
+        return self.encoder.initial(count) | self.reward_scale.initial(count) | self.explorer.initial(count)
+
     @torch.no_grad()
     def act(self, obs: Obs, carry: Carry, deterministic: bool = False) -> tuple[Tensor, Carry]:
         """Actions [N,A] in [-1, 1] for current observations [N,..], and what to remember until the next call."""
         z, carry = self.encoder.act(obs, carry)
-        choose = self.actor.mode if deterministic else self.actor.sample
-        return choose(z), carry
+        if deterministic:
+            return self.actor.mode(z), carry
+        return self.explorer.act(self.actor, z, carry)
+
+    @torch.no_grad()
+    def observe(self, row: Step, carry: Carry) -> Carry:
+        """Take a collected row into the running statistics; answers what to remember until the next."""
+        self.encoder.observe(row.obs)
+        return carry | self.reward_scale.observe(row.reward, ~row.last, carry)

@@ -3,15 +3,20 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from softrl.agent.lookahead import Split, StateTarget
+from softrl.agent.explore import OnPolicy, Optimistic, RepeatedNoise, StateDependent
+from softrl.agent.lookahead import Joint, JointTarget, Split, StateTarget
 from softrl.agent.optim import Optimizers
+from softrl.agent.plasticity import ContinualBackprop, Keep, ReDo, Reset, ShrinkAndPerturb
+from softrl.agent.regularize import Free, L2Init, Wasserstein
 from softrl.agent.temperature import Fixed, Learned
 from softrl.errors import UserError
-from softrl.math.rules import Minimum
+from softrl.math.rules import Average, Minimum, Pessimism, SubsetMinimum, Truncate
 from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.actors.gsde import GSDE
 from softrl.nn.critics import ActionIn
 from softrl.nn.encoders.identity import Identity
-from softrl.nn.normalize import Scale
+from softrl.nn.normalize import ReturnScale, Scale
+from softrl.nn.norms import BATCH_STATISTICS
 from softrl.types import Spec
 
 if TYPE_CHECKING:
@@ -19,6 +24,8 @@ if TYPE_CHECKING:
 
 NEEDS = {"sac": "action value", "sac_v1": "state value"}
 """What each update asks its lookahead to offer."""
+
+Rule = Minimum | SubsetMinimum | Average | Truncate | Pessimism
 
 
 @dataclass(frozen=True)
@@ -29,20 +36,26 @@ class AgentConfig:
     """Order of the lines: sac (twin critics with targets) or sac_v1 (with a state-value network, 2018)."""
     encoder: Identity = field(default_factory=Identity)
     """What was observed -> the latents that actor and critic see."""
-    actor: Gaussian = field(default_factory=Gaussian)
+    actor: Gaussian | GSDE = field(default_factory=Gaussian)
     """The policy."""
+    explorer: OnPolicy | RepeatedNoise | StateDependent | Optimistic = field(default_factory=OnPolicy)
+    """How the agent behaves while it collects."""
     critic: ActionIn = field(default_factory=ActionIn)
     """The action values."""
-    lookahead: Split | StateTarget = field(default_factory=Split)
+    lookahead: Split | Joint | JointTarget | StateTarget = field(default_factory=Split)
     """How the value of what comes next is evaluated."""
-    target_rule: Minimum = field(default_factory=Minimum)
+    target_rule: Rule = field(default_factory=Minimum)
     """How the ensemble becomes one distribution in the critic's target."""
-    actor_rule: Minimum = field(default_factory=Minimum)
+    actor_rule: Rule = field(default_factory=Minimum)
     """How the ensemble becomes one distribution in the actor's loss."""
     temperature: Learned | Fixed = field(default_factory=Learned)
     """The price of entropy."""
-    reward_scale: Scale = field(default_factory=Scale)
+    reward_scale: Scale | ReturnScale = field(default_factory=Scale)
     """What rewards are multiplied with in the update."""
+    regularizer: Free | L2Init | Wasserstein = field(default_factory=Free)
+    """What keeps weights near where they started."""
+    plasticity: Keep | Reset | ShrinkAndPerturb | ReDo | ContinualBackprop = field(default_factory=Keep)
+    """What is done, now and then, for networks that have stopped learning."""
     optim: Optimizers = field(default_factory=Optimizers)
     """Optimisers."""
 
@@ -54,11 +67,19 @@ class AgentConfig:
             )
         if "state" not in spec.obs:
             raise UserError("the identity encoder needs state observations: choose an environment without pixels")
-        if NEEDS[self.update] != self.lookahead.offers:
+        if NEEDS[self.update] not in self.lookahead.offers:
             raise UserError(
-                f"agent.update '{self.update}' needs a lookahead that offers an {NEEDS[self.update]}, and this one "
-                f"offers an {self.lookahead.offers}: take both from one recipe, sac or sac_v1"
+                f"agent.update '{self.update}' needs a lookahead that offers an {NEEDS[self.update]}, and "
+                f"{type(self.lookahead).__name__} does not: take both from one recipe, sac or sac_v1"
             )
+        ensemble = frozenset({"ensemble"} if self.critic.members > 1 else ())
+        require("agent.critic.trunk", self.critic.trunk.needs, "agent.lookahead", self.lookahead.offers)
+        require("agent.actor.trunk", self.actor.trunk.needs, "the actor's loss", frozenset({BATCH_STATISTICS}))
+        require("agent.explorer", self.explorer.needs, "agent.actor and agent.critic", self.actor.offers | ensemble)
+        if getattr(self.actor.trunk, "dropout", 0.0) > 0:
+            raise UserError("agent.actor.trunk.dropout would make evaluations random: leave dropout to the critic")
+        self.target_rule.check(self.critic.members, self.critic.head)
+        self.actor_rule.check(self.critic.members, self.critic.head)
         if self.update == "sac_v1" and self.temperature.learned:
             raise UserError(
                 "agent.update 'sac_v1' has no temperature loss: use a fixed temperature, as its recipe does"
@@ -70,3 +91,18 @@ class AgentConfig:
 
         self.check(spec)
         return Agent(self, spec)
+
+
+def require(part: str, needs: frozenset[str], other: str, offers: frozenset[str]) -> None:
+    """Refuse a part whose needs are not met; raises UserError with what to do about the first of them."""
+    for need in sorted(needs - offers):
+        raise UserError(f"{part} needs {need}, which {other} does not offer: {ADVICE[need]}")
+
+
+ADVICE = {
+    BATCH_STATISTICS: "use a lookahead with a joint pass, as recipe crossq does, or another norm",
+    "distribution": "use the Gaussian actor",
+    "ensemble": "give the critic at least two members",
+    "exploration matrix": "use recipe gsde, whose actor has one",
+}
+"""What to do when a part's need is not met."""

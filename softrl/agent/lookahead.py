@@ -1,4 +1,7 @@
-"""Lookaheads: how the value of what comes next is evaluated, and how its evaluator follows the learned one."""
+"""Lookaheads: how the value of what comes next is evaluated, and how its evaluator follows the learned one.
+
+Shapes: see `softrl.types`.
+"""
 
 import copy
 from dataclasses import dataclass, field
@@ -9,6 +12,7 @@ from torch import Tensor, nn
 from softrl.errors import UserError
 from softrl.nn.critics import StateValue
 from softrl.nn.heads import Prediction
+from softrl.nn.norms import BATCH_STATISTICS, batch_statistics
 from softrl.types import Atoms, Batch, Spec
 
 
@@ -35,7 +39,7 @@ class Split:
 
     tau: float = 0.005
     """Share of the way that the target moves towards the critic when it follows."""
-    offers = "action value"
+    offers = frozenset({"action value"})
 
     def __post_init__(self) -> None:
         check_tau(self.tau)
@@ -65,6 +69,84 @@ class SplitLookahead(nn.Module):
 
 
 @dataclass(frozen=True)
+class Joint:
+    """The critic judges taken and next actions in one batch, and needs no target copy (CrossQ, arXiv 1902.05605)."""
+
+    offers = frozenset({"action value", BATCH_STATISTICS})
+
+    def build(self, critic: nn.Module, latent: int, spec: Spec) -> "JointLookahead":
+        """The module, which has no parameters."""
+        return JointLookahead()
+
+
+class JointLookahead(nn.Module):
+    """Q(s, a) and Q(s', a') from one pass of the critic over both, whose statistics they share."""
+
+    def forward(self, critic: nn.Module, b: Batch, next_action: Tensor) -> tuple[Prediction, Prediction]:
+        """Predictions for the taken actions (K = 1) and, without gradient, for the next [1,B,A] actions."""
+        now, ahead = joint(critic, b, next_action)
+        return now, detached(ahead)
+
+    def follow(self, critic: nn.Module) -> None:
+        """There is nothing to follow."""
+
+
+@dataclass(frozen=True)
+class JointTarget:
+    """As `Joint`, with a target copy that judges the next actions in a joint pass of its own (arXiv 2509.25174)."""
+
+    tau: float = 0.005
+    """Share of the way that the target moves towards the critic when it follows."""
+    offers = frozenset({"action value", BATCH_STATISTICS})
+
+    def __post_init__(self) -> None:
+        check_tau(self.tau)
+
+    def build(self, critic: nn.Module, latent: int, spec: Spec) -> "JointTargetLookahead":
+        """The module, its target a hard copy of `critic`."""
+        return JointTargetLookahead(self, critic)
+
+
+class JointTargetLookahead(nn.Module):
+    """Q(s, a) from the critic and Q(s', a') from its target, each in a pass over both."""
+
+    def __init__(self, config: JointTarget, critic: nn.Module) -> None:
+        super().__init__()
+        self.tau = config.tau
+        self.target = frozen_copy(critic)
+
+    def forward(self, critic: nn.Module, b: Batch, next_action: Tensor) -> tuple[Prediction, Prediction]:
+        """Predictions for the taken actions (K = 1) and, without gradient, for the next [1,B,A] actions."""
+        with torch.no_grad():
+            ahead = joint(self.target, b, next_action)[1]
+        return joint(critic, b, next_action)[0], ahead
+
+    def follow(self, critic: nn.Module) -> None:
+        """Move the target towards the critic."""
+        follow(self.target, critic, self.tau)
+
+
+def joint(critic: nn.Module, b: Batch, next_action: Tensor) -> tuple[Prediction, Prediction]:
+    """Predictions for (s, a) and (s', a') from one batch of 2B rows, with the statistics of that batch."""
+    z = torch.cat([b.z, b.target_z])
+    action = torch.cat([b.action, next_action[0]])
+    with batch_statistics(critic):
+        both: Prediction = critic(z, action[None])
+    size = len(b.action)
+    return rows(both, slice(None, size)), rows(both, slice(size, None))
+
+
+def rows(q: Prediction, which: slice) -> Prediction:
+    """Some of the B rows of a prediction."""
+    return Prediction(q.row[:, :, which], Atoms(q.atoms.value[:, :, which], q.atoms.prob[:, :, which]))
+
+
+def detached(q: Prediction) -> Prediction:
+    """A prediction without gradient."""
+    return Prediction(q.row.detach(), Atoms(q.atoms.value.detach(), q.atoms.prob.detach()))
+
+
+@dataclass(frozen=True)
 class StateTarget:
     """A learned state value V and its target judge the next states (arXiv 1801.01290, eq. 5 to 8)."""
 
@@ -72,7 +154,7 @@ class StateTarget:
     """The network V."""
     tau: float = 0.005
     """Share of the way that the target moves towards V when it follows."""
-    offers = "state value"
+    offers = frozenset({"state value"})
 
     def __post_init__(self) -> None:
         check_tau(self.tau)

@@ -1,18 +1,22 @@
 """Adam whose state is buffers: the moments are saved with the weights, and a step is part of the update's graph."""
 
+import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from softrl.agent.schedule import Constant, CosineDecay, LinearDecay
 from softrl.errors import UserError
+from softrl.nn.layers import project
+from softrl.nn.weights import constrained
 
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma and Ba 2015, arXiv 1412.6980)."""
+    """Adam (Kingma and Ba 2015, arXiv 1412.6980); with decay, AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101)."""
 
     learning_rate: float = 3e-4
     """Step size."""
@@ -22,34 +26,52 @@ class Adam:
     """Decay of the mean of squared gradients."""
     epsilon: float = 1e-8
     """Added to the root of the mean squared gradient."""
+    weight_decay: float = 0.0
+    """Share of each weight, times the learning rate, that a step takes away."""
+    max_gradient_norm: float | None = None
+    """Largest norm of all gradients of this optimiser together; longer ones are scaled down, none leaves them."""
+    schedule: Constant | LinearDecay | CosineDecay = field(default_factory=Constant)
+    """How the learning rate changes from step to step."""
 
     def __post_init__(self) -> None:
         if self.learning_rate <= 0:
             raise UserError(f"learning_rate is {self.learning_rate}: it must be positive")
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
             raise UserError(f"Adam's betas are {self.beta1} and {self.beta2}: both must lie in [0, 1)")
+        if self.weight_decay < 0:
+            raise UserError(f"weight_decay is {self.weight_decay}: it must not be negative, 0 switches it off")
+        if self.max_gradient_norm is not None and self.max_gradient_norm <= 0:
+            raise UserError(
+                f"max_gradient_norm is {self.max_gradient_norm}: it must be positive, none switches clipping off"
+            )
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> "AdamOptimizer":
-        """The optimiser of those `parameters` that are learned."""
-        return AdamOptimizer(self, [p for p in parameters if p.requires_grad])
+    def build(self, *modules: nn.Module) -> "AdamOptimizer":
+        """The optimiser of all weights in `modules` that are learned."""
+        return AdamOptimizer(self, modules)
 
 
 class AdamOptimizer(nn.Module):
-    """m <- lerp(m, g, 1 - b1), v <- lerp(v, g^2, 1 - b2), p <- p - lr * m' / (sqrt(v') + eps), with m', v' unbiased.
+    """m <- lerp(m, g, 1 - b1), v <- lerp(v, g^2, 1 - b2), p <- (1 - lr * decay) p - lr * m' / (sqrt(v') + eps).
 
-    The parameters are held without being registered: they belong to the networks, and a `state_dict` has each once.
+    m' and v' are unbiased. The parameters are held without being registered: they belong to the networks, and a
+    `state_dict` has each once. Parameters that a layer marks with `decays = False` do not decay, and layers with a
+    constraint on their weights are put back on it after each step.
     """
 
     learning_rate: Tensor
     count: Tensor
 
-    def __init__(self, config: Adam, parameters: list[nn.Parameter]) -> None:
+    def __init__(self, config: Adam, modules: Sequence[nn.Module]) -> None:
         super().__init__()
         self.config = config
-        self.parameters_held: list[Tensor] = list(parameters)
+        self.parameters_held: list[Tensor] = [p for m in modules for p in m.parameters() if p.requires_grad]
+        # Asked once, because to search the modules at every step would cost where there is nothing to find.
+        self.constrained = [module for module in modules if constrained(module)]
+        decays = [config.weight_decay * getattr(p, "decays", True) for p in self.parameters_held]
+        self.groups = [(decay, [i for i, own in enumerate(decays) if own == decay]) for decay in sorted(set(decays))]
         self.register_buffer("learning_rate", torch.tensor(config.learning_rate))
         self.register_buffer("count", torch.zeros(()))
-        for i, parameter in enumerate(parameters):
+        for i, parameter in enumerate(self.parameters_held):
             self.register_buffer(f"mean_{i}", torch.zeros_like(parameter))
             self.register_buffer(f"square_{i}", torch.zeros_like(parameter))
 
@@ -64,40 +86,95 @@ class AdamOptimizer(nn.Module):
     @torch.no_grad()
     def descend(self, gradients: tuple[Tensor, ...]) -> None:
         """One step along given gradients, in the order of the parameters."""
-        c = self.config
-        means = [self.get_buffer(f"mean_{i}") for i in range(len(gradients))]
-        squares = [self.get_buffer(f"square_{i}") for i in range(len(gradients))]
+        if self.config.max_gradient_norm is not None:
+            gradients = clipped(gradients, self.config.max_gradient_norm)
+        means, squares = self.moments()
+        rate = self.config.schedule.rate(self.learning_rate, self.count)
         self.count.add_(1)
-        if torch.compiler.is_compiling():
-            torch._foreach_lerp_(means, gradients, 1 - c.beta1)
-            torch._foreach_mul_(squares, c.beta2)
-            torch._foreach_addcmul_(squares, gradients, gradients, 1 - c.beta2)
-            denominators = torch._foreach_sqrt(squares)
-            torch._foreach_mul_(denominators, self.correction(c.beta2).rsqrt())
-            torch._foreach_add_(denominators, c.epsilon)
-            torch._foreach_mul_(denominators, -self.correction(c.beta1) / self.learning_rate)
-            torch._foreach_addcdiv_(self.parameters_held, means, denominators)
-        else:
-            # The same in one pass over the weights, which is what a compiler makes of the lines above.
-            torch._fused_adam_(
-                self.parameters_held,
-                gradients,
-                means,
-                squares,
-                [],
-                [self.count] * len(means),
-                lr=self.learning_rate,
-                beta1=c.beta1,
-                beta2=c.beta2,
-                weight_decay=0.0,
-                eps=c.epsilon,
-                amsgrad=False,
-                maximize=False,
-            )
+        move = self.move_traced if torch.compiler.is_compiling() else self.move_fused
+        for decay, held in self.groups:
+            move(rate, decay, *([x[i] for i in held] for x in (self.parameters_held, gradients, means, squares)))
+        for module in self.constrained:
+            project(module)
+
+    def move_traced(
+        self,
+        rate: Tensor,
+        decay: float,
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        means: list[Tensor],
+        squares: list[Tensor],
+    ) -> None:
+        """The equations line by line, for a compiler to make one pass of."""
+        c = self.config
+        torch._foreach_lerp_(means, gradients, 1 - c.beta1)
+        torch._foreach_mul_(squares, c.beta2)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - c.beta2)
+        denominators = torch._foreach_sqrt(squares)
+        torch._foreach_mul_(denominators, self.correction(c.beta2).rsqrt())
+        torch._foreach_add_(denominators, c.epsilon)
+        torch._foreach_mul_(denominators, -self.correction(c.beta1) / rate)
+        if decay:
+            torch._foreach_mul_(parameters, 1 - decay * rate)
+        torch._foreach_addcdiv_(parameters, means, denominators)
+
+    def move_fused(
+        self,
+        rate: Tensor,
+        decay: float,
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        means: list[Tensor],
+        squares: list[Tensor],
+    ) -> None:
+        """The same in one pass over the weights."""
+        c = self.config
+        torch._fused_adamw_(
+            parameters,
+            gradients,
+            means,
+            squares,
+            [],
+            [self.count] * len(means),
+            lr=rate,
+            beta1=c.beta1,
+            beta2=c.beta2,
+            weight_decay=decay,
+            eps=c.epsilon,
+            amsgrad=False,
+            maximize=False,
+        )
 
     def correction(self, beta: float) -> Tensor:
         """1 - beta^count without cancellation in float32, where 1 - 0.999 would lose four digits."""
         return -torch.expm1(self.count * math.log(max(beta, 1e-30)))
+
+    def moments(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Means and mean squares of the gradients, in the order of the parameters."""
+        places = range(len(self.parameters_held))
+        return [getattr(self, f"mean_{i}") for i in places], [getattr(self, f"square_{i}") for i in places]
+
+    def restart(self) -> None:
+        """Forget everything, as if freshly built: moments, their count, and with it how far a schedule has come."""
+        for state in (*itertools.chain(*self.moments()), self.count):
+            state.zero_()
+
+    def forget(self, parameter: Tensor, where: Tensor | None = None) -> None:
+        """Set the moments of a parameter to zero, all or `where` a mask that broadcasts to it says so.
+
+        The count goes on, because it belongs to all parameters; one that is not held here is none of our business.
+        """
+        for held, *moments in zip(self.parameters_held, *self.moments(), strict=True):
+            if held is parameter:
+                for moment in moments:
+                    moment.masked_fill_(torch.ones_like(moment, dtype=torch.bool) if where is None else where, 0)
+
+
+def clipped(gradients: tuple[Tensor, ...], largest: float) -> tuple[Tensor, ...]:
+    """g * min(1, largest / |g|), with one norm over all gradients (Pascanu et al. 2013, arXiv 1211.5063)."""
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
+    return torch._foreach_mul(gradients, (largest / (norm + 1e-6)).clamp(max=1))
 
 
 @dataclass(frozen=True)
@@ -113,12 +190,12 @@ class Optimizers:
 
 
 class OptimizerGroup(nn.Module):
-    """The optimisers of an agent's value, actor and temperature losses."""
+    """The optimisers of an agent's value, policy and temperature losses."""
 
     def __init__(
-        self, config: Optimizers, value: Iterable[nn.Parameter], actor: nn.Module, temperature: nn.Module
+        self, config: Optimizers, value: Iterable[nn.Module], policy: Iterable[nn.Module], temperature: nn.Module
     ) -> None:
         super().__init__()
-        self.value = config.value.build(value)
-        self.actor = config.actor.build(actor.parameters())
-        self.temperature = config.temperature.build(temperature.parameters())
+        self.value = config.value.build(*value)
+        self.actor = config.actor.build(*policy)
+        self.temperature = config.temperature.build(temperature)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from softrl.errors import UserError
+from softrl.nn.layers import without_decay
 from softrl.types import Spec
 
 
@@ -59,6 +60,7 @@ class Temperature(nn.Module):
     def __init__(self, log_alpha: float, target: float, learned: bool) -> None:
         super().__init__()
         self.log_alpha = nn.Parameter(torch.tensor([log_alpha]), requires_grad=learned)
+        without_decay(self.log_alpha)  # a decay would pull the temperature towards one
         self.register_buffer("target", torch.tensor([target]))
 
     def forward(self) -> Tensor:

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from softrl.math.losses import entropy, policy_loss, temperature_loss
 from softrl.math.returns import bellman, soft_value
-from softrl.nn.heads import Prediction
+from softrl.nn.heads import Head, Prediction
+from softrl.nn.norms import batch_statistics
 from softrl.types import Actions, Atoms, Metrics, Window
 
 if TYPE_CHECKING:
@@ -36,13 +37,17 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
         y = bellman(agent.reward_scale(b.reward), b.discount, value)
     error = agent.critic.loss(q, y)  # [E,B]
     losses["critic_loss"] = (b.weight * error).mean(-1).sum()
+    losses |= agent.regularizer.value()
     agent.optim.value.step(losses)
 
     # actor and temperature; the critic is held fixed because only the actor's optimiser asks for gradients
     if actor:
-        a = agent.actor(b.z.detach())
-        q_actor = agent.actor_rule(agent.critic(b.z.detach(), a.value).atoms).mean()  # [K,B]
+        z = b.z.detach()
+        with batch_statistics(agent.actor):
+            a = agent.actor(z)
+        q_actor = agent.actor_rule(agent.critic(z, a.value).atoms).mean()  # [K,B]
         policy = {"actor_loss": policy_loss(q_actor, a, alpha)}
+        policy |= agent.regularizer.actor() | agent.explorer.losses(agent, z)
         agent.optim.actor.step(policy)
         price = {"ent_coef_loss": temperature_loss(agent.temperature(), a, agent.temperature.target)}
         agent.optim.temperature.step(price)
@@ -50,7 +55,7 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
 
     if follow:
         agent.lookahead.follow(agent.critic)
-    return detached(losses) | describe_values(q, y), row_error(q, y)
+    return detached(losses) | describe_values(agent.critic.head, q, y), row_error(q, y)
 
 
 def describe_policy(actions: Actions, alpha: Tensor, target: Tensor) -> Metrics:
@@ -58,9 +63,9 @@ def describe_policy(actions: Actions, alpha: Tensor, target: Tensor) -> Metrics:
     return {"ent_coef": alpha.mean(), "entropy": entropy(actions).sum(), "target_entropy": target.sum()}
 
 
-def describe_values(q: Prediction, y: Atoms) -> Metrics:
-    """What to log of a critic: mean prediction and mean target."""
-    return {"q_mean": q.atoms.mean().mean().detach(), "target_mean": y.mean().mean()}
+def describe_values(head: Head, q: Prediction, y: Atoms) -> Metrics:
+    """What to log of a critic: mean prediction, mean target, share of the target that the head cannot express."""
+    return {"q_mean": q.atoms.mean().mean().detach(), "target_mean": y.mean().mean(), "clipped_share": head.clipped(y)}
 
 
 def row_error(q: Prediction, y: Atoms) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from softrl.agent.update import describe_policy, describe_values, detached, row_error
 from softrl.math.losses import policy_loss
 from softrl.math.returns import bellman, soft_value
+from softrl.nn.norms import batch_statistics
 from softrl.types import Metrics, Window
 
 if TYPE_CHECKING:
@@ -26,9 +27,12 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
     b, losses = agent.encoder(window, agent.actor)
     alpha = agent.temperature().detach()  # [C]
 
-    a = agent.actor(b.z.detach())
-    judged = agent.actor_rule(agent.critic(b.z.detach(), a.value).atoms)  # [K,B,M]
+    z = b.z.detach()
+    with batch_statistics(agent.actor):
+        a = agent.actor(z)
+    judged = agent.actor_rule(agent.critic(z, a.value).atoms)  # [K,B,M]
     policy = {"actor_loss": policy_loss(judged.mean(), a, alpha)}
+    policy |= agent.regularizer.actor() | agent.explorer.losses(agent, z)
 
     q = agent.critic(b.z, b.action[None])
     v, v_next = agent.lookahead(b)
@@ -37,6 +41,7 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
         y = bellman(agent.reward_scale(b.reward), b.discount, v_next)
     losses["value_loss"] = (b.weight * agent.lookahead.value.loss(v, v_target)).mean()
     losses["critic_loss"] = (b.weight * agent.critic.loss(q, y)).mean(-1).sum()
+    losses |= agent.regularizer.value()
 
     # the policy's gradient is taken before any weight that it depends on moves in place
     if actor:
@@ -46,4 +51,4 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
     if follow:
         agent.lookahead.follow(agent.critic)
     losses |= policy | describe_policy(a, alpha, agent.temperature.target)
-    return detached(losses) | describe_values(q, y), row_error(q, y)
+    return detached(losses) | describe_values(agent.critic.head, q, y), row_error(q, y)

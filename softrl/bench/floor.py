@@ -1,25 +1,30 @@
 """The floor of an update: the fewest matrix products that it can do with, each in the fastest form that torch has.
 
-What is counted of a batch's pass through a network: its forward products; the gradients of weights only where they are
-learned; the gradients of a layer's inputs only where something below needs them, and of the network's own inputs only
-the columns that hold the policy's action. Biases, losses and optimisers are not products and count nothing.
+An eager update is watched, whatever its recipe. Autograd multiplies for gradients only where something needs them: of
+weights where they are learned, of a layer's inputs where something below is. Biases, losses and optimisers are not
+products and count nothing.
 """
 
 import statistics
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from softrl.agent.agent import Agent
 from softrl.bench.timing import Call, block, timed
-from softrl.nn.layers import Linear
+from softrl.types import Window
+
+Kind = Literal["forward", "weights", "inputs"]
+OPERANDS = {torch.ops.aten.mm: 0, torch.ops.aten.bmm: 0, torch.ops.aten.addmm: 1, torch.ops.aten.baddbmm: 1}
+"""Where the first factor of a product stands among an operation's arguments."""
 
 
 class Product(NamedTuple):
     """[rows,inner] @ [inner,columns] for every member: x W forward, x' g for weights, g W' for inputs."""
 
-    kind: Literal["forward", "weights", "inputs"]
+    kind: Kind
     members: int
     shared: bool  # all members read the same x
     rows: int
@@ -32,48 +37,46 @@ class Product(NamedTuple):
         return 2 * self.members * self.rows * self.inner * self.columns
 
 
-class Pass(NamedTuple):
-    """A batch that goes through a network."""
+class Recorder(TorchDispatchMode):
+    """Notes every matrix product that runs inside it."""
 
-    network: nn.Module
-    learned: bool  # the gradients of its weights are needed
-    inputs: int = 0  # columns of its input whose gradients are needed
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[Product] = []
 
-
-def passes_sac(agent: Agent, actor: bool) -> list[Pass]:
-    """What `softrl.agent.update` sends through the networks; `actor` as there."""
-    critic = [Pass(agent.actor, False), Pass(agent.lookahead.target, False), Pass(agent.critic, True)]
-    return critic + [Pass(agent.actor, True), Pass(agent.critic, False, agent.spec.action)] * actor
-
-
-def passes_v1(agent: Agent, actor: bool) -> list[Pass]:
-    """What `softrl.agent.variants.update_v1` sends through the networks; `actor` as there."""
-    policy = [Pass(agent.actor, actor), Pass(agent.critic, False, agent.spec.action * actor)]
-    return [*policy, Pass(agent.critic, True), Pass(agent.lookahead.value, True), Pass(agent.lookahead.target, False)]
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket in OPERANDS:
+            first = OPERANDS[func.overloadpacket]
+            self.found.append(described(*args[first : first + 2]))
+        return func(*args, **(kwargs or {}))
 
 
-PASSES = {"sac": passes_sac, "sac_v1": passes_v1}
-"""The passes of each kind of update, by its name in `AgentConfig.update`."""
+def described(left: Tensor, right: Tensor) -> Product:
+    """The product of [E,r,i] or [r,i] and [E,i,c] or [i,c]; how the factors lie in memory tells what it is for."""
+    left, right = (x if x.dim() == 3 else x[None] for x in (left, right))
+    members, rows, inner = left.shape
+    kind: Kind = "weights" if transposed(left) else "inputs" if transposed(right) else "forward"
+    return Product(kind, members, members > 1 and left.stride(0) == 0, rows, inner, right.shape[2])
 
 
-def products(agent: Agent, batch: int, actor: bool = True) -> list[Product]:
-    """The products of one update of `batch` rows; `actor` says whether it moves the policy."""
-    return [product for one in PASSES[agent.config.update](agent, actor) for product in products_of(one, batch)]
+def transposed(x: Tensor) -> bool:
+    """Whether the columns of a matrix lie together in memory and its rows do not."""
+    return min(x.shape[1:]) > 1 and x.stride(1) == 1
 
 
-def products_of(one: Pass, batch: int) -> list[Product]:
-    """The products of one pass, layer by layer; the first layer is the one that reads the network's input."""
-    found = []
-    for depth, weight in enumerate(module.weight for module in one.network.modules() if type(module) is Linear):
-        members, inputs, outputs = weight.shape
-        shared = depth == 0
-        found.append(Product("forward", members, shared, batch, inputs, outputs))
-        if one.learned:
-            found.append(Product("weights", members, shared, inputs, batch, outputs))
-        wanted = one.inputs if shared else inputs * (one.learned or one.inputs > 0)
-        if wanted:
-            found.append(Product("inputs", members, False, batch, outputs, wanted))
-    return found
+def products(agent: Agent, window: Window, actor: bool = True) -> list[Product]:
+    """The products of one eager update, which changes the agent; `actor` says whether it moves the policy.
+
+    Autograd answers gradients of whole inputs where the actor's loss needs the columns of its action only: in networks
+    that read latents and actions, those columns alone are counted.
+    """
+    with Recorder() as recorder:
+        agent.update(window, actor=actor)
+    both = agent.encoder.width + agent.spec.action
+    return [
+        product._replace(columns=agent.spec.action) if product.kind == "inputs" and product.columns == both else product
+        for product in recorder.found
+    ]
 
 
 def forms(product: Product) -> dict[str, Call]:

@@ -88,7 +88,7 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
     needed = [
         product
         for i in range(1, cycle + 1)
-        for product in products(run.agent.build(spec), run.train.batch, i % run.train.actor_every == 0)
+        for product in products(run.agent.build(spec), replay.sample(run.train.batch), i % run.train.actor_every == 0)
     ]
     calls = {NAMES[mode]: updates(run, spec, replay, mode, cycle) for mode in MODES[options.compile]}
     calls[SAMPLE] = lambda: [replay.sample(run.train.batch) for _ in range(cycle)]

@@ -18,12 +18,14 @@ Carry = dict[str, Tensor]
 class Policy(Protocol):
     """What collection asks of an agent."""
 
-    @property
-    def encoder(self) -> Any:
-        """Where the carry comes from."""
+    def initial(self, count: int) -> Carry:
+        """What is remembered at the start of `count` episodes, each entry [N,..]."""
 
     def act(self, obs: Obs, carry: Carry, deterministic: bool = False) -> tuple[Tensor, Carry]:
         """Actions [N,A] in [-1, 1] and what to remember."""
+
+    def observe(self, row: Step, carry: Carry) -> Carry:
+        """Take a row into running statistics; answers what to remember."""
 
 
 class Episode(NamedTuple):
@@ -58,7 +60,7 @@ class Collector:
         self.obs = self.observed(observation)
         self.over = np.zeros(count, bool)  # waiting for the reset
         self.total, self.length = np.zeros(count), np.zeros(count, np.int64)
-        self.carry: Carry = policy.encoder.initial(count)
+        self.carry: Carry = policy.initial(count)
         self.exact = np.ones(count, bool)  # environments that a load has brought back to where they were
 
     def observed(self, observation: np.ndarray) -> Obs:
@@ -107,6 +109,7 @@ class Collector:
             terminated=torch.from_numpy(terminated),
             last=torch.from_numpy(waiting),
         )
+        self.carry = self.policy.observe(row, self.carry)
         self.total += reward
         self.length += frames
         self.over = terminated | truncated
@@ -126,7 +129,7 @@ class Collector:
     def forget(self, begun: np.ndarray) -> None:
         """Start afresh what the encoder remembers in environments whose episode has just begun, [N] bool."""
         if self.carry:
-            fresh = self.policy.encoder.initial(len(begun))
+            fresh = self.policy.initial(len(begun))
             where = torch.from_numpy(begun).to(self.device)
             for name, value in self.carry.items():
                 value[where] = fresh[name][where]

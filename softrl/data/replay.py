@@ -1,7 +1,7 @@
 """Replay: a ring of rows in [time, environment] order, each observation stored once. Shapes: see `softrl.types`."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from math import prod
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from softrl.data.priority import LAP, Proportional, Recency, Ring, Sampler, Uniform
 from softrl.errors import UserError
 from softrl.math.returns import n_step
 from softrl.types import Obs, Spec, Step, Window
@@ -26,6 +27,8 @@ class ReplayConfig:
     """Rows kept, over all environments; a row of HalfCheetah takes 108 bytes."""
     steps: int = 1
     """Decisions in an n-step return (Sutton and Barto 2018, chapter 7)."""
+    sampler: Uniform | Proportional | LAP | Recency = field(default_factory=Uniform)
+    """Which stored decisions an update learns from."""
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -35,7 +38,7 @@ class ReplayConfig:
 
 
 class Replay:
-    """Uniform replay with n-step windows.
+    """Replay with n-step windows.
 
     A row holds what was observed, what was done there and what came of it; the next observation is the next row's.
     Rows marked `last` hold a final observation and never start a window; windows stop at them. All numbers of a row
@@ -69,6 +72,8 @@ class Replay:
         self.stops = torch.ones(self.length, envs, dtype=torch.bool, device=self.device)  # no outcome here, or not yet
         self.offsets = envs * torch.arange(config.steps + 1, device=self.device)[:, None]  # [T+1,1]
         self.returns = self.one_step if config.steps == 1 else self.n_steps
+        self.sampler: Sampler = config.sampler.build(self.length, envs, self.device)
+        self.uniform: Sampler = Uniform().build(self.length, envs, self.device)
 
     def __len__(self) -> int:
         """Rows of time from which a window can start."""
@@ -94,10 +99,36 @@ class Replay:
             self.stops[here - 1] = before
         self.stops[here] = True
         self.newest += 1
+        self.sampler.add(self.seen())
+
+    def seen(self) -> Ring:
+        """What a sampler is told."""
+        return Ring(self.stops, self.newest, self.generator)
 
     def sample(self, batch: int) -> Window:
-        """A window of `batch` starts drawn uniformly from all stored decisions, with replacement."""
-        index = self.starts(batch) + self.offsets  # [T+1,B]
+        """`batch` windows whose starts the sampler draws from all stored decisions, with replacement."""
+        return self.window(*self.starts(self.sampler, batch))
+
+    def peek(self, batch: int) -> Window:
+        """A uniform sample that leaves no trace: the next samples are what they would have been."""
+        state = self.generator.get_state()
+        window = self.window(*self.starts(self.uniform, batch))
+        self.generator.set_state(state)
+        return window
+
+    def reprioritise(self, index: Tensor, error: Tensor) -> None:
+        """Tell the sampler the absolute temporal differences [B] of a window's rows."""
+        self.sampler.reprioritise(index, error)
+
+    def starts(self, sampler: Sampler, batch: int) -> tuple[Tensor, Tensor]:
+        """Cells of the flattened ring where windows start, and the weights of their losses, [B] each."""
+        if not len(self):
+            raise ValueError("nothing to sample: replay holds no complete transition")
+        return sampler.draw(self.seen(), batch)
+
+    def window(self, cells: Tensor, weight: Tensor) -> Window:
+        """The windows that start at these cells, [B]."""
+        index = cells + self.offsets  # [T+1,B]
         index = (index - len(self.flat)).where(index >= len(self.flat), index)  # a remainder takes four times as long
         rows = self.flat.index_select(0, index.flatten()).unflatten(0, index.shape)  # [T+1,B,W]
         reward, discount, ends = self.returns(rows, index)
@@ -107,24 +138,9 @@ class Replay:
             reward=reward[:, None],
             discount=discount[:, None],
             first=rows[0, :, self.places["first"]].bool(),
-            weight=torch.ones_like(reward),
+            weight=weight,
             index=index[0],
         )
-
-    def starts(self, batch: int) -> Tensor:
-        """Cells of the flattened ring, [B], uniform over stored decisions whose next row is known."""
-        if not len(self):
-            raise ValueError("nothing to sample: replay holds no complete transition")
-        filled, stops = min(self.newest, self.length) * self.envs, self.stops.flatten()
-
-        def draw(size: int) -> Tensor:
-            return torch.randint(filled, (size,), generator=self.generator, device=self.device)
-
-        cell = draw(batch)
-        # Final observations and the newest rows start nothing: draw again, which keeps the rest uniform.
-        while (again := stops.take(cell).nonzero()).numel():
-            cell[again] = draw(len(again))[:, None]
-        return cell
 
     def one_step(self, rows: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What `n_steps` says of windows of one decision, in a quarter of its time."""
@@ -166,9 +182,10 @@ class Replay:
         self.stops[(newest - 1) % self.length] = True
 
     def state_dict(self) -> dict[str, Any]:
-        """The generator of samples; the rows are saved by `rows`."""
-        return {"generator": self.generator.get_state()}
+        """The generator of samples and what the sampler goes by; the rows are saved by `rows`."""
+        return {"generator": self.generator.get_state(), "sampler": self.sampler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Draw the samples that would have come next."""
         self.generator.set_state(state["generator"])
+        self.sampler.load_state_dict(state["sampler"])

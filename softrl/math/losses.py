@@ -1,13 +1,57 @@
 """The losses of soft actor-critic. Shapes: see `softrl.types`."""
 
+import torch
 from torch import Tensor
 
-from softrl.types import Actions
+from softrl.types import Actions, Atoms
 
 
 def squared(prediction: Tensor, target: Tensor) -> Tensor:
     """Half the squared difference, J = 1/2 (Q - y)^2, elementwise (arXiv 1812.05905, eq. 5)."""
     return 0.5 * (prediction - target).square()
+
+
+def huber(prediction: Tensor, target: Tensor) -> Tensor:
+    """1/2 d^2 up to |d| = 1 and |d| - 1/2 above, with d = Q - y, elementwise (Huber 1964)."""
+    distance = (prediction - target).abs()
+    within = distance.clamp(max=1)
+    return within * (distance - 0.5 * within)
+
+
+def midpoints(quantiles: Tensor) -> Tensor:
+    """Levels tau_i = (i + 1/2) / N of quantiles [..,N], the middles of N equal shares, [N]."""
+    count = quantiles.shape[-1]
+    return (torch.arange(count, device=quantiles.device, dtype=quantiles.dtype) + 0.5) / count
+
+
+def quantile_huber(quantiles: Tensor, target: Atoms, kappa: float) -> Tensor:
+    """Quantile regression of every quantile to every target atom (QR-DQN, arXiv 1710.10044, eq. 10).
+
+    J = 1/N sum_i sum_j p_j |tau_i - [u < 0]| L(u) / kappa,    u = y_j - theta_i
+    L(u) = u^2 / 2 where |u| <= kappa, else kappa (|u| - kappa / 2)
+
+    `quantiles` are [..,B,N], the target's atoms [B,M] with weights of any size, the answer [..,B]. The target is held
+    fixed. With atoms of one weight it is the loss of TQC (arXiv 2005.04269); the division by kappa is that of IQN
+    (arXiv 1806.06923, eq. 3).
+    """
+    scale = 1 / (kappa * quantiles.shape[-1])
+    # The slope is written out, so that the pairs are visited once and none is kept for a backward pass.
+    with torch.no_grad():
+        level = midpoints(quantiles)[:, None]  # [N,1]
+        error = target.value[..., None, :] - quantiles[..., None]  # [..,B,N,M]
+        bounded = error.clamp(-kappa, kappa)
+        pull = torch.where(error < 0, 1 - level, level) * target.prob[..., None, :] * bounded
+        value = scale * (pull * (error - bounded / 2)).sum(-1)  # [..,B,N]
+        slope = -scale * pull.sum(-1)  # [..,B,N]
+    return (value + slope * (quantiles - quantiles.detach())).sum(-1)
+
+
+def cross_entropy(logits: Tensor, prob: Tensor) -> Tensor:
+    """Cross entropy of a softmax with target probabilities, -sum_i p_i log softmax(x)_i (C51, arXiv 1707.06887).
+
+    `logits` are [..,B,N] and `prob` [B,N]; the answer is [..,B].
+    """
+    return -(prob * logits.log_softmax(-1)).sum(-1)
 
 
 def policy_loss(q: Tensor, actions: Actions, alpha: Tensor) -> Tensor:

@@ -1,8 +1,28 @@
-"""How an ensemble's return distributions become one: Atoms [E,K,B,M] -> Atoms [K,B,M']."""
+"""How an ensemble's return distributions become one: Atoms [E,K,B,M] -> Atoms [K,B,M'].
 
+`check` refuses an ensemble or a head that a rule cannot serve, before anything is built.
+"""
+
+import math
 from dataclasses import dataclass
+from typing import Protocol
 
+import torch
+
+from softrl.errors import UserError
 from softrl.types import Atoms
+
+
+class Kind(Protocol):
+    """What a rule asks of a head."""
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row: one for each atom of a member."""
+
+    @property
+    def equal_weights(self) -> bool:
+        """Whether atoms are learned values of one weight, and not fixed values of learned weights."""
 
 
 @dataclass(frozen=True)
@@ -13,3 +33,107 @@ class Minimum:
         """Atoms of the most pessimistic member, chosen for each row and action."""
         member = q.mean().argmin(0, keepdim=True)[..., None]  # [1,K,B,1]
         return Atoms(q.value.take_along_dim(member, 0)[0], q.prob.take_along_dim(member, 0)[0])
+
+    def check(self, members: int, head: Kind) -> None:
+        """Any ensemble of any head will do."""
+
+
+@dataclass(frozen=True)
+class SubsetMinimum:
+    """The minimum of a few members, drawn anew at every call and the same for all rows (REDQ, arXiv 2101.05982)."""
+
+    size: int = 2
+    """Members drawn."""
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise UserError(f"size is {self.size}: a minimum needs at least one member to be drawn")
+
+    def __call__(self, q: Atoms) -> Atoms:
+        """Atoms of the most pessimistic of the members drawn, chosen for each row and action."""
+        # The places of the largest of E independent numbers are a subset drawn uniformly, found on the device.
+        drawn = torch.rand(q.value.shape[0], device=q.value.device).topk(self.size).indices  # [size]
+        return Minimum()(Atoms(q.value[drawn], q.prob[drawn]))
+
+    def check(self, members: int, head: Kind) -> None:
+        """Raises UserError where fewer members are there than are drawn."""
+        if self.size > members:
+            raise UserError(
+                f"SubsetMinimum draws {self.size} of {members} members: lower its size or raise agent.critic.members"
+            )
+
+
+@dataclass(frozen=True)
+class Average:
+    """Pool the atoms of all members, each member with weight 1/E: the mean for scalar critics."""
+
+    def __call__(self, q: Atoms) -> Atoms:
+        """The mixture of the members' distributions, [K,B,E*M]."""
+        return q.pool(0)
+
+    def check(self, members: int, head: Kind) -> None:
+        """Any ensemble of any head will do."""
+
+
+@dataclass(frozen=True)
+class Truncate:
+    """Pool the atoms of all members, sort, drop the largest (TQC, arXiv 2005.04269, eq. 11)."""
+
+    drop: int = 2
+    """Atoms dropped for each member."""
+
+    def __post_init__(self) -> None:
+        if self.drop < 0:
+            raise UserError(f"drop is {self.drop}: it counts atoms, so it must not be negative")
+
+    def __call__(self, q: Atoms) -> Atoms:
+        """The E * (M - drop) smallest atoms with equal weights, in no order: a set is all that a loss sees of them."""
+        members, *_, atoms = q.value.shape
+        kept = members * (atoms - self.drop)
+        value = q.pool(0).value.topk(kept, largest=False, sorted=False).values  # [K,B,E*(M-drop)]
+        return Atoms(value, torch.full_like(value, 1 / kept))
+
+    def check(self, members: int, head: Kind) -> None:
+        """Raises UserError where atoms have weights of their own or none of them would be left."""
+        if not head.equal_weights:
+            raise UserError(
+                f"Truncate drops atoms of equal weight and those of a {type(head).__name__} head have weights of their "
+                "own: use a Quantile head, or another rule"
+            )
+        if self.drop >= head.width:
+            raise UserError(
+                f"Truncate drops {self.drop} atoms a member and the {type(head).__name__} head has {head.width}: "
+                "lower drop or use more atoms"
+            )
+
+
+@dataclass(frozen=True)
+class Pessimism:
+    """Mean less beta standard deviations over the members, atom by atom (BRO, arXiv 2405.16158).
+
+    Of two members that is (Z_1 + Z_2) / 2 - beta |Z_1 - Z_2| / 2.
+    """
+
+    beta: float = 0.0
+    """Standard deviations of the ensemble taken off; 0 averages quantiles, which is no mixture."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.beta < math.inf:
+            raise UserError(f"beta is {self.beta}: pessimism must be a number that is zero or positive")
+
+    def __call__(self, q: Atoms) -> Atoms:
+        """mean_e Z_e - beta std_e Z_e for each atom, [K,B,M]."""
+        return Atoms(q.value.mean(0) - self.beta * q.value.std(0, correction=0), q.prob[0])
+
+    def check(self, members: int, head: Kind) -> None:
+        """Raises UserError where atoms cannot be combined one by one or there is no spread to take off."""
+        if not head.equal_weights:
+            raise UserError(
+                f"Pessimism combines values atom by atom and those of a {type(head).__name__} head are fixed: use "
+                "Average, the mean of the distributions, or Minimum"
+            )
+        if self.beta and members < 2:
+            raise UserError(
+                f"Pessimism takes off {self.beta} standard deviations of an ensemble of one, which has none: set its "
+                "beta to 0 or raise agent.critic.members"
+            )

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from softrl.errors import UserError
-from softrl.nn.heads import Prediction, Scalar
-from softrl.nn.layers import Linear
+from softrl.nn.heads import AnyHead, Prediction, Scalar
+from softrl.nn.networks import AnyTrunk
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Atoms, Spec
 
@@ -16,9 +16,9 @@ from softrl.types import Atoms, Spec
 class ActionIn:
     """Q(s, a) with the action as an input: for continuous actions."""
 
-    trunk: MLP = field(default_factory=MLP)
+    trunk: AnyTrunk = field(default_factory=MLP)
     """Body of the network."""
-    head: Scalar = field(default_factory=Scalar)
+    head: AnyHead = field(default_factory=Scalar)
     """What a row of outputs means and how it is learned."""
     members: int = 2
     """Independent critics in the ensemble."""
@@ -39,7 +39,7 @@ class ActionInCritic(nn.Module):
         super().__init__()
         self.head = config.head
         self.trunk = config.trunk.build(latent + spec.action, config.members)
-        self.out = Linear(self.trunk.width, self.head.width, config.members, config.trunk.init)
+        self.out = self.trunk.out(self.head.width)
 
     def forward(self, z: Tensor, action: Tensor) -> Prediction:  # [B,D], [K,B,A]
         x = torch.cat([z.expand(*action.shape[:-1], -1), action], -1)  # [K,B,D+A]
@@ -55,9 +55,9 @@ class ActionInCritic(nn.Module):
 class StateValue:
     """V(s): the state value of the 2018 algorithm (arXiv 1801.01290, eq. 5)."""
 
-    trunk: MLP = field(default_factory=MLP)
+    trunk: AnyTrunk = field(default_factory=MLP)
     """Body of the network."""
-    head: Scalar = field(default_factory=Scalar)
+    head: AnyHead = field(default_factory=Scalar)
     """What a row of outputs means and how it is learned."""
 
     def build(self, latent: int) -> "StateValueCritic":
@@ -72,7 +72,7 @@ class StateValueCritic(nn.Module):
         super().__init__()
         self.head = config.head
         self.trunk = config.trunk.build(latent)
-        self.out = Linear(self.trunk.width, self.head.width, init=config.trunk.init)
+        self.out = self.trunk.out(self.head.width)
 
     def forward(self, z: Tensor) -> Prediction:  # [B,D]
         row = self.out(self.trunk(z))[:, None]  # [1,1,B,W]

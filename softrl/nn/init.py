@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-Init = Literal["orthogonal", "xavier", "lecun"]
+Init = Literal["orthogonal", "xavier", "lecun", "he"]
 
 
 def _transposed(draw: Callable[[Tensor], Tensor]) -> Callable[[Tensor], None]:
@@ -22,5 +22,13 @@ INITIALISERS: dict[Init, Callable[[Tensor], None]] = {
     "xavier": _transposed(nn.init.xavier_uniform_),
     # U(-1/sqrt(i), 1/sqrt(i)), what torch.nn.Linear draws.
     "lecun": _transposed(lambda member: nn.init.kaiming_uniform_(member, a=5**0.5)),
+    "he": _transposed(lambda member: nn.init.kaiming_normal_(member, nonlinearity="relu")),
 }
-"""Orthogonal (Saxe et al. 2013, 1312.6120), Xavier uniform (Glorot and Bengio 2010), LeCun uniform."""
+"""Orthogonal (Saxe et al. 2013, 1312.6120), Xavier uniform (Glorot and Bengio 2010), LeCun uniform, He normal
+(He et al. 2015, 1502.01852)."""
+
+
+def initialise(weight: Tensor, init: Init, gain: float = 1.0) -> None:
+    """Draw `gain` times what an initialiser draws, in place: sqrt(2) before a ReLU, 0 for a layer that is silent."""
+    INITIALISERS[init](weight)
+    weight.data.mul_(gain)

@@ -81,6 +81,8 @@ TINY = Recipe(
         "compile": "off",
         "threads": 1,
         "agent.*.hidden": (32, 32),
+        "agent.*.trunk.width": 32,
+        "agent.*.expert_hidden": 32,
         "replay.capacity": 10_000,
         "train.batch": 32,
         "train.warmup": 100,

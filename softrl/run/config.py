@@ -92,9 +92,11 @@ class LogConfig:
 
     every: int = 1_000
     """Frames over which a logged value is averaged."""
+    diagnostics: int | None = 1_000
+    """Updates between looks at dormant units, effective ranks, weight norms and churn; none leaves them out."""
 
     def __post_init__(self) -> None:
-        at_least(1, {"log.every": self.every})
+        at_least(1, {"log.every": self.every, "log.diagnostics": self.diagnostics})
 
 
 @dataclass(frozen=True)

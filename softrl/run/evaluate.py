@@ -37,7 +37,7 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
     with torch.random.fork_rng():
         torch.manual_seed(seeds[0])
         observation, _ = env.reset(seed=list(seeds))  # type: ignore[arg-type]
-        carry = agent.encoder.initial(count)
+        carry = agent.initial(count)
         running = np.ones(count, bool)
         while running.any():
             action, carry = agent.act({"state": torch.from_numpy(observation).to(device)}, carry, deterministic)
@@ -55,7 +55,7 @@ def film(agent: Agent, env: Env[Any, Any], seed: int, show: Callable[[np.ndarray
     """One deterministic episode, each rendered frame [height,width,3] uint8 handed to `show`; answers the return."""
     device = agent.temperature.target.device
     observation, _ = env.reset(seed=seed)
-    carry, total, over = agent.encoder.initial(1), 0.0, False
+    carry, total, over = agent.initial(1), 0.0, False
     show(rendered(env))
     while not over:
         obs: dict[str, Tensor] = {"state": torch.from_numpy(observation[None]).to(device)}
@@ -95,7 +95,7 @@ class Policy:
     ) -> tuple[np.ndarray, Carry]:
         """The environment's action for observation [D] or actions for [N,D], and the state for the next call."""
         flat = np.atleast_2d(np.asarray(obs, np.float32))  # [N,D]
-        carry = self.agent.encoder.initial(len(flat)) if state is None else state
+        carry = self.agent.initial(len(flat)) if state is None else state
         z = torch.from_numpy(flat).to(self.agent.temperature.target.device)
         action, carry = self.agent.act({"state": z}, carry, deterministic)
         unit = action.cpu().numpy()  # [N,A] in [-1, 1]

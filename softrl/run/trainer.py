@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from softrl.agent.compile import compiled, packed
+from softrl.agent.diagnose import churn, diagnose, probe
 from softrl.data import envs
 from softrl.data.collect import Collector
 from softrl.data.replay import Replay
@@ -29,6 +30,8 @@ from softrl.run.log import Logger
 from softrl.run.seed import Generators, derive, evaluation_seed
 from softrl.run.segments import Segments
 
+MUCH_CLIPPED = 0.05
+"""Share of targets outside a critic's support above which a run says so."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -73,6 +76,7 @@ class Trainer:
         self.console: Console = Quiet()
         self.callback: Callback | None = None
         self.stopping = False
+        self.warned = False
         self.began = time.perf_counter()
         self.last: float | None = None  # mean return of the newest evaluation in this process
         torch.set_num_threads(run.threads or 1)
@@ -81,7 +85,7 @@ class Trainer:
         self.env = envs.vector(source, run.env, run.envs, derive(run.seed, "environment"))
         here = replace(run.env, workers="sync")
         self.eval_env = envs.vector(source, here, run.eval.episodes, derive(run.seed, "evaluation"))
-        spec = envs.spec(self.env)
+        spec = envs.spec(self.env)._replace(gamma=run.train.gamma)
         self.agent = run.agent.build(spec).to(run.device)
         set_precision(self.agent, DTYPES[run.precision])
         self.step = compiled(packed(self.agent.step), run.compile)
@@ -143,13 +147,27 @@ class Trainer:
         self.console.progress(self.count.env_steps)
 
     def update(self) -> None:
-        """One update from one sample of replay."""
+        """One update, with a look at the networks before and after it when that is due."""
         self.count.updates += 1
+        every = self.run.log.diagnostics
+        if every is None or self.count.updates % every:
+            self.learn()
+            return
+        spare = self.replay.peek(self.run.train.batch)  # rows that are, most likely, not learned from now
+        before = probe(self.agent, spare)
+        self.learn()
+        seen = diagnose(self.agent, spare) | churn(before, probe(self.agent, spare))
+        self.log.add(tuple(seen), torch.stack(tuple(seen.values())))
+
+    def learn(self) -> None:
+        """One update from one sample of replay."""
+        n = self.count.updates
         window = self.replay.sample(self.run.train.batch)
-        actor = self.count.updates % self.run.train.actor_every == 0
-        follow = self.count.updates % self.run.train.target_every == 0
-        names, values, _ = self.step(self.agent, window, actor=actor, follow=follow)
+        actor, follow = n % self.run.train.actor_every == 0, n % self.run.train.target_every == 0
+        names, values, error = self.step(self.agent, window, actor=actor, follow=follow)
         self.log.add(names, values)
+        self.replay.reprioritise(window.index, error)
+        self.agent.plasticity.intervene(self.agent, window, n)
 
     def milestones(self) -> None:
         """What the clocks ask for: log, evaluation, video, checkpoint, in this order."""
@@ -174,6 +192,12 @@ class Trainer:
             "train/n_updates": float(self.count.updates),
         }
         values = self.log.write(self.count.env_steps, speed)
+        clipped = values.get("train/clipped_share", 0.0)
+        if clipped > MUCH_CLIPPED and not self.warned:
+            self.warned = True
+            line = f"{clipped:.0%} of the targets lie outside the critic's support: widen agent.critic.head.low, .high"
+            self.log.text(line)
+            self.console.say(line)
         self.tell(values)
 
     def evaluate(self) -> Evaluation:

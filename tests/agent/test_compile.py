@@ -9,13 +9,13 @@ from softrl.agent import compile as compiling
 from softrl.agent.agent import Agent
 from softrl.agent.compile import compiled
 from softrl.agent.config import AgentConfig
-from softrl.agent.lookahead import StateTarget
-from softrl.agent.temperature import Fixed
 from softrl.errors import UserError
+from softrl.recipes import RECIPES, apply
+from softrl.run.config import Run
 from softrl.types import Spec, Window
 
 SPEC = Spec({"state": (5,)}, 2)
-V1 = AgentConfig(update="sac_v1", lookahead=StateTarget(), temperature=Fixed())
+FAST = ("sac", "sac_v1", "tqc+l2_init", "flashsac")
 
 
 def window(seed: int, batch: int = 64) -> Window:
@@ -36,12 +36,16 @@ def difference(one: Agent, other: Agent) -> float:
     return max(float((a - b).abs().max()) for a, b in pairs)
 
 
+def small(recipe: str) -> AgentConfig:
+    return apply(f"{recipe}+tiny", Run()).agent
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("config", [AgentConfig(), V1], ids=["sac", "sac_v1"])
-def test_graph_equals_eager(config: AgentConfig) -> None:
+@pytest.mark.parametrize("recipe", ["sac", "sac_v1", "redq", "tqc", "hl_gauss", "bro", "simbav2", "crossq", "flashsac"])
+def test_graph_equals_eager(recipe: str) -> None:
     """`fullgraph=True` raises at any graph break."""
     torch.manual_seed(0)
-    eager = config.build(SPEC)
+    eager = small(recipe).build(SPEC)
     graph = copy.deepcopy(eager)
     step = compiled(graph.step, "graph")
     for i in range(6):
@@ -54,10 +58,21 @@ def test_graph_equals_eager(config: AgentConfig) -> None:
     assert difference(eager, graph) < 1e-5
 
 
-@pytest.mark.parametrize("config", [AgentConfig(), V1], ids=["sac", "sac_v1"])
-def test_the_update_is_one_graph(config: AgentConfig) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if name not in FAST])
+def test_the_update_of_every_recipe_is_one_graph(recipe: str) -> None:
+    one_graph(recipe)
+
+
+@pytest.mark.parametrize("recipe", FAST)
+def test_the_update_is_one_graph(recipe: str) -> None:
+    one_graph(recipe)
+
+
+def one_graph(recipe: str) -> None:
     """Traced without a C++ compiler; `fullgraph=True` raises at any graph break."""
-    agent = config.build(SPEC)
+    torch._dynamo.reset()
+    agent = small(recipe).build(SPEC)
     before = agent.optim.value.count.clone()
     with torch._dynamo.config.patch(trace_autograd_ops=True):
         torch.compile(agent.step, fullgraph=True, backend="eager")(agent, window(0))

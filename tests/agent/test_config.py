@@ -3,10 +3,17 @@
 import pytest
 
 from softrl.agent.config import AgentConfig
-from softrl.agent.lookahead import Split, StateTarget
+from softrl.agent.explore import Optimistic, StateDependent
+from softrl.agent.lookahead import Joint, JointTarget, Split, StateTarget
 from softrl.agent.temperature import Fixed
 from softrl.errors import UserError
+from softrl.math.rules import Pessimism, SubsetMinimum, Truncate
+from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.critics import ActionIn
+from softrl.nn.heads import Categorical
 from softrl.nn.normalize import Scale
+from softrl.nn.trunks.mlp import MLP
+from softrl.nn.trunks.xqc import XQC
 from softrl.types import Spec
 
 SPEC = Spec({"state": (4,)}, 3)
@@ -15,6 +22,7 @@ SPEC = Spec({"state": (4,)}, 3)
 def test_the_defaults_are_possible() -> None:
     AgentConfig().check(SPEC)
     AgentConfig(update="sac_v1", lookahead=StateTarget(), temperature=Fixed()).check(SPEC)
+    AgentConfig(critic=ActionIn(XQC()), lookahead=Joint()).check(SPEC)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +34,15 @@ def test_the_defaults_are_possible() -> None:
         (AgentConfig(update="sac_v1"), SPEC, "state value"),
         (AgentConfig(lookahead=StateTarget()), SPEC, "action value"),
         (AgentConfig(update="sac_v1", lookahead=StateTarget()), SPEC, "fixed temperature"),
+        (AgentConfig(critic=ActionIn(MLP(norm="batch"))), SPEC, "batch statistics, which agent.lookahead does not"),
+        (AgentConfig(critic=ActionIn(XQC())), SPEC, "crossq"),
+        (AgentConfig(actor=Gaussian(MLP(dropout=0.1))), SPEC, "leave dropout to the critic"),
+        (AgentConfig(explorer=StateDependent()), SPEC, "exploration matrix"),
+        (AgentConfig(explorer=Optimistic(), critic=ActionIn(members=1)), SPEC, "at least two members"),
+        (AgentConfig(target_rule=SubsetMinimum(3)), SPEC, "draws 3 of 2"),
+        (AgentConfig(target_rule=Truncate(1)), SPEC, "drops 1"),
+        (AgentConfig(critic=ActionIn(head=Categorical()), actor_rule=Truncate(1)), SPEC, "weights"),
+        (AgentConfig(critic=ActionIn(head=Categorical()), target_rule=Pessimism(1.0)), SPEC, "Pessimism"),
     ],
 )
 def test_impossible_pairs(config: AgentConfig, spec: Spec, words: str) -> None:
@@ -34,7 +51,7 @@ def test_impossible_pairs(config: AgentConfig, spec: Spec, words: str) -> None:
 
 
 @pytest.mark.parametrize("tau", [0.0, -1.0, 1.5])
-@pytest.mark.parametrize("kind", [Split, StateTarget])
+@pytest.mark.parametrize("kind", [Split, StateTarget, JointTarget])
 def test_rates_outside_their_range(kind: type, tau: float) -> None:
     with pytest.raises(UserError, match="tau"):
         kind(tau=tau)

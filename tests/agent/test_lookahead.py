@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from softrl.agent.lookahead import Split, StateTarget, follow
+from softrl.agent.lookahead import Joint, JointTarget, Split, StateTarget, follow
 from softrl.nn.critics import ActionIn, StateValue
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Batch, Spec
@@ -50,3 +50,57 @@ def test_state_target_learns_v_and_looks_ahead_with_its_copy() -> None:
     assert ahead.value.shape == (5, 1)
     assert torch.equal(ahead.mean(), lookahead.target(b.target_z).atoms.mean()[0, 0])
     assert not ahead.value.requires_grad
+
+
+NORMED = MLP((4,), norm="batch", norm_place="after", norm_inputs=True)
+
+
+def textbook(critic: nn.Module, x: torch.Tensor, member: int) -> torch.Tensor:
+    """Two batch norms around a linear layer and a ReLU, with the statistics of the batch, [R,D] -> [R]."""
+
+    def norm(h: torch.Tensor) -> torch.Tensor:
+        return (h - h.mean(0)) / (h.var(0, correction=0) + 1e-3).sqrt()
+
+    layer, out = critic.trunk.layers[0], critic.out
+    h = norm((norm(x) @ layer.weight[member] + layer.bias[member]).relu())
+    return (h @ out.weight[member] + out.bias[member])[:, 0]
+
+
+def test_a_joint_pass_shares_its_statistics_and_their_gradient() -> None:
+    critic = ActionIn(NORMED).build(3, SPEC)
+    b, next_action = batch(), torch.randn(1, 5, 2)
+    q, q_next = Joint().build(critic, 3, SPEC)(critic, b, next_action)
+    x = torch.cat([torch.cat([b.z, b.action], 1), torch.cat([b.target_z, next_action[0]], 1)])
+    for member in range(2):
+        expected = textbook(critic, x, member)
+        torch.testing.assert_close(q.row[member, 0, :, 0], expected[:5])
+        torch.testing.assert_close(q_next.row[member, 0, :, 0], expected[5:].detach())
+    assert q.row.requires_grad
+    assert not q_next.row.requires_grad
+    weight = critic.trunk.layers[0].weight
+    found = torch.autograd.grad(q.row.square().sum(), weight)[0]
+    wanted = torch.autograd.grad(sum(textbook(critic, x, e)[:5].square().sum() for e in range(2)), weight)[0]
+    torch.testing.assert_close(found, wanted)
+
+
+def test_only_the_joint_pass_moves_the_running_statistics() -> None:
+    critic = ActionIn(NORMED).build(3, SPEC)
+    norm = critic.trunk.norm_inputs
+    b, next_action = batch(), torch.randn(1, 5, 2)
+    critic(b.z, b.action[None])
+    assert norm.count == 0
+    Joint().build(critic, 3, SPEC)(critic, b, next_action)
+    assert norm.count == 1
+
+
+def test_a_joint_target_judges_what_is_next_in_a_pass_of_its_own() -> None:
+    critic = ActionIn(NORMED).build(3, SPEC)
+    lookahead = JointTarget(tau=0.5).build(critic, 3, SPEC)
+    critic.out.bias.data += 1
+    b, next_action = batch(), torch.randn(1, 5, 2)
+    q, q_next = lookahead(critic, b, next_action)
+    x = torch.cat([torch.cat([b.z, b.action], 1), torch.cat([b.target_z, next_action[0]], 1)])
+    torch.testing.assert_close(q.row[0, 0, :, 0], textbook(critic, x, 0)[:5])
+    torch.testing.assert_close(q_next.row[0, 0, :, 0], textbook(lookahead.target, x, 0)[5:])
+    lookahead.follow(critic)
+    torch.testing.assert_close(lookahead.target.out.bias, critic.out.bias - 0.5)

@@ -5,19 +5,20 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from softrl.bench.floor import Pass, Product, fastest, floor, forms, products, products_of
+from softrl.bench.floor import Product, Recorder, fastest, floor, forms, products
 from softrl.nn.layers import Linear
 from softrl.recipes import apply
 from softrl.run.config import Run
-from softrl.run.fields import override
+from softrl.run.fields import fields, override
 from softrl.types import Spec, Window
 
 OBS, ACTIONS, BATCH, WIDTH = 5, 2, 16, 8
 
 
 def agent(recipe: str):
-    run = override(apply(recipe, Run()), {"agent.actor.trunk.hidden": (WIDTH, WIDTH)})
-    return override(run, {"agent.critic.trunk.hidden": (WIDTH, WIDTH)}).agent.build(Spec({"state": (OBS,)}, ACTIONS))
+    run = apply(recipe, Run())
+    narrow = {field.path: (WIDTH, WIDTH) for field in fields(run) if field.path.endswith(".hidden")}
+    return override(run, narrow).agent.build(Spec({"state": (OBS,)}, ACTIONS))
 
 
 def window() -> Window:
@@ -30,52 +31,56 @@ def window() -> Window:
 
 
 def test_one_layer_by_hand() -> None:
-    layer = nn.Sequential(Linear(3, 4, members=2))
-    assert products_of(Pass(layer, learned=False), 16) == [Product("forward", 2, True, 16, 3, 4)]
-    assert products_of(Pass(layer, learned=False), 16)[0].flops == 2 * 2 * 16 * 3 * 4
-    assert products_of(Pass(layer, learned=True, inputs=1), 16) == [
-        Product("forward", 2, True, 16, 3, 4),
-        Product("weights", 2, True, 3, 16, 4),
-        Product("inputs", 2, False, 16, 4, 1),
-    ]
+    layer = Linear(3, 4, members=2)
+    x = torch.randn(16, 3)
+    with Recorder() as recorder:
+        layer(x).sum().backward()
+    assert recorder.found == [Product("forward", 2, True, 16, 3, 4), Product("weights", 2, True, 3, 16, 4)]
+    assert recorder.found[0].flops == 2 * 2 * 16 * 3 * 4
 
 
 def test_input_gradients_stop_where_nothing_needs_them() -> None:
     layers = nn.Sequential(Linear(3, 4), Linear(4, 5))
-    inputs = [p for p in products_of(Pass(layers, learned=True), 7) if p.kind == "inputs"]
+    with Recorder() as recorder:
+        torch.autograd.grad(layers(torch.randn(7, 3)).sum(), list(layers.parameters()))
+    inputs = [p for p in recorder.found if p.kind == "inputs"]
     assert inputs == [Product("inputs", 1, False, 7, 5, 4)]  # of the second layer; the first one's input is data
 
 
 @pytest.mark.parametrize("recipe", ["sac", "sac_v1"])
-def test_the_update_multiplies_what_the_floor_says_and_one_thing_more(recipe: str) -> None:
-    built = agent(recipe)
-    with FlopCounterMode(display=False) as counter:
+def test_sac_by_hand(recipe: str) -> None:
+    """Three layers a network: products forward, for weights, for inputs of all layers but the first, for the action."""
+    actor, critic = layer_flops(OBS, 2 * ACTIONS), 2 * layer_flops(OBS + ACTIONS, 1)
+    state = layer_flops(OBS, 1)
+    forward, both = 1, 2  # and the gradient of the inputs of the upper layers
+    upper = {"actor": actor - 2 * BATCH * WIDTH * OBS, "critic": critic - 2 * 2 * BATCH * WIDTH * (OBS + ACTIONS)}
+    action = 2 * 2 * BATCH * WIDTH * ACTIONS
+    policy = both * actor + upper["actor"] + forward * critic + upper["critic"] + action
+    learned = both * critic + upper["critic"]
+    expected = {
+        "sac": forward * actor + forward * critic + learned + policy,
+        "sac_v1": policy + learned + both * state + (state - 2 * BATCH * WIDTH * OBS) + forward * state,
+    }[recipe]
+    assert sum(p.flops for p in products(agent(recipe), window())) == expected
+
+
+def layer_flops(inputs: int, outputs: int) -> int:
+    return 2 * BATCH * (inputs * WIDTH + WIDTH * WIDTH + WIDTH * outputs)
+
+
+@pytest.mark.parametrize("recipe", ["sac", "sac_v1", "tqc", "crossq", "moe"])
+def test_nothing_that_is_multiplied_escapes(recipe: str) -> None:
+    built = apply(f"{recipe}+tiny", Run()).agent.build(Spec({"state": (OBS,)}, ACTIONS))
+    with FlopCounterMode(display=False) as counter, Recorder() as recorder:
         built.update(window())
-    # Autograd answers the gradient of all inputs of the critic in the actor's loss; its states' columns are not needed.
-    spare = 2 * 2 * BATCH * WIDTH * OBS
-    assert counter.get_total_flops() == sum(p.flops for p in products(built, BATCH)) + spare
-
-
-@pytest.mark.parametrize("recipe", ["sac", "sac_v1"])
-def test_an_update_without_the_actor_needs_no_gradient_of_its_policy(recipe: str) -> None:
-    # sac leaves out the actor's and the critic's pass whole, sac_v1 still needs them to know the value
-    built = agent(recipe)
-    with_actor, without = (products(built, BATCH, actor) for actor in (True, False))
-    kinds = {kind: sum(p.kind == kind for p in without) - sum(p.kind == kind for p in with_actor) for kind in KINDS}
-    assert (
-        kinds
-        == {
-            "sac": {"forward": -6, "weights": -3, "inputs": -5},
-            "sac_v1": {"forward": 0, "weights": -3, "inputs": -5},
-        }[recipe]
-    )
+    assert counter.get_total_flops() == sum(p.flops for p in recorder.found)
 
 
 KINDS = ("forward", "weights", "inputs")
 
 
 def test_every_form_computes_the_product_in_place() -> None:
-    for product in products(agent("sac"), BATCH):
+    for product in products(agent("sac"), window()):
         calls = forms(product)
         assert {"mm", "bmm"} <= set(calls)
         assert ("baddbmm" in calls) == (product.kind == "forward")
@@ -86,7 +91,7 @@ def test_every_form_computes_the_product_in_place() -> None:
 
 
 def test_the_floor_runs_each_product_once_in_its_fastest_form() -> None:
-    listed = products(agent("sac"), BATCH)
+    listed = products(agent("sac"), window())
     run = floor(listed, seconds=0.0)
     with FlopCounterMode(display=False) as counter:
         run()

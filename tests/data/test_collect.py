@@ -41,18 +41,18 @@ class Counting(gymnasium.Env[Any, Any]):
         return obs, self.time + (bad if self.poison == "reward" else 0.0), over and odd, over and not odd, info
 
 
-class Encoder:
-    """Remembers how many acts an episode has had."""
+class Constant:
+    """Acts 0.5, remembers how many acts an episode has had, and keeps the rows it is shown."""
+
+    def __init__(self, value: float = 0.5) -> None:
+        self.value, self.rows = value, list[Step]()
 
     def initial(self, count: int) -> dict[str, Tensor]:
         return {"acts": torch.zeros(count)}
 
-
-class Constant:
-    """Acts 0.5 and counts."""
-
-    def __init__(self, value: float = 0.5) -> None:
-        self.encoder, self.value = Encoder(), value
+    def observe(self, row: Step, carry: dict[str, Tensor]) -> dict[str, Tensor]:
+        self.rows.append(row)
+        return carry
 
     def act(self, obs: Obs, carry: dict[str, Tensor], deterministic: bool = False) -> Any:
         count = len(obs["state"])

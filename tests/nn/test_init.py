@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from softrl.nn.init import INITIALISERS
+from softrl.nn.init import INITIALISERS, Init, initialise
 
 
 @pytest.mark.parametrize("shape", [(3, 40, 25), (2, 25, 40), (1, 32, 32)])
@@ -31,3 +31,23 @@ def test_lecun_bound_counts_inputs() -> None:
     weight = torch.empty(2, 25, 400)
     INITIALISERS["lecun"](weight)
     assert 0.99 / 5 < weight.abs().max() <= 1 / 5
+
+
+def test_he_deviation_counts_inputs() -> None:
+    weight = torch.empty(2, 200, 300)
+    INITIALISERS["he"](weight)
+    for member in weight:
+        assert abs(float(member.std()) - math.sqrt(2 / 200)) < 0.01 * math.sqrt(2 / 200)
+    assert not torch.equal(weight[0], weight[1])
+
+
+@pytest.mark.parametrize("init", INITIALISERS)
+def test_a_gain_scales_what_is_drawn(init: Init) -> None:
+    torch.manual_seed(0)
+    drawn, scaled, silent = torch.empty(2, 4, 3), torch.empty(2, 4, 3), torch.empty(2, 4, 3)
+    INITIALISERS[init](drawn)
+    torch.manual_seed(0)
+    initialise(scaled, init, 2.0)
+    initialise(silent, init, 0.0)
+    assert torch.equal(scaled, 2 * drawn)
+    assert not silent.any()

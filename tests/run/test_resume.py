@@ -102,6 +102,12 @@ def test_two_environments_and_sac_v1(tmp_path: Path) -> None:
     killed_again_and_again("Pendulum-v1", tmp_path, "sac_v1_hard+tiny", kills=3, seed=9, **options)
 
 
+def test_normalisers_priorities_held_noise_and_new_units(tmp_path: Path) -> None:
+    """What the improvements remember beside weights: in buffers, in the carry and in the sampler."""
+    options = {"steps": 400, "agent.plasticity.every": 20, "agent.plasticity.threshold": 0.3, "log.diagnostics": 50}
+    killed_again_and_again("Pendulum-v1", tmp_path, "flashsac+per+redo+tiny", kills=3, seed=4, **options)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("env", ["cheetah_run", "reacher_easy", "Hopper-v5"])
 def test_full_runs(tmp_path: Path, env: str) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from softrl.errors import UserError
 from softrl.math.densities import squash
 from softrl.nn.actors import Actor
-from softrl.nn.layers import Linear
+from softrl.nn.networks import AnyTrunk
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Actions, Spec
 
@@ -25,7 +25,7 @@ BOUNDS: dict[str, Bound] = {
 class Gaussian:
     """a = tanh(u), u ~ N(mean(z), std(z)) with independent components (arXiv 1812.05905, appendix C)."""
 
-    trunk: MLP = field(default_factory=MLP)
+    trunk: AnyTrunk = field(default_factory=MLP)
     """Body of the network."""
     log_std_min: float = -20.0
     """Smallest log standard deviation before the squashing."""
@@ -33,6 +33,7 @@ class Gaussian:
     """Largest log standard deviation before the squashing."""
     log_std_bound: Literal["clamp", "tanh"] = "clamp"
     """How log standard deviations are kept within their bounds: cut off, or smoothly by a tanh."""
+    offers = frozenset({"distribution"})
 
     def __post_init__(self) -> None:
         if self.log_std_min >= self.log_std_max:
@@ -53,7 +54,7 @@ class GaussianActor(Actor):
         self.low, self.high = config.log_std_min, config.log_std_max
         self.bound = BOUNDS[config.log_std_bound]
         self.trunk = config.trunk.build(latent)
-        self.out = Linear(self.trunk.width, 2 * spec.continuous, init=config.trunk.init)
+        self.out = self.trunk.out(2 * spec.continuous)
 
     def distribution(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation before the squashing, [B,D] -> [B,A], [B,A]."""

@@ -27,3 +27,7 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def act(self, obs: Obs, carry: Carry) -> tuple[Tensor, Carry]:
         """Latents [N,D] of the current observations, and what to remember."""
+
+    @abstractmethod
+    def observe(self, obs: Obs) -> None:
+        """Take the observations of a collected row, [N,..], into running statistics."""

@@ -1,32 +1,37 @@
 """The neutral encoder: state observations are the latents."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from softrl.nn.actors import Actor
 from softrl.nn.encoders import Carry, Encoder, Losses
+from softrl.nn.normalize import Running, Unchanged
 from softrl.types import Batch, Obs, Spec, Window
 
 
 @dataclass(frozen=True)
 class Identity:
-    """State observations as they are: no parameters, no loss."""
+    """State observations as they are, or normalised: no parameters, no loss."""
+
+    normalizer: Unchanged | Running = field(default_factory=Unchanged)
+    """How observations are scaled."""
 
     def build(self, spec: Spec) -> "IdentityEncoder":
         """The module for the state observations of `spec`."""
-        return IdentityEncoder(spec)
+        return IdentityEncoder(self, spec)
 
 
 class IdentityEncoder(Encoder):
-    """z = the observation named `state`."""
+    """z = the observation named `state`, scaled."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, config: Identity, spec: Spec) -> None:
         super().__init__()
         (self.width,) = spec.obs["state"]
+        self.normalizer = config.normalizer.build(self.width)
 
     def forward(self, window: Window, actor: Actor) -> tuple[Batch, Losses]:
-        state = window.obs["state"]  # [B,2,D]
+        state = self.normalizer(window.obs["state"])  # [B,2,D]
         batch = Batch(
             z=state[:, 0],
             next_z=state[:, -1],
@@ -42,4 +47,7 @@ class IdentityEncoder(Encoder):
         return {}
 
     def act(self, obs: Obs, carry: Carry) -> tuple[Tensor, Carry]:
-        return obs["state"], carry
+        return self.normalizer(obs["state"]), carry
+
+    def observe(self, obs: Obs) -> None:
+        self.normalizer.observe(obs["state"])

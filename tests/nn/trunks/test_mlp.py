@@ -1,10 +1,13 @@
-"""The perceptron against torch.nn, at one and at three members."""
+"""The perceptron against torch.nn, at one and at three members; its published variants layer by layer."""
 
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from softrl.errors import UserError
+from softrl.nn.layers import Linear
+from softrl.nn.norms import batch_statistics
 from softrl.nn.trunks.mlp import MLP
 
 
@@ -24,7 +27,86 @@ def test_parameters_of_the_papers_network() -> None:
     assert sum(p.numel() for p in MLP().build(17).parameters()) == 70_400
 
 
-@pytest.mark.parametrize("hidden", [(), (0,), (256, -1)])
-def test_widths_that_cannot_be(hidden: tuple[int, ...]) -> None:
-    with pytest.raises(UserError, match="hidden"):
-        MLP(hidden)
+@pytest.mark.parametrize("init", ["orthogonal", "xavier", "lecun", "he"])
+def test_by_default_nothing_but_linear_layers_draws_or_is_saved(init: str) -> None:
+    torch.manual_seed(5)
+    expected = [Linear(4, 6, 3, init), Linear(6, 5, 3, init), Linear(5, 2, 3, init)]
+    after = torch.rand(1)
+    torch.manual_seed(5)
+    trunk = MLP((6, 5), init).build(4, 3)
+    layers = [*trunk.layers, trunk.out(2)]
+    assert torch.equal(torch.rand(1), after)
+    assert list(trunk.state_dict()) == ["layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias"]
+    for ours, theirs in zip(layers, expected, strict=True):
+        torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_droq_drops_then_normalises_then_activates(members: int, shaken, member) -> None:
+    trunk, x = shaken(MLP((6, 5), norm="layer", dropout=0.4).build(4, members)), torch.randn(7, 4)
+    torch.manual_seed(1)
+    y = trunk(x)
+    torch.manual_seed(1)
+    masks = [functional.dropout(torch.ones(members, 7, width), 0.4) for width in (6, 5)]
+    for e in range(members):
+        p, h = member(trunk, e), x
+        for n, width in enumerate((6, 5)):
+            h = (h @ p[f"layers.{n}.weight"] + p[f"layers.{n}.bias"]) * masks[n][e]
+            h = functional.layer_norm(h, (width,), p[f"after.{n}.0.weight"], p[f"after.{n}.0.bias"]).relu()
+        torch.testing.assert_close(y[e], h)
+    assert torch.equal(trunk.eval()(x), trunk(x))
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("inside", [True, False])
+def test_crossq_normalises_its_inputs_and_what_it_activated(members: int, inside: bool, shaken, member) -> None:
+    config = MLP((6, 5), norm="batch", norm_place="after", norm_inputs=True)
+    trunk, x = shaken(config.build(4, members)), torch.randn(7, 4)
+
+    def batch_norm(x: torch.Tensor, p: dict[str, torch.Tensor], name: str) -> torch.Tensor:
+        running = (p[f"{name}.mean"].clone(), p[f"{name}.variance"].clone())
+        return functional.batch_norm(x, *running, p[f"{name}.weight"], p[f"{name}.bias"], inside, 0.01, 1e-3)
+
+    expected = []
+    for e in range(members):
+        p = member(trunk, e)
+        h = batch_norm(x, p, "norm_inputs")
+        for n in range(2):
+            h = batch_norm((h @ p[f"layers.{n}.weight"] + p[f"layers.{n}.bias"]).relu(), p, f"after.{n}.1")
+        expected.append(h)
+    if inside:
+        with batch_statistics(trunk):
+            torch.testing.assert_close(trunk(x), torch.stack(expected))
+    else:
+        torch.testing.assert_close(trunk(x), torch.stack(expected))
+
+
+def test_unit_norm_holds_hidden_layers_with_their_biases_and_leaves_the_output() -> None:
+    trunk = MLP((6, 5), unit_norm=True).build(4, 2)
+    for layer in trunk.layers:
+        squares = layer.weight.square().sum(1) + layer.bias.square().sum(1)
+        torch.testing.assert_close(squares, torch.ones_like(squares))
+        assert (layer.weight.decays, layer.bias.decays) == (False, False)
+    assert all(getattr(parameter, "decays", True) for parameter in trunk.out(1).parameters())
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_a_crelu_doubles_what_the_next_layer_reads(members: int) -> None:
+    trunk, x = MLP((6, 5), activation="crelu").build(4, members), torch.randn(7, 4)
+    assert (trunk.width, trunk.layers[1].weight.shape, trunk.out(2).weight.shape[1]) == (10, (members, 12, 5), 10)
+    for e in range(members):
+        h = x
+        for layer in trunk.layers:
+            h = h @ layer.weight[e] + layer.bias[e]
+            h = torch.cat([h.relu(), (-h).relu()], -1)
+        torch.testing.assert_close(trunk(x)[e], h)
+
+
+def test_normalised_inputs_without_a_norm() -> None:
+    with pytest.raises(UserError, match="choose a norm"):
+        MLP(norm_inputs=True)
+
+
+def test_dropout_that_drops_everything() -> None:
+    with pytest.raises(UserError, match="dropout is 1"):
+        MLP(dropout=1.0)

@@ -1,0 +1,123 @@
+"""What to measure of networks that may have lost their plasticity. Shapes: see `softrl.types`; U units of a layer."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from softrl.nn.trunks import Trunk
+from softrl.types import Metrics, Window
+
+if TYPE_CHECKING:
+    from softrl.agent.agent import Agent
+
+Look = Callable[[], object]
+"""A forward pass of a network over some batch."""
+
+
+class Probe(NamedTuple):
+    """What an agent says of a batch, to be compared with what it says later."""
+
+    value: Tensor  # [E,B], expected returns of the actions taken
+    action: Tensor  # [B,A], the policy's deterministic choice
+
+
+@torch.no_grad()
+def diagnose(agent: "Agent", window: Window) -> Metrics:
+    """Dormant share (of networks that list hidden units), effective rank and weight norm of critic and actor, 0-d each.
+
+    The random numbers that training draws do not depend on how often this is asked.
+    """
+    metrics: Metrics = {}
+    with torch.random.fork_rng():
+        b, _ = agent.encoder(window, agent.actor)
+        looks = views(agent, b.z, b.action)
+        for name, network in (("critic", agent.critic), ("actor", agent.actor)):
+            active = activity(network.trunk, looks[name])
+            metrics |= {f"{name}_dormant_share": dormant_share(active)} if active else {}
+            (metrics[f"{name}_effective_rank"],) = watched([network.trunk], effective_rank, looks[name])
+            metrics[f"{name}_weight_norm"] = weight_norm(network)
+    return metrics
+
+
+def views(agent: "Agent", z: Tensor, action: Tensor) -> dict[str, Look]:
+    """Forward passes of the critic and of the actor's trunk over latents [B,D] and actions [B,A], by network."""
+    return {"critic": partial(agent.critic, z, action[None]), "actor": partial(agent.actor.trunk, z)}
+
+
+def activity(trunk: Trunk, look: Look) -> list[Tensor]:
+    """Mean |h| over a batch of the hidden units that a trunk lists, one [E,U] a layer."""
+    return watched([activation for _, activation, _ in trunk.hidden()], lambda h: h.abs().mean(1), look)
+
+
+def activities(agent: "Agent", window: Window, rows: int | None = None) -> dict[str, list[Tensor]]:
+    """Mean |h| over the first rows of a window, or all, in critic and actor: for each one [E,U] a layer."""
+    b, _ = agent.encoder(window, agent.actor)
+    looks = views(agent, b.z[:rows], b.action[:rows])
+    return {name: activity(getattr(agent, name).trunk, look) for name, look in looks.items()}
+
+
+def watched(modules: Sequence[nn.Module], measure: Callable[[Tensor], Tensor], look: Look) -> list[Tensor]:
+    """A measure of what each module answers during one forward pass, taken before anything overwrites it."""
+    taken: dict[nn.Module, Tensor] = {}
+
+    def take(module: nn.Module, inputs: object, output: Tensor) -> None:
+        taken[module] = measure(output)
+
+    handles = [module.register_forward_hook(take) for module in modules]
+    try:
+        look()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [taken[module] for module in modules]
+
+
+def dormant(active: Tensor, threshold: float) -> Tensor:
+    """Which units [E,U] are dormant: their activity is at most `threshold` times the mean of their layer and member.
+
+    s_i = E|h_i| / mean_j E|h_j| <= threshold (Sokar et al. 2023, arXiv 2302.12902, definition 3.1).
+    """
+    return active <= threshold * active.mean(-1, keepdim=True)
+
+
+def dormant_share(active: Sequence[Tensor], threshold: float = 0.025) -> Tensor:
+    """Share of dormant units in all layers and members, 0-d, from one [E,U] a layer."""
+    return torch.cat([dormant(layer, threshold).flatten() for layer in active]).float().mean()
+
+
+def effective_rank(features: Tensor, share: float = 0.99) -> Tensor:
+    """Fewest singular values of features [E,B,W] that make up this share of their sum, mean over members, 0-d.
+
+    srank = min { k: sum_{i<=k} sigma_i >= share * sum_i sigma_i } (Kumar et al. 2021, arXiv 2010.14498, section 3).
+    """
+    # Diverged features are for the trainer to report, not for a decomposition to stumble over.
+    sums = torch.linalg.svdvals(features.nan_to_num(0, 0, 0)).cumsum(-1)  # [E,min(B,W)]
+    return ((sums < share * sums[..., -1:]).sum(-1) + 1).float().mean()
+
+
+def weight_norm(module: nn.Module) -> Tensor:
+    """Euclidean norm of all learned parameters together, 0-d."""
+    norms = [torch.linalg.vector_norm(p.detach()) for p in module.parameters() if p.requires_grad]
+    return torch.linalg.vector_norm(torch.stack(norms))
+
+
+@torch.no_grad()
+def probe(agent: "Agent", window: Window) -> Probe:
+    """What the agent now says of a window: values of its actions, and the actions that it would choose itself."""
+    with torch.random.fork_rng():
+        b, _ = agent.encoder(window, agent.actor)
+        return Probe(agent.critic(b.z, b.action[None]).atoms.mean()[:, 0], agent.actor.mode(b.z))
+
+
+def churn(before: Probe, after: Probe) -> Metrics:
+    """How far values and actions moved on rows that were not learned from, mean absolute change, 0-d each.
+
+    Schaul et al. 2022, arXiv 2206.00730; for values and policies, Tang and Berseth 2024, arXiv 2409.04792.
+    """
+    return {
+        "value_churn": (after.value - before.value).abs().mean(),
+        "policy_churn": (after.action - before.action).abs().mean(),
+    }

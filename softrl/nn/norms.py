@@ -1,0 +1,167 @@
+"""Normalisation with a leading axis of members. Shapes: see `softrl.types`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from softrl.nn.layers import Activation, Projected, without_decay
+
+NormName = Literal["none", "layer", "rms", "batch", "batch_renorm"]
+Place = Literal["before", "after"]
+BATCH_STATISTICS = "batch statistics"
+"""What a configuration `needs` when its network holds a BatchNorm."""
+
+
+class LayerNorm(nn.Module):
+    """(x - mean) / sqrt(var + epsilon) * w + b over the features (arXiv 1607.06450): [B,W] or [E,B,W] -> [E,B,W]."""
+
+    def __init__(self, width: int, members: int = 1, epsilon: float = 1e-5, scale: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((members, 1, width), scale))
+        self.bias = nn.Parameter(torch.zeros(members, 1, width))
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:  # [B,W] or [E,B,W] -> [E,B,W]
+        return torch.addcmul(self.bias, F.layer_norm(x, x.shape[-1:], eps=self.epsilon), self.weight)
+
+
+class RMSNorm(nn.Module):
+    """x / sqrt(mean x^2 + epsilon) * w over the features (arXiv 1910.07467): [B,W] or [E,B,W] -> [E,B,W]."""
+
+    def __init__(self, width: int, members: int = 1, epsilon: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(members, 1, width))
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:  # [B,W] or [E,B,W] -> [E,B,W]
+        return F.rms_norm(x, x.shape[-1:], eps=self.epsilon) * self.weight
+
+
+class BatchNorm(nn.Module):
+    """(x - m) / s * w + b, with m and s of the batch inside `batch_statistics`, elsewhere the running ones.
+
+    Batch renormalisation (arXiv 1702.03275; as CrossQ uses it, arXiv 1902.05605) moves the batch's answer towards what
+    the running statistics would give, as far as its limits let it and once `warmup` batches were seen:
+
+        (x - m) / s * r + d
+        r = s / s_run within [1 / ratio_limit, ratio_limit]
+        d = (m - m_run) / s_run within [-shift_limit, shift_limit]
+
+    without gradients through r and d. The limits 1 and 0 are plain batch normalisation (arXiv 1502.03167). The variance
+    is that of the batch (divided by B) in both places. [B,W] or [E,B,W] -> [E,B,W].
+    """
+
+    mean: Tensor
+    variance: Tensor
+    count: Tensor
+
+    def __init__(
+        self,
+        width: int,
+        members: int = 1,
+        momentum: float = 0.01,
+        epsilon: float = 1e-3,
+        ratio_limit: float = 1.0,
+        shift_limit: float = 0.0,
+        warmup: int = 0,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(members, 1, width))
+        self.bias = nn.Parameter(torch.zeros(members, 1, width))
+        self.register_buffer("mean", torch.zeros(members, 1, width))
+        self.register_buffer("variance", torch.ones(members, 1, width))
+        self.register_buffer("count", torch.zeros(()))
+        self.momentum, self.epsilon = momentum, epsilon
+        self.ratio_limit, self.shift_limit, self.warmup = ratio_limit, shift_limit, warmup
+        self.of_batch = False
+
+    def forward(self, x: Tensor) -> Tensor:  # [B,W] or [E,B,W] -> [E,B,W]
+        if not self.of_batch:
+            return torch.addcmul(self.bias, x - self.mean, self.weight * (self.variance + self.epsilon).rsqrt())
+        variance, mean = torch.var_mean(x, -2, correction=0, keepdim=True)  # [1,W] or [E,1,W]
+        deviation = (variance + self.epsilon).sqrt()
+        ratio, shift = self.correction(mean, deviation)
+        self.remember(mean, variance)
+        return torch.addcmul(torch.addcmul(self.bias, self.weight, shift), x - mean, self.weight * ratio / deviation)
+
+    @torch.no_grad()
+    def correction(self, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
+        """r and d of batch renormalisation, [E,1,W] each; 1 and 0 before the end of the warm-up."""
+        running = (self.variance + self.epsilon).sqrt()
+        ready = self.count >= self.warmup
+        ratio = (deviation / running).clamp(1 / self.ratio_limit, self.ratio_limit)
+        shift = ((mean - self.mean) / running).clamp(-self.shift_limit, self.shift_limit)
+        return torch.where(ready, ratio, 1.0), torch.where(ready, shift, 0.0)
+
+    @torch.no_grad()
+    def remember(self, mean: Tensor, variance: Tensor) -> None:
+        """Move the running statistics towards those of a batch."""
+        self.mean.lerp_(mean.expand_as(self.mean), self.momentum)
+        self.variance.lerp_(variance.expand_as(self.variance), self.momentum)
+        self.count.add_(1)
+
+
+@contextmanager
+def batch_statistics(module: nn.Module) -> Iterator[None]:
+    """Inside, every BatchNorm below `module` uses the statistics of its batch and moves its running ones, in place."""
+    norms = [part for part in module.modules() if isinstance(part, BatchNorm)]
+    before = [norm.of_batch for norm in norms]
+    for norm in norms:
+        norm.of_batch = True
+    try:
+        yield
+    finally:
+        for norm, was in zip(norms, before, strict=True):
+            norm.of_batch = was
+
+
+class UnitBatchNorm(BatchNorm, Projected):
+    """A BatchNorm of W features whose (w, b) has norm sqrt(W) after `project` (FlashSAC, arXiv 2604.04539)."""
+
+    def __init__(self, width: int, members: int = 1) -> None:
+        super().__init__(width, members, epsilon=1e-5)
+        without_decay(self.weight, self.bias)
+
+    @torch.no_grad()
+    def project_(self) -> None:
+        squares = (self.weight.square() + self.bias.square()).mean(-1, keepdim=True)  # [E,1,1]
+        self.weight.mul_(squares.clamp_min(1e-16).rsqrt())
+        self.bias.mul_(squares.clamp_min(1e-16).rsqrt())
+
+
+class UnitRMSNorm(RMSNorm, Projected):
+    """An RMSNorm of W features whose w has norm sqrt(W) after `project` (FlashSAC, arXiv 2604.04539)."""
+
+    def __init__(self, width: int, members: int = 1) -> None:
+        super().__init__(width, members)
+        without_decay(self.weight)
+
+    @torch.no_grad()
+    def project_(self) -> None:
+        self.weight.mul_(self.weight.square().mean(-1, keepdim=True).clamp_min(1e-16).rsqrt())
+
+
+NORMS: dict[NormName, Callable[[int, int], nn.Module]] = {
+    "none": lambda width, members: nn.Identity(),
+    "layer": LayerNorm,
+    "rms": RMSNorm,
+    "batch": BatchNorm,
+    "batch_renorm": partial(BatchNorm, ratio_limit=3.0, shift_limit=5.0, warmup=100_000),
+}
+
+
+def normed(activation: Activation, width: int, members: int, norm: NormName, place: Place) -> nn.Sequential:
+    """An activation of `width` units and a norm before or after it."""
+    if place == "before":
+        return nn.Sequential(NORMS[norm](width, members), activation)
+    return nn.Sequential(activation, NORMS[norm](width * activation.scale, members))
+
+
+def needs_of(norm: NormName) -> frozenset[str]:
+    """What a network with this norm needs of its surroundings."""
+    return frozenset({BATCH_STATISTICS} if norm.startswith("batch") else ())

@@ -1,0 +1,111 @@
+"""What a critic predicts and how many there are: ensembles, quantiles, categorical critics."""
+
+from softrl.math.rules import Average, SubsetMinimum, Truncate
+from softrl.nn.heads import Categorical, Quantile
+from softrl.nn.normalize import ReturnScale
+from softrl.nn.trunks.mlp import MLP
+from softrl.recipes.recipe import Recipe
+
+REDQ = Recipe(
+    "redq",
+    "Ten critics, the minimum of two drawn at random in the target, their mean in the actor, twenty updates a step.",
+    arxiv="2101.05982",
+    changes={
+        "agent.critic.members": 10,
+        "agent.target_rule": SubsetMinimum(2),
+        "agent.actor_rule": Average(),
+        "train.updates_per_decision": 20.0,
+        "train.actor_every": 20,
+    },
+    defines=("agent.critic.members", "agent.target_rule", "agent.actor_rule"),
+    tasks={
+        "Hopper-*": {"agent.temperature.target_per_action": -1 / 3},
+        "HalfCheetah-*": {"agent.temperature.target_per_action": -0.5},
+        "Walker2d-*": {"agent.temperature.target_per_action": -0.5},
+        "Ant-*": {"agent.temperature.target_per_action": -0.5},
+        "Humanoid-*": {"agent.temperature.target_per_action": -2 / 17},
+    },
+)
+
+DROQ = Recipe(
+    "droq",
+    "Two critics with dropout and layer normalisation, in the target too, instead of ten; twenty updates a step.",
+    arxiv="2110.02034",
+    changes={
+        "agent.critic.trunk": MLP(norm="layer"),
+        "agent.critic.trunk.dropout": 0.01,
+        "agent.actor_rule": Average(),
+        "train.updates_per_decision": 20.0,
+        "train.actor_every": 20,
+    },
+    defines=("agent.critic.trunk", "agent.critic.trunk.norm", "agent.actor_rule"),
+    tasks={
+        "Hopper-*": {"agent.critic.trunk.dropout": 1e-4},
+        "Walker2d-*": {"agent.critic.trunk.dropout": 5e-3},
+        "Humanoid-*": {"agent.critic.trunk.dropout": 0.1},
+    },
+)
+
+TQC = Recipe(
+    "tqc",
+    "Five critics of 25 quantiles, pooled and sorted, the largest dropped from the target (how many: by environment).",
+    arxiv="2005.04269",
+    changes={
+        "agent.critic.head": Quantile(25),
+        "agent.critic.members": 5,
+        "agent.critic.trunk.hidden": (512, 512, 512),
+        "agent.target_rule": Truncate(2),
+        "agent.actor_rule": Average(),
+    },
+    defines=("agent.critic.head", "agent.target_rule", "agent.actor_rule"),
+    tasks={
+        "Hopper-*": {"agent.target_rule.drop": 5},
+        "HalfCheetah-*": {"agent.target_rule.drop": 0},
+    },
+)
+
+C51 = Recipe(
+    "c51",
+    "Critics of 101 fixed returns with learned probabilities; rewards scaled so that returns fit into [-5, 5].",
+    arxiv="1707.06887",
+    changes={
+        "agent.critic.head": Categorical(101, -5.0, 5.0, "c51"),
+        "agent.reward_scale": ReturnScale(largest=5.0),
+        "agent.temperature.initial": 0.01,
+    },
+    defines=("agent.critic.head", "agent.critic.head.target", "agent.reward_scale"),
+)
+
+HL_GAUSS = Recipe(
+    "hl_gauss",
+    "Categorical critics that learn the expected target, smeared out by a Gaussian, as a classification.",
+    arxiv="2403.03950",
+    changes={
+        "agent.critic.head": Categorical(101, -5.0, 5.0, "hl_gauss"),
+        "agent.reward_scale": ReturnScale(largest=5.0),
+        "agent.temperature.initial": 0.01,
+    },
+    defines=("agent.critic.head", "agent.critic.head.target", "agent.reward_scale"),
+)
+
+TWO_HOT = Recipe(
+    "two_hot",
+    "Categorical critics that learn the expected target as weights of its two neighbours in the support.",
+    arxiv="2301.04104",
+    changes={
+        "agent.critic.head": Categorical(101, -5.0, 5.0, "two_hot"),
+        "agent.reward_scale": ReturnScale(largest=5.0),
+        "agent.temperature.initial": 0.01,
+    },
+    defines=("agent.critic.head", "agent.critic.head.target", "agent.reward_scale"),
+)
+
+SAC_N = Recipe(
+    "sac_n",
+    "Ten critics and the minimum of all of them, in the target and in the actor.",
+    arxiv="2110.01548",
+    changes={"agent.critic.members": 10},
+    defines=("agent.critic.members",),
+)
+
+RECIPES = (REDQ, DROQ, TQC, C51, HL_GAUSS, TWO_HOT, SAC_N)

@@ -1,0 +1,127 @@
+"""Single changes, each to be stacked on a recipe with `+`: replay, exploration, regularisation, plasticity."""
+
+from softrl.agent.explore import Optimistic, RepeatedNoise, StateDependent
+from softrl.agent.plasticity import ContinualBackprop, ReDo, Reset, ShrinkAndPerturb
+from softrl.agent.regularize import L2Init, Wasserstein
+from softrl.data.priority import LAP, Proportional, Recency
+from softrl.nn.actors.gsde import GSDE
+from softrl.nn.heads import Scalar
+from softrl.nn.trunks.mlp import MLP
+from softrl.recipes.recipe import Recipe
+
+PER = Recipe(
+    "per",
+    "Decisions are replayed in proportion to their temporal differences, with importance weights.",
+    arxiv="1511.05952",
+    changes={"replay.sampler": Proportional()},
+    defines=("replay.sampler",),
+)
+
+LAP_RECIPE = Recipe(
+    "lap",
+    "Loss-adjusted prioritised replay: priorities above one only, and a Huber loss in place of weights.",
+    arxiv="2007.06049",
+    changes={"replay.sampler": LAP(), "agent.critic.head": Scalar(error="huber")},
+    defines=("replay.sampler", "agent.critic.head", "agent.critic.head.error"),
+)
+
+ERE = Recipe(
+    "ere",
+    "Emphasises recent experience: in the course of a thousand updates only newer and newer rows are replayed.",
+    arxiv="1906.04009",
+    changes={"replay.sampler": Recency()},
+    defines=("replay.sampler",),
+)
+
+N_STEP = Recipe(
+    "n_step",
+    "Targets look three decisions ahead.",
+    arxiv="1602.01783",
+    changes={"replay.steps": 3},
+    defines=("replay.steps",),
+)
+
+GSDE_RECIPE = Recipe(
+    "gsde",
+    "Noise that is a function of the state, with a matrix that is drawn again every 64 decisions: smooth exploration.",
+    arxiv="2005.05719",
+    changes={"agent.actor": GSDE(), "agent.explorer": StateDependent()},
+    defines=("agent.actor", "agent.explorer"),
+)
+
+REPEATED_NOISE = Recipe(
+    "repeated_noise",
+    "The policy's noise is kept for a random number of decisions.",
+    arxiv="2604.04539",
+    changes={"agent.explorer": RepeatedNoise()},
+    defines=("agent.explorer",),
+)
+
+OPTIMISTIC = Recipe(
+    "optimistic",
+    "A second, optimistic policy explores, kept near the first.",
+    arxiv="2405.16158",
+    changes={"agent.explorer": Optimistic()},
+    defines=("agent.explorer",),
+)
+
+LAYER_NORM = Recipe(
+    "layer_norm",
+    "Layer normalisation in the critic's hidden layers.",
+    arxiv="2302.02948",
+    changes={"agent.critic.trunk": MLP(norm="layer")},
+    defines=("agent.critic.trunk", "agent.critic.trunk.norm"),
+)
+
+L2_INIT = Recipe(
+    "l2_init",
+    "Weights are pulled towards where they started.",
+    arxiv="2308.11958",
+    changes={"agent.regularizer": L2Init()},
+    defines=("agent.regularizer",),
+)
+
+WASSERSTEIN = Recipe(
+    "wasserstein",
+    "The distribution of weights is pulled towards the one they started with.",
+    arxiv="2406.06811",
+    changes={"agent.regularizer": Wasserstein()},
+    defines=("agent.regularizer",),
+)
+
+RESETS = Recipe(
+    "resets",
+    "Networks, targets and optimisers start again now and then, while replay stays.",
+    arxiv="2205.07802",
+    changes={"agent.plasticity": Reset()},
+    defines=("agent.plasticity",),
+)
+
+SHRINK_PERTURB = Recipe(
+    "shrink_perturb",
+    "Weights are shrunk and mixed with fresh ones now and then.",
+    arxiv="1910.08475",
+    changes={"agent.plasticity": ShrinkAndPerturb()},
+    defines=("agent.plasticity",),
+)
+
+REDO = Recipe(
+    "redo",
+    "Dormant units are drawn anew every thousand updates.",
+    arxiv="2302.12902",
+    changes={"agent.plasticity": ReDo()},
+    defines=("agent.plasticity",),
+)
+
+CONTINUAL_BACKPROP = Recipe(
+    "continual_backprop",
+    "A small share of the least useful units is drawn anew all the time.",
+    arxiv="2306.13812",
+    changes={"agent.plasticity": ContinualBackprop()},
+    defines=("agent.plasticity",),
+)
+
+RECIPES = (
+    PER, LAP_RECIPE, ERE, N_STEP, GSDE_RECIPE, REPEATED_NOISE, OPTIMISTIC, LAYER_NORM, L2_INIT, WASSERSTEIN,
+    RESETS, SHRINK_PERTURB, REDO, CONTINUAL_BACKPROP,
+)  # fmt: skip

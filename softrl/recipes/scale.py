@@ -1,0 +1,227 @@
+"""Networks that scale: normalisation, residual blocks, weights on a sphere, experts; and what is learned with them."""
+
+from softrl.agent.explore import Optimistic, RepeatedNoise
+from softrl.agent.lookahead import Joint, JointTarget
+from softrl.agent.plasticity import Reset
+from softrl.agent.schedule import CosineDecay, LinearDecay
+from softrl.math.rules import Pessimism
+from softrl.nn.heads import Categorical, Quantile
+from softrl.nn.normalize import ReturnScale, Running
+from softrl.nn.trunks.bronet import BroNet
+from softrl.nn.trunks.d2rl import D2RL
+from softrl.nn.trunks.dirac import Dirac
+from softrl.nn.trunks.experts import GatedExperts, SoftExperts
+from softrl.nn.trunks.flash import FlashSAC
+from softrl.nn.trunks.mlp import MLP
+from softrl.nn.trunks.normformer import NormFormer
+from softrl.nn.trunks.simba import SimBa
+from softrl.nn.trunks.simbav2 import SimBaV2
+from softrl.nn.trunks.xqc import XQC
+from softrl.recipes.recipe import Recipe
+
+CONTROL = "[a-z]*_*[a-z]"
+"""Names of DeepMind Control's tasks."""
+MUJOCO = "[A-Z]*-v[45]"
+"""Names of Gymnasium's MuJoCo environments."""
+
+BRO = Recipe(
+    "bro",
+    "Wide regularised critics of 100 quantiles without a minimum, an optimistic explorer, full resets, ten updates.",
+    arxiv="2405.16158",
+    changes={
+        "agent.critic.trunk": BroNet(512, blocks=2),
+        "agent.actor.trunk": BroNet(256, blocks=1),
+        "agent.critic.head": Quantile(100),
+        "agent.target_rule": Pessimism(0.0),
+        "agent.actor_rule": Pessimism(0.0),
+        "agent.explorer": Optimistic(),
+        "agent.plasticity": Reset(every=None, at=(125_000, 475_000, 2_475_000, 4_975_000, 7_475_000, 9_975_000)),
+        "agent.actor.log_std_bound": "tanh",
+        "agent.actor.log_std_min": -10.0,
+        "agent.optim.*.weight_decay": 1e-4,
+        "agent.optim.temperature.beta1": 0.5,
+        "agent.temperature.target_per_action": -0.5,
+        "train.batch": 128,
+        "train.updates_per_decision": 10.0,
+        "train.warmup": 2_500,
+    },
+    defines=("agent.critic.trunk", "agent.critic.head", "agent.target_rule", "agent.explorer", "agent.plasticity"),
+)
+
+SIMBA = Recipe(
+    "simba",
+    "Normalised observations and residual blocks after a layer norm; one critic where episodes do not terminate.",
+    arxiv="2410.09754",
+    changes={
+        "agent.encoder.normalizer": Running(),
+        "agent.critic.trunk": SimBa(512, blocks=2),
+        "agent.actor.trunk": SimBa(128, blocks=1),
+        "agent.actor.log_std_bound": "tanh",
+        "agent.actor.log_std_min": -10.0,
+        "agent.optim.*.learning_rate": 1e-4,
+        "agent.optim.*.weight_decay": 1e-2,
+        "agent.temperature.initial": 0.01,
+        "agent.temperature.target_per_action": -0.5,
+        "train.updates_per_decision": 2.0,
+    },
+    defines=("agent.encoder.normalizer", "agent.critic.trunk", "agent.actor.trunk"),
+    tasks={CONTROL: {"agent.critic.members": 1, "env.repeat": 2}},
+)
+
+SIMBAV2 = Recipe(
+    "simbav2",
+    "Features and weights on spheres, a categorical critic and rewards scaled by the spread of returns.",
+    arxiv="2502.15280",
+    changes={
+        "agent.encoder.normalizer": Running(),
+        "agent.critic.trunk": SimBaV2(512, blocks=2),
+        "agent.actor.trunk": SimBaV2(128, blocks=1),
+        "agent.critic.head": Categorical(101, -5.0, 5.0, "c51"),
+        "agent.reward_scale": ReturnScale(largest=5.0),
+        "agent.actor.log_std_bound": "tanh",
+        "agent.actor.log_std_min": -10.0,
+        "agent.optim.*.learning_rate": 1e-4,
+        "agent.optim.*.schedule": LinearDecay(final_share=0.5),
+        "agent.temperature.initial": 0.01,
+        "agent.temperature.target_per_action": -0.5,
+        "train.updates_per_decision": 2.0,
+    },
+    defines=("agent.critic.trunk", "agent.actor.trunk", "agent.critic.head", "agent.reward_scale"),
+    tasks={CONTROL: {"agent.critic.members": 1, "env.repeat": 2}, MUJOCO: {"train.gamma": 0.995}},
+)
+
+CROSSQ = Recipe(
+    "crossq",
+    "No target network: wide critics with batch renormalisation judge both ends of a transition in one pass.",
+    arxiv="1902.05605",
+    changes={
+        "agent.lookahead": Joint(),
+        "agent.critic.trunk": MLP((2048, 2048), norm="batch_renorm", norm_place="after", norm_inputs=True),
+        "agent.actor.trunk": MLP((256, 256), norm="batch_renorm", norm_place="after", norm_inputs=True),
+        "agent.optim.*.learning_rate": 1e-3,
+        "agent.optim.*.beta1": 0.5,
+        "train.actor_every": 3,
+    },
+    defines=("agent.lookahead", "agent.critic.trunk", "agent.critic.trunk.norm"),
+)
+
+CROSSQ_WN = Recipe(
+    "crossq_wn",
+    "Batch-normalised critics whose hidden units keep weights of norm one, with a target network in the joint pass.",
+    arxiv="2502.07523",
+    changes={
+        "agent.lookahead": JointTarget(),
+        "agent.critic.trunk": MLP((512, 512), norm="batch", norm_place="after", norm_inputs=True, unit_norm=True),
+        "agent.actor.trunk": MLP((256, 256), norm="batch", norm_place="after", norm_inputs=True, unit_norm=True),
+        "agent.optim.*.weight_decay": 1e-2,
+        "agent.optim.*.schedule": LinearDecay(final_share=0.1),
+        "agent.temperature.initial": 0.01,
+        "agent.temperature.target_per_action": -0.5,
+        "train.actor_every": 3,
+    },
+    defines=("agent.lookahead", "agent.critic.trunk", "agent.critic.trunk.unit_norm"),
+)
+
+XQC_RECIPE = Recipe(
+    "xqc",
+    "Batch norm, weights of norm one and a categorical critic: the best conditioned of the small networks.",
+    arxiv="2509.25174",
+    changes={
+        "agent.lookahead": JointTarget(),
+        "agent.critic.trunk": XQC((512, 512, 512, 512)),
+        "agent.actor.trunk": XQC((256, 256, 256, 256)),
+        "agent.critic.head": Categorical(101, -5.0, 5.0, "c51"),
+        "agent.reward_scale": ReturnScale(),
+        "agent.optim.*.schedule": LinearDecay(final_share=0.1),
+        "agent.temperature.initial": 0.01,
+        "agent.temperature.target_per_action": -0.5,
+        "train.updates_per_decision": 2.0,
+        "train.actor_every": 3,
+    },
+    defines=("agent.lookahead", "agent.critic.trunk", "agent.critic.head", "agent.reward_scale"),
+    tasks={CONTROL: {"env.repeat": 2}, MUJOCO: {"train.gamma": 0.995}},
+)
+
+FLASHSAC = Recipe(
+    "flashsac",
+    "Inverted bottlenecks with batch norm, everything on spheres, a categorical critic, noise that is repeated.",
+    arxiv="2604.04539",
+    changes={
+        "agent.lookahead": JointTarget(tau=0.01),
+        "agent.critic.trunk": FlashSAC(256, blocks=2),
+        "agent.actor.trunk": FlashSAC(128, blocks=2),
+        "agent.critic.head": Categorical(101, -5.0, 5.0, "c51"),
+        "agent.reward_scale": ReturnScale(largest=5.0),
+        "agent.explorer": RepeatedNoise(),
+        "agent.actor.log_std_bound": "tanh",
+        "agent.actor.log_std_min": -10.0,
+        "agent.optim.*.schedule": CosineDecay(final_share=0.5),
+        "agent.temperature.initial": 0.01,
+        "agent.temperature.target_per_action": -0.478,
+        "train.actor_every": 2,
+        "train.batch": 512,
+        "train.warmup": 10_000,
+    },
+    defines=("agent.lookahead", "agent.critic.trunk", "agent.critic.head", "agent.reward_scale", "agent.explorer"),
+)
+
+MOE = Recipe(
+    "moe",
+    "Critics of four experts that a dense softmax gate mixes for every input.",
+    arxiv="2402.08609",
+    changes={"agent.critic.trunk": GatedExperts()},
+    defines=("agent.critic.trunk",),
+)
+
+SOFT_MOE = Recipe(
+    "soft_moe",
+    "Critics of four experts that read weighted means of tokens, which are groups of a first layer's units.",
+    arxiv="2402.08609",
+    changes={"agent.critic.trunk": SoftExperts()},
+    defines=("agent.critic.trunk",),
+)
+
+BRO_MLP = Recipe(
+    "bro_mlp",
+    "Residual blocks with a squared ReLU before the norm that start almost silent, as lucidrains/SAC-pytorch has them.",
+    arxiv="2405.16158",
+    changes={"agent.critic.trunk": BroNet(256, 3, "relu2", "after", expansion=2, branch_scale=1e-5)},
+    defines=("agent.critic.trunk",),
+)
+
+DIRAC = Recipe(
+    "dirac",
+    "Layers diag(a) I + diag(b) W / |W|, which are their own skip connections, in actor and critic.",
+    arxiv="1706.00388",
+    changes={"agent.critic.trunk": Dirac(), "agent.actor.trunk": Dirac()},
+    defines=("agent.critic.trunk", "agent.actor.trunk"),
+)
+
+NORMFORMER = Recipe(
+    "normformer",
+    "Residual blocks with a second layer norm after the activation, in actor and critic.",
+    arxiv="2110.09456",
+    changes={"agent.critic.trunk": NormFormer(), "agent.actor.trunk": NormFormer()},
+    defines=("agent.critic.trunk", "agent.actor.trunk"),
+)
+
+RELU2 = Recipe(
+    "relu2",
+    "Layer norm and a squared ReLU in the critic's hidden layers.",
+    arxiv="2109.08668",
+    changes={"agent.critic.trunk": MLP(activation="relu2", norm="layer")},
+    defines=("agent.critic.trunk", "agent.critic.trunk.activation"),
+)
+
+D2RL_RECIPE = Recipe(
+    "d2rl",
+    "Four hidden layers that all see the input again, in actor and critic.",
+    arxiv="2010.09163",
+    changes={"agent.critic.trunk": D2RL(), "agent.actor.trunk": D2RL()},
+    defines=("agent.critic.trunk", "agent.actor.trunk"),
+)
+
+RECIPES = (
+    BRO, SIMBA, SIMBAV2, CROSSQ, CROSSQ_WN, XQC_RECIPE, FLASHSAC,
+    MOE, SOFT_MOE, BRO_MLP, DIRAC, NORMFORMER, RELU2, D2RL_RECIPE,
+)  # fmt: skip

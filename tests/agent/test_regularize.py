@@ -1,0 +1,139 @@
+"""Pulls towards the initial weights: by hand, member by member, and what they leave alone."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, strategies as st
+from torch import nn
+
+from softrl.agent.regularize import Free, L2Init, Wasserstein
+from softrl.errors import UserError
+from softrl.nn.layers import Linear, UnitLinear
+from softrl.nn.norms import BatchNorm, LayerNorm, RMSNorm
+
+
+def total(part: Any) -> float:
+    """The loss of the value modules."""
+    return float(sum(loss.detach() for loss in part.value().values()))
+
+
+def moved(module: nn.Module, seed: int = 1) -> None:
+    """Put the weights somewhere else."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in module.parameters():
+        parameter.data.add_(torch.randn(parameter.shape, generator=generator))
+
+
+def test_free_is_nothing() -> None:
+    part = Free().build([Linear(2, 2)], [])
+    part.renew(Linear(2, 2))
+    assert part.value() == part.actor() == part.state_dict() == {}
+
+
+@pytest.mark.parametrize("kind", [L2Init, Wasserstein])
+def test_nothing_is_lost_at_the_start(kind: Any) -> None:
+    part = kind(0.1).build([Linear(3, 4, 2)], [Linear(4, 1)])
+    assert [loss.item() for loss in (part.value() | part.actor()).values()] == [0, 0]
+
+
+def test_l2_init_and_its_gradient_by_hand() -> None:
+    value, actor = Linear(3, 4, 2), Linear(3, 2)
+    part = L2Init(0.3).build([value], [actor])
+    starts = [p.detach().clone() for p in (*value.parameters(), *actor.parameters())]
+    moved(value)
+    moved(actor, 2)
+    losses = (part.value()["value_l2_init_loss"], part.actor()["actor_l2_init_loss"])
+    for module, loss, initial in zip((value, actor), losses, (starts[:2], starts[2:]), strict=True):
+        parameters = list(module.parameters())
+        distance = sum(float((p.detach() - p0).square().sum()) for p, p0 in zip(parameters, initial, strict=True))
+        assert loss.item() == pytest.approx(0.15 * distance, rel=1e-5)
+        for p, p0, gradient in zip(parameters, initial, torch.autograd.grad(loss, parameters), strict=True):
+            torch.testing.assert_close(gradient, 0.3 * (p.detach() - p0))
+
+
+def test_wasserstein_and_its_gradient_by_hand() -> None:
+    layer = Linear(1, 3)
+    layer.weight.data = torch.tensor([[[3.0, 1.0, 2.0]]])
+    part = Wasserstein(0.5).build([layer], [Linear(1, 1)])
+    layer.weight.data = torch.tensor([[[5.0, 0.0, 1.0]]])  # sorted 0, 1, 5 where it was 1, 2, 3
+    loss = part.value()["value_wasserstein_loss"]
+    assert loss.item() == pytest.approx(0.25 * (1 + 1 + 4))
+    (gradient,) = torch.autograd.grad(loss, layer.weight)
+    torch.testing.assert_close(gradient, torch.tensor([[[1.0, -0.5, -0.5]]]))
+
+
+@given(st.permutations(range(12)))
+def test_wasserstein_does_not_mind_who_holds_which_weight(order: list[int]) -> None:
+    layer = Linear(4, 3, 2)
+    part = Wasserstein(1.0).build([layer], [Linear(1, 1)])
+    layer.weight.data = layer.weight.data.flatten(1)[:, order].unflatten(1, (4, 3)).contiguous()
+    assert total(part) == 0
+    layer.weight.data = layer.weight.data.flip(0)  # but a member does not answer for another
+    assert total(part) > 0
+
+
+@pytest.mark.parametrize("kind", [L2Init, Wasserstein])
+def test_members_are_single_networks(kind: Any) -> None:
+    many, singles = Linear(5, 4, 3), [Linear(5, 4) for _ in range(3)]
+
+    def give(member: int) -> None:
+        singles[member].weight.data = many.weight.data[member : member + 1].clone()
+        singles[member].bias.data = many.bias.data[member : member + 1].clone()
+
+    for e in range(3):
+        give(e)
+    part, parts = kind(0.2).build([many], [Linear(1, 1)]), [kind(0.2).build([one], [many]) for one in singles]
+    moved(many)
+    for e in range(3):
+        give(e)
+    assert total(part) == pytest.approx(sum(map(total, parts)), rel=1e-5)
+
+
+def test_norms_projected_and_frozen_weights_are_left_out() -> None:
+    norms = [LayerNorm(4), RMSNorm(4), BatchNorm(4)]
+    frozen = Linear(4, 4).requires_grad_(False)
+    unit = UnitLinear(4, 4)
+    network = nn.Sequential(*norms, frozen, unit)
+    part = L2Init(2.0).build([network], [Linear(1, 1)])
+    moved(network)
+    assert total(part) == pytest.approx(float(unit.bias.detach().square().sum()))  # a bias starts at zero
+
+
+@pytest.mark.parametrize("kind", [L2Init, Wasserstein])
+def test_renewed_anchors_are_where_the_weights_are_now(kind: Any) -> None:
+    one, two = Linear(3, 3), Linear(3, 3)
+    part = kind(1.0).build([one, two], [Linear(1, 1)])
+    memory = [value.data_ptr() for value in part.state_dict().values()]
+    moved(one)
+    moved(two, 2)
+    both = total(part)
+    part.renew(one)
+    rest = total(part)
+    part.renew(two)
+    assert both > rest > 0
+    assert total(part) == 0
+    assert [value.data_ptr() for value in part.state_dict().values()] == memory
+
+
+@pytest.mark.parametrize("kind", [L2Init, Wasserstein])
+def test_weights_belong_to_their_networks_and_anchors_to_the_state(kind: Any) -> None:
+    part = kind().build([Linear(3, 3)], [Linear(3, 3)])
+    assert list(part.parameters()) == []
+    assert len(part.state_dict()) == 4
+
+
+@pytest.mark.parametrize("kind", [L2Init, Wasserstein])
+def test_it_is_one_graph(kind: Any) -> None:
+    layer = Linear(3, 3)
+    part = kind().build([layer], [Linear(1, 1)])
+    moved(layer)
+    traced = torch.compile(part.value, fullgraph=True, backend="eager")()
+    torch.testing.assert_close(traced, part.value())
+
+
+@pytest.mark.parametrize("kind", [L2Init, Wasserstein])
+@pytest.mark.parametrize("strength", [0.0, -1.0])
+def test_strengths_that_do_not_pull_are_refused(kind: Any, strength: float) -> None:
+    with pytest.raises(UserError, match="strength"):
+        kind(strength)

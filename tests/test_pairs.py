@@ -1,0 +1,114 @@
+"""Every pair of recipes: trained together, or refused with a sentence."""
+
+import itertools
+import random
+from collections import Counter
+
+import pytest
+import torch
+
+from softrl.agent.agent import Agent
+from softrl.errors import UserError
+from softrl.recipes import RECIPES, apply, find
+from softrl.run.config import Run
+from softrl.run.fields import flat
+from softrl.types import Spec, Window
+
+SPEC = Spec({"state": (5,)}, 2)
+NAMES = [name for name in RECIPES if name != "tiny"]
+PAIRS = list(itertools.permutations(NAMES, 2))
+SEEDED = random.Random(0).sample(PAIRS, 40)
+
+
+def window(seed: int, rows: int = 16) -> Window:
+    g = torch.Generator().manual_seed(seed)
+    return Window(
+        {"state": torch.randn(rows, 2, 5, generator=g)},
+        torch.rand(rows, 1, 2, generator=g).mul(2).sub(1),
+        torch.randn(rows, 1, generator=g),
+        torch.full((rows, 1), 0.99),
+        torch.zeros(rows, 1, dtype=torch.bool),
+        torch.ones(rows),
+        torch.arange(rows),
+    )
+
+
+def stacked(first: str, second: str) -> Run | str:
+    """The run of two recipes, or the sentence that refuses them."""
+    try:
+        run = apply(f"{first}+{second}", Run())
+        run.agent.check(SPEC)
+    except UserError as error:
+        return str(error)
+    return run
+
+
+def weights(agent: Agent) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in agent.state_dict().items() if not name.startswith("optim.")}
+
+
+def moved(agent: Agent, before: dict[str, torch.Tensor], part: str) -> bool:
+    now = agent.state_dict()
+    return any(not torch.equal(now[name], old) for name, old in before.items() if name.startswith(part))
+
+
+def verdict(first: str, second: str) -> str:
+    """How a pair ends: trained or refused; anything else is an error of the test that asks."""
+    run = stacked(first, second)
+    if isinstance(run, str):
+        assert " " in run
+        assert len(run) > 30
+        return "refused"
+    small = apply(f"{first}+{second}+tiny", Run())
+    torch.manual_seed(0)
+    try:
+        agent = small.agent.build(SPEC)
+    except UserError:  # known only once the trunk is there: its units cannot be told apart
+        return "refused"
+    before = weights(agent)
+    for i in range(3):
+        metrics, error = agent.update(window(i))
+        agent.plasticity.intervene(agent, window(i), i + 1)
+        assert all(torch.isfinite(value) for value in metrics.values()), metrics
+        assert torch.isfinite(error).all()
+    assert all(torch.isfinite(value).all() for value in agent.state_dict().values())
+    parts = ["actor.", "critic."] + ["temperature.log_alpha"] * small.agent.temperature.learned
+    parts += ["lookahead.target."] * any(name.startswith("lookahead.target.") for name in before)
+    for part in parts:
+        assert moved(agent, before, part), f"{part} has not moved"
+    return "trained"
+
+
+def test_no_pair_is_refused_without_a_sentence_and_none_loses_what_defines_it() -> None:
+    counts: Counter[str] = Counter()
+    alone = {name: flat(apply(name, Run())) for name in NAMES}
+    for first, second in PAIRS:
+        run = stacked(first, second)
+        counts["refused" if isinstance(run, str) else "accepted"] += 1
+        if isinstance(run, str):
+            assert not run.endswith("."), run
+            continue
+        values = flat(run)
+        for name in (first, second):
+            assert {path: values[path] for path in find(name).defines} == {
+                path: alone[name][path] for path in find(name).defines
+            }
+    print(dict(counts))
+    assert counts["accepted"] > counts["refused"] > 0
+
+
+@pytest.mark.parametrize(("first", "second"), SEEDED, ids=["+".join(pair) for pair in SEEDED])
+def test_a_seeded_pair_trains_or_is_refused(first: str, second: str) -> None:
+    assert verdict(first, second) in ("trained", "refused")
+
+
+@pytest.mark.slow
+def test_every_pair_trains_or_is_refused() -> None:
+    counts = Counter(verdict(first, second) for first, second in PAIRS)
+    print(dict(counts))
+    assert counts["trained"] > counts["refused"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_alone_trains(name: str) -> None:
+    assert verdict("sac", name) == "trained" if name != "sac" else True
