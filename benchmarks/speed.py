@@ -1,6 +1,6 @@
 """The speed figures in one go: softrl's loop and its peers' in turns, and the update over its floor.
 
-    PEERS_PYTHON=... .venv/bin/python benchmarks/speed.py [loop | update | all] [--rounds 5] [--threads 2]
+    PEERS_PYTHON=... .venv/bin/python benchmarks/speed.py [loop | update | all] [--algorithm sac] [--rounds 5]
     .venv/bin/python benchmarks/speed.py recipes [--only tqc,crossq] [--threads 2]
 
 Each measurement is a process of its own, on the same processors; raw numbers are added to benchmarks/results/speed/.
@@ -24,7 +24,13 @@ from softrl.run.versions import versions
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "speed"
-TARGETS = {"sb3": 1.8, "sbx": 1.4}
+TARGETS = {
+    "sac": {"sb3": 1.8, "sbx": 1.4},
+    "tqc": {"sb3": 2.0},
+    "crossq": {"sb3": 2.0, "sbx": 1.0},
+    "droq": {"sbx": 1.0},
+}
+"""What each recipe's loop is to be times its peers'."""
 OVER_FLOOR = 1.5
 """What a recipe's compiled update may take, over its floor."""
 QUIET = 0.5  # load average above which the machine has something else to do
@@ -38,6 +44,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     parser.add_argument("--steps", type=int, default=3_000, help="measured environment steps of each loop")
     parser.add_argument("--env", default="HalfCheetah-v5")
+    parser.add_argument("--algorithm", choices=TARGETS, default="sac", help="recipe of the loops (default sac)")
     parser.add_argument("--peers", default=os.environ.get("PEERS_PYTHON"), help="interpreter; default $PEERS_PYTHON")
     parser.add_argument("--only", help="recipes, separated by commas; default all")
     options = parser.parse_args()
@@ -58,9 +65,11 @@ def loops(options: argparse.Namespace) -> None:
     if not options.peers:
         raise SystemExit("set PEERS_PYTHON to an interpreter with the peers; benchmarks/README.md says how to make one")
     common = ["--env", options.env, "--steps", str(options.steps), "--threads", str(options.threads)]
-    contenders = {"softrl": [sys.executable, "-m", "softrl.cli.main", "bench", "loop", "--json", *common]}
-    for peer in TARGETS:
-        contenders[peer] = [options.peers, str(ROOT / "benchmarks" / "peers" / "loop.py"), peer, *common]
+    loop, targets = str(ROOT / "benchmarks" / "peers" / "loop.py"), TARGETS[options.algorithm]
+    ours = [sys.executable, "-m", "softrl.cli.main", "bench", "loop", "--json", "--recipe", options.algorithm]
+    contenders = {"softrl": [*ours, *common]}
+    for peer in targets:
+        contenders[peer] = [options.peers, loop, peer, "--algorithm", options.algorithm, *common]
     speeds: dict[str, list[float]] = defaultdict(list)
     outside = []
     for turn in range(1, options.rounds + 1):
@@ -69,9 +78,16 @@ def loops(options: argparse.Namespace) -> None:
             speeds[name].append(result["steps_per_second"])
             outside += [result["outside"]] if "outside" in result else []
             print(f"round {turn}: {name} {speeds[name][-1]:.1f} env steps/s", flush=True)
-            keep("loop", name, options.threads, command, turn, result)
+            keep(
+                "loop" if options.algorithm == "sac" else f"loop-{options.algorithm}",
+                name,
+                options.threads,
+                command,
+                turn,
+                result,
+            )
     print(f"softrl, time outside the update: {statistics.median(outside):.1%} (target 15%)")
-    for peer, target in TARGETS.items():
+    for peer, target in targets.items():
         ratios = [ours / theirs for ours, theirs in zip(speeds["softrl"], speeds[peer], strict=True)]
         print(
             f"softrl over {peer}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}; "

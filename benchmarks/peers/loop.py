@@ -1,25 +1,40 @@
-"""Environment steps a second of a peer's SAC at one update a step: `python loop.py sb3|sbx`, in the peers' interpreter.
+"""Environment steps a second of a peer: `python loop.py sb3|sbx [--algorithm tqc]`, in the peers' interpreter.
 
-Batch 256, networks 2x256, everything else as the peer has it. One JSON object on standard output.
+Batch 256, one update a step and networks 2x256 for SAC, the sizes of our recipe of that name for the others, everything
+else as the peer has it. One JSON object on standard output.
 """
 
 import argparse
 import json
 import os
 import time
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
 PACKAGES = {
-    "sb3": ("stable-baselines3", "torch", "gymnasium", "mujoco"),
+    "sb3": ("stable-baselines3", "sb3-contrib", "torch", "gymnasium", "mujoco"),
     "sbx": ("sbx-rl", "jax", "gymnasium", "mujoco"),
 }
+TQC = {"net_arch": {"pi": [256, 256], "qf": [512, 512, 512]}, "n_critics": 5, "n_quantiles": 25}
+CROSSQ = {"net_arch": {"pi": [256, 256], "qf": [2048, 2048]}}
+DROQ = {"net_arch": [256, 256], "dropout_rate": 0.01, "layer_norm": True}
+ALGORITHMS: dict[tuple[str, str], tuple[str, str, dict[str, Any], dict[str, Any]]] = {
+    ("sb3", "sac"): ("stable_baselines3", "SAC", {"net_arch": [256, 256]}, {}),
+    ("sbx", "sac"): ("sbx", "SAC", {"net_arch": [256, 256]}, {}),
+    ("sb3", "tqc"): ("sb3_contrib", "TQC", TQC, {}),
+    ("sb3", "crossq"): ("sb3_contrib", "CrossQ", CROSSQ, {}),
+    ("sbx", "crossq"): ("sbx", "CrossQ", CROSSQ, {}),
+    ("sbx", "droq"): ("sbx", "SAC", DROQ, {"gradient_steps": 20, "policy_delay": 20}),
+}
+"""Package, class, policy and further arguments; SBX's TQC has two critics whatever it is told, and is left out."""
 
 
 def main() -> None:
     """Measure one peer."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("peer", choices=PACKAGES)
+    parser.add_argument("--algorithm", choices=sorted({name for _, name in ALGORITHMS}), default="sac")
     parser.add_argument("--env", default="HalfCheetah-v5")
     parser.add_argument("--steps", type=int, default=3_000, help="environment steps that are measured")
     parser.add_argument("--settle", type=int, default=500, help="steps with updates before that")
@@ -53,18 +68,16 @@ def measure(options: argparse.Namespace) -> float:
 
 
 def build(options: argparse.Namespace) -> Any:
-    """The peer's SAC."""
+    """The peer's agent."""
+    package, name, policy, more = ALGORITHMS[options.peer, options.algorithm]
     if options.peer == "sb3":
         import torch
-        from stable_baselines3 import SAC
 
         torch.set_num_threads(options.threads)
-        more: dict[str, Any] = {"device": "cpu", "policy_kwargs": {"net_arch": [256, 256]}}
-    else:
-        from sbx import SAC
-
-        more = {"policy_kwargs": {"net_arch": [256, 256]}}
-    return SAC("MlpPolicy", options.env, batch_size=256, learning_starts=options.warmup, seed=0, **more)
+        more = {"device": "cpu", **more}
+    made = getattr(import_module(package), name)
+    common = {"batch_size": 256, "learning_starts": options.warmup, "seed": 0, "policy_kwargs": policy}
+    return made("MlpPolicy", options.env, **common, **more)
 
 
 if __name__ == "__main__":

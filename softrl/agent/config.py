@@ -76,8 +76,9 @@ class AgentConfig:
         require("agent.critic.trunk", self.critic.trunk.needs, "agent.lookahead", self.lookahead.offers)
         require("agent.actor.trunk", self.actor.trunk.needs, "the actor's loss", frozenset({BATCH_STATISTICS}))
         require("agent.explorer", self.explorer.needs, "agent.actor and agent.critic", self.actor.offers | ensemble)
-        if getattr(self.actor.trunk, "dropout", 0.0) > 0:
-            raise UserError("agent.actor.trunk.dropout would make evaluations random: leave dropout to the critic")
+        for part, network in (("actor", self.actor), ("explorer", self.explorer)):
+            if getattr(getattr(network, "trunk", None), "dropout", 0.0) > 0:
+                raise UserError(f"agent.{part}.trunk.dropout would make every act random: leave dropout to the critic")
         self.target_rule.check(self.critic.members, self.critic.head)
         self.actor_rule.check(self.critic.members, self.critic.head)
         if self.update == "sac_v1" and self.temperature.learned:

@@ -34,7 +34,7 @@ BRO = Recipe(
         "agent.critic.head": Quantile(100),
         "agent.target_rule": Pessimism(0.0),
         "agent.actor_rule": Pessimism(0.0),
-        "agent.explorer": Optimistic(),
+        "agent.explorer": Optimistic(trunk=BroNet(256, blocks=1)),
         "agent.plasticity": Reset(every=None, at=(125_000, 475_000, 2_475_000, 4_975_000, 7_475_000, 9_975_000)),
         "agent.actor.log_std_bound": "tanh",
         "agent.actor.log_std_min": -10.0,

@@ -283,7 +283,8 @@ def test_at_the_start_it_is_close_to_the_policy() -> None:
     torch.testing.assert_close(singular, torch.full((2,), 0.01))
     count = sum(p.numel() for p in explorer.parameters())
     assert count == ((4 + 2) * 16 + 16) + (16 * 8 + 8) + 8 * 2 + 2  # no bias at the end; two multipliers
-    assert (float(explorer.optimism()), float(explorer.price())) == pytest.approx((1.0, 0.25), rel=1e-4)
+    torch.testing.assert_close(explorer.optimism(), torch.tensor(1.0), rtol=1e-4, atol=0)
+    torch.testing.assert_close(explorer.price(), torch.tensor(0.25), rtol=1e-4, atol=0)
 
 
 def test_a_trunk_with_batch_statistics_learns_from_the_batch_and_acts_with_the_running_ones() -> None:

@@ -2,8 +2,10 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
+from softrl.math.densities import squash
 from softrl.types import Actions
 
 
@@ -21,3 +23,22 @@ class Actor(nn.Module, ABC):
     @abstractmethod
     def mode(self, z: Tensor) -> Tensor:
         """The deterministic action to evaluate, [B,D] -> [B,A]."""
+
+
+class SquashedActor(Actor):
+    """One reparametrised action of weight one (K = 1, C = 1): a = tanh(u), u Gaussian with independent components."""
+
+    @abstractmethod
+    def distribution(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation before the squashing, [B,D] -> [B,A], [B,A]."""
+
+    def forward(self, z: Tensor) -> Actions:  # [B,D]
+        value, log_prob = squash(*self.distribution(z))
+        return Actions(value[None], log_prob[None, :, None], torch.ones_like(log_prob)[None])
+
+    def sample(self, z: Tensor) -> Tensor:
+        mean, log_std = self.distribution(z)
+        return torch.tanh(mean + log_std.exp() * torch.randn_like(mean))
+
+    def mode(self, z: Tensor) -> Tensor:
+        return self.distribution(z)[0].tanh()

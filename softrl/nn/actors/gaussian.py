@@ -4,15 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from softrl.errors import UserError
-from softrl.math.densities import squash
-from softrl.nn.actors import Actor
+from softrl.nn.actors import SquashedActor
 from softrl.nn.networks import AnyTrunk
 from softrl.nn.trunks.mlp import MLP
-from softrl.types import Actions, Spec
+from softrl.types import Spec
 
 Bound = Callable[[Tensor, float, float], Tensor]
 BOUNDS: dict[str, Bound] = {
@@ -46,8 +44,8 @@ class Gaussian:
         return GaussianActor(self, latent, spec)
 
 
-class GaussianActor(Actor):
-    """One reparametrised action of weight one (K = 1, C = 1)."""
+class GaussianActor(SquashedActor):
+    """Mean and log standard deviation from one output layer."""
 
     def __init__(self, config: Gaussian, latent: int, spec: Spec) -> None:
         super().__init__()
@@ -60,14 +58,3 @@ class GaussianActor(Actor):
         """Mean and log standard deviation before the squashing, [B,D] -> [B,A], [B,A]."""
         mean, raw = self.out(self.trunk(z))[0].chunk(2, -1)
         return mean, self.bound(raw, self.low, self.high)
-
-    def forward(self, z: Tensor) -> Actions:  # [B,D]
-        value, log_prob = squash(*self.distribution(z))
-        return Actions(value[None], log_prob[None, :, None], torch.ones_like(log_prob)[None])
-
-    def sample(self, z: Tensor) -> Tensor:
-        mean, log_std = self.distribution(z)
-        return torch.tanh(mean + log_std.exp() * torch.randn_like(mean))
-
-    def mode(self, z: Tensor) -> Tensor:
-        return self.distribution(z)[0].tanh()

@@ -6,12 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from softrl.errors import UserError
-from softrl.math.densities import squash
-from softrl.nn.actors import Actor
+from softrl.nn.actors import SquashedActor
 from softrl.nn.layers import without_decay
 from softrl.nn.networks import AnyTrunk
 from softrl.nn.trunks.mlp import MLP
-from softrl.types import Actions, Spec
+from softrl.types import Spec
 
 EPSILON = 1e-6
 """Added to the variance, which is zero where all features are."""
@@ -38,7 +37,7 @@ class GSDE:
         return GSDEActor(self, latent, spec)
 
 
-class GSDEActor(Actor):
+class GSDEActor(SquashedActor):
     """u ~ N(mean(z), features(z)^2 std^2), a = tanh(u): what the matrix makes of a state (arXiv 2005.05719, eq. 9).
 
     One reparametrised action of weight one (K = 1, C = 1). Learning draws every row's action from this Gaussian, which
@@ -69,14 +68,3 @@ class GSDEActor(Actor):
         """Actions [B,A] under standard normal matrices [B,F,A], one for each row of [B,D]."""
         features, mean = self.moments(z)
         return torch.tanh(mean + (features[:, None] @ (self.log_std.exp() * noise))[:, 0])
-
-    def forward(self, z: Tensor) -> Actions:  # [B,D]
-        value, log_prob = squash(*self.distribution(z))
-        return Actions(value[None], log_prob[None, :, None], torch.ones_like(log_prob)[None])
-
-    def sample(self, z: Tensor) -> Tensor:
-        mean, log_std = self.distribution(z)
-        return torch.tanh(mean + log_std.exp() * torch.randn_like(mean))
-
-    def mode(self, z: Tensor) -> Tensor:
-        return self.distribution(z)[0].tanh()
