@@ -48,9 +48,12 @@ class Job:
     def done(self) -> bool:
         """Whether the last evaluation and, where there are checkpoints, the last of those are in the folder."""
         config, rows = self.config(), self.evaluations()
-        if not config or not rows or int(rows[-1]["env_steps"]) < config["steps"]:
+        if not config or not rows:
             return False
-        return not self.resumable or max(self.checkpoints(), default=0) >= config["steps"]
+        last, minutes = int(rows[-1]["env_steps"]), config.get("minutes")
+        if last < config["steps"] and (minutes is None or float(rows[-1]["seconds"]) < 60 * minutes):
+            return False
+        return not self.resumable or max(self.checkpoints(), default=0) >= last
 
     def checkpoints(self) -> list[int]:
         """Steps that the run can be resumed from."""

@@ -145,8 +145,7 @@ def finish(trainer: Trainer, quiet: bool, callback: Callback | None) -> RunResul
         console.close()
         trainer.close()
     curve(trainer.folder)
-    finished = trainer.count.env_steps >= trainer.run.steps
-    return RunResult(trainer.folder, finished, trainer.count.best, trainer.last)
+    return RunResult(trainer.folder, trainer.finished(), trainer.count.best, trainer.last)
 
 
 def weights_of(path: Path) -> dict[str, Any]:

@@ -107,6 +107,8 @@ class Run:
     """Recipe whose values these are, several joined by +."""
     steps: int = 100_000
     """Environment steps: frames, action repeat included."""
+    minutes: float | None = None
+    """Minutes on the clock after which the run ends, whatever its steps; none sets no limit."""
     seed: int = 0
     """Decides weights, actions, batches and environments."""
     envs: int = 1
@@ -139,3 +141,5 @@ class Run:
     def __post_init__(self) -> None:
         at_least(1, {"steps": self.steps, "envs": self.envs, "threads": self.threads})
         at_least(0, {"seed": self.seed})
+        if self.minutes is not None and self.minutes <= 0:
+            raise UserError(f"minutes is {self.minutes}: it must be positive, or none for no limit")

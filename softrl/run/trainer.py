@@ -79,6 +79,7 @@ class Trainer:
         self.warned = False
         self.began = time.perf_counter()
         self.last: float | None = None  # mean return of the newest evaluation in this process
+        self.evaluated = -1  # env step of it
         torch.set_num_threads(run.threads or 1)
         self.generators = Generators()
         self.generators.seed(derive(run.seed, "agent"))
@@ -125,10 +126,20 @@ class Trainer:
         self.began = time.perf_counter() - self.count.seconds
         with self.stopped_by_signals():
             self.milestones()
-            while self.count.env_steps < self.run.steps and not self.stopping:
+            while not self.finished() and not self.stopping:
                 self.advance()
                 self.milestones()
+            if self.out_of_time() and self.evaluated != self.count.env_steps:
+                self.evaluate()
         self.save()
+
+    def finished(self) -> bool:
+        """Whether the run has come to its end."""
+        return self.count.env_steps >= self.run.steps or self.out_of_time()
+
+    def out_of_time(self) -> bool:
+        """Whether the minutes of the run are over."""
+        return self.run.minutes is not None and self.seconds() >= 60 * self.run.minutes
 
     def advance(self) -> None:
         """One vector step, and the updates that it owes."""
@@ -209,6 +220,7 @@ class Trainer:
             count.env_steps, count.decisions, count.updates, *result[:2], result.successes or None, self.seconds()
         )
         self.last = mean = values["eval/mean_reward"]
+        self.evaluated = count.env_steps
         self.console.evaluation(count.env_steps, mean)
         if count.best is None or mean > count.best:
             count.best = mean

@@ -139,3 +139,13 @@ def test_videos_show_whole_evaluation_episodes(tmp_path: Path) -> None:
     assert pictures[0].shape == (64, 64, 3)
     assert pictures[0].std() > 10  # something is to be seen
     assert not np.array_equal(pictures[0], pictures[-1])
+
+
+def test_a_run_ends_when_its_minutes_are_over(tmp_path: Path) -> None:
+    result = api.train("Pendulum-v1", "sac+tiny", steps=10**6, run=tmp_path / "run", minutes=0.02)
+    assert result.finished
+    rows = (tmp_path / "run" / "eval.csv").read_text().splitlines()
+    last = dict(zip(rows[0].split(","), rows[-1].split(","), strict=True))
+    assert 0 < int(last["env_steps"]) < 10**6
+    assert float(last["seconds"]) >= 1.2
+    assert (tmp_path / "run" / "checkpoints" / f"step_{int(last['env_steps']):09d}").is_dir()
