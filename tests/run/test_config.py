@@ -23,7 +23,7 @@ def test_every_field_has_help_and_every_part_a_sentence(name):
     assert [field.path for field in fields(run) if not field.help.endswith(".")] == []
     for part in parts(run):
         assert set(helps(type(part))) == {field.name for field in dataclasses.fields(part)}
-        assert (type(part).__doc__ or "").endswith(".")
+        assert (type(part).__doc__ or "").strip().endswith(".")
         assert "type" not in helps(type(part))  # that key of config.json names the class
 
 
