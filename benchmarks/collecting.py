@@ -40,7 +40,7 @@ def collect(jobs: list[Job], benchmarks: Path) -> int:
     for job in jobs:
         if job.done():
             config = job.config()
-            copy(job.folder, results / config["recipe"] / config["env"]["name"] / f"seed{config['seed']}")
+            copy(job.folder, results / job.folder.parent.name / config["env"]["name"] / f"seed{config['seed']}")
         else:
             print(f"{job.folder}: not done, left out")
     ours = [row for recipe in sorted(results.iterdir()) if recipe.is_dir() for row in measured(recipe)]
