@@ -17,7 +17,7 @@ dmc_state,walker_walk,sac[pytorch_sac],300,1,900.0,,1,file,another task
 
 def run(folder: Path, recipe: str, task: str, seed: int, returns: list[float], steps: int = 300) -> Job:
     """A finished run with these evaluations, 100 steps apart."""
-    path = folder / f"{recipe}-{task}-{seed}"
+    path = folder / task / recipe / f"seed{seed}"
     (path / "checkpoints" / f"step_{steps:09d}").mkdir(parents=True)
     config = {"recipe": recipe, "seed": seed, "steps": steps, "env": {"name": task, "repeat": 1}}
     (path / "config.json").write_text(json.dumps(config))
