@@ -95,11 +95,20 @@ def train(
         return finish(trainer, quiet, callback)
 
 
+LIMIT = "_max_episode_steps"
+
+
 def refuse(env: Source, configured: Run) -> None:
     """Raise what training would raise before its first step, while no folder is made yet."""
     made = envs.make(env, configured.env)
     configured.agent.build(envs.spec(made))
+    limit = made.get_wrapper_attr(LIMIT) if made.has_wrapper_attr(LIMIT) else None
     made.close()
+    if limit is not None and configured.agent.chunk.length * configured.env.repeat > limit:
+        raise UserError(
+            f"agent.chunk.length {configured.agent.chunk.length} is longer than an episode of {limit} frames: plan "
+            "fewer actions at once"
+        )
     compiled(update, configured.compile)
     if isinstance(configured.video.every, int):
         graphics.prepare(configured.video.size)
@@ -196,7 +205,7 @@ def load(path: str | Path, which: str | int = "latest", env: Source | None = Non
     made = envs.make(env or configured.env.name, configured.env)
     agent = configured.agent.build(envs.spec(made)._replace(gamma=configured.train.gamma))
     agent.load_state_dict(read(run, which, only=["agent"]).parts["agent"])
-    policy = Policy(agent, made.unwrapped.action_space, configured)
+    policy = Policy(agent, made.action_space.space, configured)  # type: ignore[attr-defined]  # made gives FlatActions
     made.close()
     return policy
 

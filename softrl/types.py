@@ -24,6 +24,7 @@ class Spec(NamedTuple):
     choices: tuple[int, ...] = ()  # sizes of the discrete choices, given as one-hots before the continuous part
     chunk: int = 1  # actions planned at once
     gamma: float = 0.99  # discount of one decision
+    prefixes: bool = False  # whether every beginning of a plan is to be valued, and not whole plans only
 
     @property
     def action(self) -> int:
@@ -39,6 +40,7 @@ class Step(NamedTuple):
     reward: Tensor  # [N]
     terminated: Tensor  # [N] bool
     last: Tensor  # [N] bool: a final observation, never the start of a transition
+    fresh: Tensor | bool = True  # [N] bool: the action was chosen here, and not planned at an earlier step
 
 
 class Window(NamedTuple):

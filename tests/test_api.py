@@ -156,7 +156,9 @@ def test_frames_and_decisions_differ_with_action_repeat(tmp_path: Path) -> None:
 def test_what_cannot_be_leaves_nothing_on_the_disk(tmp_path: Path) -> None:
     for env, options in (
         ("Pendulum-v2000", {}),
-        ("CartPole-v1", {}),
+        ("CartPole-v1", {"recipe": "gsde"}),
+        ("CartPole-v1", {"recipe": "qc"}),
+        ("Pendulum-v1", {"recipe": "qc", "agent.chunk.length": 201}),
         ("Pendulum-v1", {"recipe": "nothing"}),
         ("Pendulum-v1", {"agent.critic.members": 0}),
         ("Pendulum-v1", {"agent.update": "sac_v1"}),

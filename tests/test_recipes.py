@@ -12,6 +12,9 @@ from softrl.run.config import Run
 from softrl.run.fields import difference, flat, get, override
 from softrl.types import Spec
 
+CHOICES = Spec(obs={"state": (3,)}, continuous=0, choices=(4,))
+SPACES = dict.fromkeys(("sac_discrete", "sd_sac", "ddsac"), CHOICES) | {"sac_hybrid": CHOICES._replace(continuous=2)}
+
 
 def run_in(name: str) -> Run:
     return override(Run(), {"env.name": name})
@@ -25,7 +28,7 @@ def test_a_recipe_is_short_has_a_paper_and_a_sentence_and_builds(name):
     assert recipe.about.endswith(".")
     assert recipe.arxiv is None if name == "tiny" else len(recipe.arxiv.split(".")) == 2
     run = apply(name, Run())
-    run.agent.build(Spec(obs={"state": (3,)}, continuous=2))
+    run.agent.build(SPACES.get(name, Spec(obs={"state": (3,)}, continuous=2)))
     assert run.recipe == name
 
 

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from softrl.agent.config import AgentConfig
+from softrl.agent.kinds import fitted
 from softrl.agent.optim import OptimizerGroup
+from softrl.agent.plan import judged, proposed
 from softrl.agent.update import update
 from softrl.agent.variants import update_v1
 from softrl.nn.encoders import Carry
@@ -24,14 +26,20 @@ class Agent(nn.Module):
 
     def __init__(self, config: AgentConfig, spec: Spec) -> None:
         super().__init__()
+        config = fitted(config, spec)
+        spec = spec._replace(chunk=config.chunk.length, prefixes=config.chunk.prefixes)
         self.config, self.spec = config, spec
         self.encoder = config.encoder.build(spec)
-        self.actor = config.actor.build(self.encoder.width, spec)
-        self.critic = config.critic.build(self.encoder.width, spec)
-        self.lookahead = config.lookahead.build(self.critic, self.encoder.width, spec)
+        width = self.encoder.width
+        self.actor = config.chunk.around(config.actor.build(width, proposed(spec)), width, spec)
+        self.critic = config.critic.build(width, judged(spec))
+        self.lookahead = config.lookahead.build(self.critic, width, spec)
         self.temperature = config.temperature.build(spec)
         self.reward_scale = config.reward_scale.build(spec)
-        self.explorer = config.explorer.build(self.actor, self.encoder.width, spec)
+        self.explorer = config.explorer.build(self.actor, width, spec)
+        self.plan = config.chunk.build(spec)
+        self.regression = config.regression.build()
+        self.penalty = config.penalty.build(self.actor, spec)
         self.target_rule, self.actor_rule = config.target_rule, config.actor_rule
         values, policy = [self.encoder, self.critic, self.lookahead], [self.actor, self.explorer]
         self.regularizer = config.regularizer.build(values, policy)
@@ -45,15 +53,14 @@ class Agent(nn.Module):
 
     def initial(self, count: int) -> Carry:
         """What is remembered between acts at the start of `count` episodes, each entry [N,..]."""
-        return self.encoder.initial(count) | self.reward_scale.initial(count) | self.explorer.initial(count)
+        parts = (self.encoder, self.reward_scale, self.explorer, self.plan)
+        return {name: value for part in parts for name, value in part.initial(count).items()}
 
     @torch.no_grad()
     def act(self, obs: Obs, carry: Carry, deterministic: bool = False) -> tuple[Tensor, Carry]:
-        """Actions [N,A] in [-1, 1] for current observations [N,..], and what to remember until the next call."""
+        """Actions [N,A], one-hots before numbers in [-1, 1], for current observations [N,..], and what to remember."""
         z, carry = self.encoder.act(obs, carry)
-        if deterministic:
-            return self.actor.mode(z), carry
-        return self.explorer.act(self.actor, z, carry)
+        return self.plan.act(self, z, carry, deterministic)
 
     @torch.no_grad()
     def observe(self, row: Step, carry: Carry) -> Carry:

@@ -4,16 +4,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from softrl.agent.explore import OnPolicy, Optimistic, RepeatedNoise, StateDependent
+from softrl.agent.kinds import fitted
 from softrl.agent.lookahead import Joint, JointTarget, Split, StateTarget
 from softrl.agent.optim import Optimizers
+from softrl.agent.penalty import EntropyPenalty, Unpenalized
+from softrl.agent.plan import AdaptiveChunk, Chunk
 from softrl.agent.plasticity import ContinualBackprop, Keep, ReDo, Reset, ShrinkAndPerturb
+from softrl.agent.regress import Clipped, Plain
 from softrl.agent.regularize import Free, L2Init, Wasserstein
 from softrl.agent.temperature import Fixed, Learned
 from softrl.errors import UserError
 from softrl.math.rules import Average, Minimum, Pessimism, SubsetMinimum, Truncate
+from softrl.nn.actors.beta import Beta
+from softrl.nn.actors.categorical import Categorical
+from softrl.nn.actors.deterministic import Deterministic
+from softrl.nn.actors.factored import Factored
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.actors.gsde import GSDE
-from softrl.nn.critics import ActionIn
+from softrl.nn.actors.hybrid import Hybrid
+from softrl.nn.actors.mixture import Mixture
+from softrl.nn.critics import ActionIn, ActionOut, ChoiceOut
 from softrl.nn.encoders.identity import Identity
 from softrl.nn.normalize import ReturnScale, Scale
 from softrl.nn.norms import BATCH_STATISTICS
@@ -25,6 +35,7 @@ if TYPE_CHECKING:
 NEEDS = {"sac": "action value", "sac_v1": "state value"}
 """What each update asks its lookahead to offer."""
 
+AnyActor = Gaussian | GSDE | Categorical | Hybrid | Factored | Beta | Mixture | Deterministic
 Rule = Minimum | SubsetMinimum | Average | Truncate | Pessimism
 
 
@@ -36,12 +47,16 @@ class AgentConfig:
     """Order of the lines: sac (twin critics with targets) or sac_v1 (with a state-value network, 2018)."""
     encoder: Identity = field(default_factory=Identity)
     """What was observed -> the latents that actor and critic see."""
-    actor: Gaussian | GSDE = field(default_factory=Gaussian)
+    actor: AnyActor = field(default_factory=Gaussian)
     """The policy."""
     explorer: OnPolicy | RepeatedNoise | StateDependent | Optimistic = field(default_factory=OnPolicy)
     """How the agent behaves while it collects."""
-    critic: ActionIn = field(default_factory=ActionIn)
+    critic: ActionIn | ActionOut | ChoiceOut = field(default_factory=ActionIn)
     """The action values."""
+    regression: Plain | Clipped = field(default_factory=Plain)
+    """How the critic is moved towards its target."""
+    chunk: Chunk | AdaptiveChunk = field(default_factory=Chunk)
+    """How many actions are chosen at once."""
     lookahead: Split | Joint | JointTarget | StateTarget = field(default_factory=Split)
     """How the value of what comes next is evaluated."""
     target_rule: Rule = field(default_factory=Minimum)
@@ -52,6 +67,8 @@ class AgentConfig:
     """The price of entropy."""
     reward_scale: Scale | ReturnScale = field(default_factory=Scale)
     """What rewards are multiplied with in the update."""
+    penalty: Unpenalized | EntropyPenalty = field(default_factory=Unpenalized)
+    """What keeps the policy's entropy from jumping."""
     regularizer: Free | L2Init | Wasserstein = field(default_factory=Free)
     """What keeps weights near where they started."""
     plasticity: Keep | Reset | ShrinkAndPerturb | ReDo | ContinualBackprop = field(default_factory=Keep)
@@ -61,9 +78,12 @@ class AgentConfig:
 
     def check(self, spec: Spec) -> None:
         """Refuse parts that cannot work together or in the world of `spec`; raises UserError saying what to change."""
-        if spec.choices or not spec.continuous:
+        if not spec.choices and not spec.continuous:
+            raise UserError("the action space is empty: choose an environment in which there is something to decide")
+        if spec.choices and self.chunk.length > 1:
             raise UserError(
-                "the Gaussian actor needs continuous actions only: choose an environment whose action space is a Box"
+                "agent.chunk plans continuous actions only: choose agent.chunk.length 1, or an environment with a "
+                "Box of actions"
             )
         if "state" not in spec.obs:
             raise UserError("the identity encoder needs state observations: choose an environment without pixels")
@@ -73,14 +93,23 @@ class AgentConfig:
                 f"{type(self.lookahead).__name__} does not: take both from one recipe, sac or sac_v1"
             )
         ensemble = frozenset({"ensemble"} if self.critic.members > 1 else ())
+        planned = frozenset() if self.explorer.needs else frozenset({"plans"})  # held noise is for single actions
         require("agent.critic.trunk", self.critic.trunk.needs, "agent.lookahead", self.lookahead.offers)
+        require("agent.critic", self.critic.needs, "agent.actor", self.actor.offers)
+        price = frozenset() if self.temperature.learned else frozenset({"fixed temperature"})
+        require("agent.actor", getattr(self.actor, "needs", frozenset()), "agent.temperature", price)
+        require("agent.regression", self.regression.needs, "agent.lookahead", self.lookahead.offers)
+        self.regression.check(self.critic.head)
         require("agent.actor.trunk", self.actor.trunk.needs, "the actor's loss", frozenset({BATCH_STATISTICS}))
         require("agent.explorer", self.explorer.needs, "agent.actor and agent.critic", self.actor.offers | ensemble)
+        require("agent.chunk", self.chunk.needs, "agent.actor and agent.explorer", self.actor.offers | planned)
         for part, network in (("actor", self.actor), ("explorer", self.explorer)):
             if getattr(getattr(network, "trunk", None), "dropout", 0.0) > 0:
                 raise UserError(f"agent.{part}.trunk.dropout would make every act random: leave dropout to the critic")
         self.target_rule.check(self.critic.members, self.critic.head)
         self.actor_rule.check(self.critic.members, self.critic.head)
+        if self.update == "sac_v1" and self.chunk.length > 1:
+            raise UserError("agent.update 'sac_v1' plans single actions: leave out the recipe that brings agent.chunk")
         if self.update == "sac_v1" and self.temperature.learned:
             raise UserError(
                 "agent.update 'sac_v1' has no temperature loss: use a fixed temperature, as its recipe does"
@@ -90,8 +119,9 @@ class AgentConfig:
         """The agent, an nn.Module with all learning state inside; raises UserError where `check` does."""
         from softrl.agent.agent import Agent
 
-        self.check(spec)
-        return Agent(self, spec)
+        config = fitted(self, spec)
+        config.check(spec)
+        return Agent(config, spec)
 
 
 def require(part: str, needs: frozenset[str], other: str, offers: frozenset[str]) -> None:
@@ -104,6 +134,10 @@ ADVICE = {
     BATCH_STATISTICS: "use a lookahead with a joint pass, as recipe crossq does, or another norm",
     "distribution": "use the Gaussian actor",
     "ensemble": "give the critic at least two members",
+    "plans": "leave out the recipe that brings another explorer",
+    "shared parameters": "use the critic that the space asks for, by leaving agent.critic as it is",
+    "fixed temperature": "use a fixed temperature, agent.temperature Fixed",
+    "target copy": "use a lookahead with a target, Split or JointTarget",
     "exploration matrix": "use recipe gsde, whose actor has one",
 }
 """What to do when a part's need is not met."""

@@ -39,7 +39,7 @@ class Split:
 
     tau: float = 0.005
     """Share of the way that the target moves towards the critic when it follows."""
-    offers = frozenset({"action value"})
+    offers = frozenset({"action value", "target copy"})
 
     def __post_init__(self) -> None:
         check_tau(self.tau)
@@ -83,7 +83,7 @@ class JointLookahead(nn.Module):
     """Q(s, a) and Q(s', a') from one pass of the critic over both, whose statistics they share."""
 
     def forward(self, critic: nn.Module, b: Batch, next_action: Tensor) -> tuple[Prediction, Prediction]:
-        """Predictions for the taken actions (K = 1) and, without gradient, for the next [1,B,A] actions."""
+        """Predictions for the taken actions (K = 1) and, without gradient, for the next [K,B,A] actions."""
         now, ahead = joint(critic, b, next_action)
         return now, detached(ahead)
 
@@ -97,7 +97,7 @@ class JointTarget:
 
     tau: float = 0.005
     """Share of the way that the target moves towards the critic when it follows."""
-    offers = frozenset({"action value", BATCH_STATISTICS})
+    offers = frozenset({"action value", "target copy", BATCH_STATISTICS})
 
     def __post_init__(self) -> None:
         check_tau(self.tau)
@@ -116,7 +116,7 @@ class JointTargetLookahead(nn.Module):
         self.target = frozen_copy(critic)
 
     def forward(self, critic: nn.Module, b: Batch, next_action: Tensor) -> tuple[Prediction, Prediction]:
-        """Predictions for the taken actions (K = 1) and, without gradient, for the next [1,B,A] actions."""
+        """Predictions for the taken actions (K = 1) and, without gradient, for the next [K,B,A] actions."""
         with torch.no_grad():
             ahead = joint(self.target, b, next_action)[1]
         return joint(critic, b, next_action)[0], ahead
@@ -127,18 +127,19 @@ class JointTargetLookahead(nn.Module):
 
 
 def joint(critic: nn.Module, b: Batch, next_action: Tensor) -> tuple[Prediction, Prediction]:
-    """Predictions for (s, a) and (s', a') from one batch of 2B rows, with the statistics of that batch."""
-    z = torch.cat([b.z, b.target_z])
-    action = torch.cat([b.action, next_action[0]])
-    with batch_statistics(critic):
-        both: Prediction = critic(z, action[None])
+    """Predictions for (s, a) and the K (s', a') from a batch of 2B rows, with the statistics of that batch."""
     size = len(b.action)
-    return rows(both, slice(None, size)), rows(both, slice(size, None))
+    z = torch.cat([b.z, b.target_z])
+    action = torch.cat([b.action.expand_as(next_action), next_action], 1)  # [K,2B,A]
+    with batch_statistics(critic):
+        q: Prediction = critic(z, action)
+    return part(q, slice(1), slice(size)), part(q, slice(None), slice(size, None))
 
 
-def rows(q: Prediction, which: slice) -> Prediction:
-    """Some of the B rows of a prediction."""
-    return Prediction(q.row[:, :, which], Atoms(q.atoms.value[:, :, which], q.atoms.prob[:, :, which]))
+def part(q: Prediction, actions: slice, rows: slice) -> Prediction:
+    """Some of the actions and rows of a prediction."""
+    row, value, prob = (x[:, actions, rows] for x in (q.row, *q.atoms))
+    return Prediction(row, Atoms(value, prob))
 
 
 def detached(q: Prediction) -> Prediction:

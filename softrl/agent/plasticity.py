@@ -108,6 +108,7 @@ class Reset:
         if self.actor:
             self.redraw(agent, agent.actor, fresh.actor, optim.actor)
             restore(agent, agent.explorer, fresh.explorer, optim.actor)
+            agent.penalty.load_state_dict(agent.config.penalty.build(agent.actor, agent.spec).state_dict())
         if self.temperature:
             restore(agent, agent.temperature, fresh.temperature, optim.temperature)
             optim.temperature.restart()

@@ -1,14 +1,29 @@
 """Temperatures: the price alpha of one nat of entropy, one for each log-prob component."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from softrl.errors import UserError
+from softrl.math.choices import components
 from softrl.nn.layers import without_decay
 from softrl.types import Spec
+
+
+@dataclass(frozen=True)
+class Entropy:
+    """Where entropy counts; the critic's target without it is the hard backup of decoupled DSAC (arXiv 2509.09838)."""
+
+    in_backup: bool = True
+    """Whether the critic's target, and the state value of 2018, pay for entropy."""
+    in_actor: bool = True
+    """Whether the actor's loss pays for entropy."""
+
+    def __post_init__(self) -> None:
+        if not (self.in_backup or self.in_actor):
+            raise UserError("agent.temperature.entropy is paid for nowhere: switch in_backup or in_actor on")
 
 
 @dataclass(frozen=True)
@@ -19,6 +34,10 @@ class Learned:
     """Temperature at the start."""
     target_per_action: float = -1.0
     """Target entropy in nats for each continuous action component: -1 is the paper's -|A|."""
+    target_share: float = 0.98
+    """Target entropy of discrete choices, as a share of that of uniform ones (arXiv 1910.07207)."""
+    entropy: Entropy = field(default_factory=Entropy)
+    """Where entropy counts."""
     learned = True
 
     def __post_init__(self) -> None:
@@ -29,10 +48,20 @@ class Learned:
                 f"agent.temperature.target_per_action is {self.target_per_action}, above log 2 = 0.69, the largest "
                 "entropy of an action in [-1, 1]: choose a smaller target, such as -1"
             )
+        if not 0 <= self.target_share < 1:
+            raise UserError(
+                f"agent.temperature.target_share is {self.target_share}: a share of the largest entropy that a policy "
+                "can keep to lies in [0, 1), such as 0.98"
+            )
+        if not self.entropy.in_actor:
+            raise UserError(
+                "agent.temperature.entropy.in_actor is off, and a temperature that the actor does not feel cannot be "
+                "learned: use a fixed one"
+            )
 
     def build(self, spec: Spec) -> "Temperature":
-        """The module, with the logarithm of alpha as its parameter."""
-        return Temperature(math.log(self.initial), self.target_per_action * spec.continuous, self.learned)
+        """The module, with the logarithms of alpha as its parameter."""
+        return Temperature(self.initial, targets(spec, self.target_share, self.target_per_action), self)
 
 
 @dataclass(frozen=True)
@@ -40,7 +69,9 @@ class Fixed:
     """A constant alpha: the 2018 algorithm, whose reward scale does the rest (arXiv 1801.01290)."""
 
     value: float = 1.0
-    """The temperature."""
+    """The temperature, of all components alike."""
+    entropy: Entropy = field(default_factory=Entropy)
+    """Where entropy counts."""
     learned = False
 
     def __post_init__(self) -> None:
@@ -48,8 +79,15 @@ class Fixed:
             raise UserError(f"agent.temperature.value is {self.value}: a temperature must be positive")
 
     def build(self, spec: Spec) -> "Temperature":
-        """The module, without parameters."""
-        return Temperature(math.log(self.value), -float(spec.continuous), self.learned)
+        """The module, without parameters; what its targets would be is only logged."""
+        return Temperature(self.value, targets(spec, Learned.target_share, Learned.target_per_action), self)
+
+
+def targets(spec: Spec, share: float, per_action: float) -> list[float]:
+    """Target entropy of each component in nats: share * sum_i log n_i of choices, per_action * |A| of the rest."""
+    largest = sum(map(math.log, spec.choices))
+    every = {"choices": share * largest, "continuous": per_action * spec.continuous}
+    return [every[name] for name in components(spec)]
 
 
 class Temperature(nn.Module):
@@ -57,11 +95,12 @@ class Temperature(nn.Module):
 
     target: Tensor
 
-    def __init__(self, log_alpha: float, target: float, learned: bool) -> None:
+    def __init__(self, initial: float, target: list[float], config: Learned | Fixed) -> None:
         super().__init__()
-        self.log_alpha = nn.Parameter(torch.tensor([log_alpha]), requires_grad=learned)
+        self.in_backup, self.in_actor = float(config.entropy.in_backup), float(config.entropy.in_actor)
+        self.log_alpha = nn.Parameter(torch.full((len(target),), math.log(initial)), requires_grad=config.learned)
         without_decay(self.log_alpha)  # a decay would pull the temperature towards one
-        self.register_buffer("target", torch.tensor([target]))
+        self.register_buffer("target", torch.tensor(target))
 
     def forward(self) -> Tensor:
         return self.log_alpha.exp()

@@ -33,9 +33,9 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
         a_next = agent.actor(b.next_z)
     q, q_next = agent.lookahead(agent.critic, b, a_next.value)
     with torch.no_grad():
-        value = soft_value(agent.target_rule(q_next.atoms), a_next, alpha)
+        value = soft_value(agent.target_rule(q_next.atoms), a_next, alpha * agent.temperature.in_backup)
         y = bellman(agent.reward_scale(b.reward), b.discount, value)
-    error = agent.critic.loss(q, y)  # [E,B]
+    error = agent.regression(agent, b, q, y)  # [E,B]
     losses["critic_loss"] = (b.weight * error).mean(-1).sum()
     losses |= agent.regularizer.value()
     agent.optim.value.step(losses)
@@ -46,12 +46,14 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
         with batch_statistics(agent.actor):
             a = agent.actor(z)
         q_actor = agent.actor_rule(agent.critic(z, a.value).atoms).mean()  # [K,B]
-        policy = {"actor_loss": policy_loss(q_actor, a, alpha)}
-        policy |= agent.regularizer.actor() | agent.explorer.losses(agent, z)
-        agent.optim.actor.step(policy)
-        price = {"ent_coef_loss": temperature_loss(agent.temperature(), a, agent.temperature.target)}
+        policy = {"actor_loss": policy_loss(q_actor, a, alpha * agent.temperature.in_actor)}
+        policy |= agent.regularizer.actor() | agent.explorer.losses(agent, z) | agent.penalty(agent.actor, z, a)
+        lengths, told = agent.plan.losses(agent, z, alpha)
+        agent.optim.actor.step(policy | lengths)
+        goal = agent.temperature.target * agent.plan.decisions(a)
+        price = {"ent_coef_loss": temperature_loss(agent.temperature(), a, goal)}
         agent.optim.temperature.step(price)
-        losses |= policy | price | describe_policy(a, alpha, agent.temperature.target)
+        losses |= policy | lengths | price | told | describe_policy(a, alpha, goal)
 
     if follow:
         agent.lookahead.follow(agent.critic)

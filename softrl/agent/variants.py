@@ -31,16 +31,16 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
     with batch_statistics(agent.actor):
         a = agent.actor(z)
     judged = agent.actor_rule(agent.critic(z, a.value).atoms)  # [K,B,M]
-    policy = {"actor_loss": policy_loss(judged.mean(), a, alpha)}
-    policy |= agent.regularizer.actor() | agent.explorer.losses(agent, z)
+    policy = {"actor_loss": policy_loss(judged.mean(), a, alpha * agent.temperature.in_actor)}
+    policy |= agent.regularizer.actor() | agent.explorer.losses(agent, z) | agent.penalty(agent.actor, z, a)
 
     q = agent.critic(b.z, b.action[None])
     v, v_next = agent.lookahead(b)
     with torch.no_grad():
-        v_target = soft_value(judged, a, alpha)
+        v_target = soft_value(judged, a, alpha * agent.temperature.in_backup)
         y = bellman(agent.reward_scale(b.reward), b.discount, v_next)
     losses["value_loss"] = (b.weight * agent.lookahead.value.loss(v, v_target)).mean()
-    losses["critic_loss"] = (b.weight * agent.critic.loss(q, y)).mean(-1).sum()
+    losses["critic_loss"] = (b.weight * agent.regression(agent, b, q, y)).mean(-1).sum()
     losses |= agent.regularizer.value()
 
     # the policy's gradient is taken before any weight that it depends on moves in place

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from softrl.data.envs import step
 from softrl.data.snapshot import restores, snapshots
@@ -13,6 +14,8 @@ from softrl.errors import UserError
 from softrl.types import Obs, Spec, Step
 
 Carry = dict[str, Tensor]
+FRESH = "plan.fresh"
+"""Under this name a policy that plans remembers whether its newest action opened a plan, [N] bool."""
 
 
 class Policy(Protocol):
@@ -22,7 +25,7 @@ class Policy(Protocol):
         """What is remembered at the start of `count` episodes, each entry [N,..]."""
 
     def act(self, obs: Obs, carry: Carry, deterministic: bool = False) -> tuple[Tensor, Carry]:
-        """Actions [N,A] in [-1, 1] and what to remember."""
+        """Actions [N,A], one-hots before numbers in [-1, 1], and what to remember."""
 
     def observe(self, row: Step, carry: Carry) -> Carry:
         """Take a row into running statistics; answers what to remember."""
@@ -61,6 +64,7 @@ class Collector:
         self.over = np.zeros(count, bool)  # waiting for the reset
         self.total, self.length = np.zeros(count), np.zeros(count, np.int64)
         self.carry: Carry = policy.initial(count)
+        self.every = torch.ones(count, dtype=torch.bool, device=self.device)
         self.exact = np.ones(count, bool)  # environments that a load has brought back to where they were
 
     def observed(self, observation: np.ndarray) -> Obs:
@@ -73,10 +77,9 @@ class Collector:
         return {"state": torch.from_numpy(np.array(observation, np.float32)).to(self.device)}
 
     def choose(self, random: bool) -> Tensor:
-        """Actions [N,A]: uniform in [-1, 1] while warming up, else the policy's."""
+        """Actions [N,A]: uniform while warming up, else the policy's."""
         if random:
-            shape = (self.env.num_envs, self.spec.action)
-            return torch.rand(shape, generator=self.generator).mul(2).sub(1).to(self.device)
+            return uniform(self.spec, self.env.num_envs, self.generator).to(self.device)
         action, self.carry = self.policy.act(self.obs, self.carry)
         return action
 
@@ -108,6 +111,7 @@ class Collector:
             reward=torch.from_numpy(reward.astype(np.float32)),
             terminated=torch.from_numpy(terminated),
             last=torch.from_numpy(waiting),
+            fresh=self.carry.get(FRESH, self.every),
         )
         self.carry = self.policy.observe(row, self.carry)
         self.total += reward
@@ -161,3 +165,11 @@ class Collector:
         self.length = np.where(self.exact, state["length"], 0)
         self.carry = state["carry"]
         self.generator.set_state(state["generator"])
+
+
+def uniform(spec: Spec, count: int, generator: torch.Generator) -> Tensor:
+    """Random actions [N,A]: each choice and each number in [-1, 1] uniformly and by itself."""
+    picks = [torch.randint(size, (count,), generator=generator) for size in spec.choices]
+    numbers = torch.rand((count, spec.continuous), generator=generator).mul(2).sub(1)
+    one_hots = [one_hot(pick, size).float() for pick, size in zip(picks, spec.choices, strict=True)]
+    return torch.cat([*one_hots, numbers], -1)

@@ -9,15 +9,18 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import Autoreset
 
-from softrl.data.names import aliases, canonical
+from softrl.data.names import aliases, canonical, registry
 from softrl.data.snapshot import Resumable
 from softrl.data.sources import AnyEnv, Source, build
+from softrl.data.spaces import FlatActions, named
 from softrl.data.workers import leave_terminal, spoken, start_method, unimported_main
 from softrl.data.wrappers import Brief, Flat, Frames, Spoken, UnitBox, one_line
 from softrl.errors import UserError
 
 if TYPE_CHECKING:
     from softrl.types import Spec
+
+registry()  # so that Gymnasium knows this library's task wherever environments are made
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class EnvConfig:
 def make(
     source: Source, config: EnvConfig = EnvConfig(), seed: int | None = None, render: int | None = None
 ) -> Resumable:
-    """A Gymnasium environment with float32 observations [D] and float32 actions in [-1, 1]^A.
+    """A Gymnasium environment with float32 observations [D] and flat float32 actions [A] (`UnitBox`).
 
     `seed` is used by the first reset that is given none. With `render`, `.render()` gives pictures, uint8, that many
     pixels high and wide where the environment lets its caller choose. Raises UserError.
@@ -92,24 +95,30 @@ def step(vec: VectorEnv[Any, Any, Any], actions: np.ndarray) -> tuple[Any, ...]:
 
 
 def spec(env: AnyEnv | VectorEnv[Any, Any, Any]) -> "Spec":
-    """What an agent must know of an environment, or of a vector of them."""
+    """What an agent must know of an environment from `make`, or of a vector of them."""
     from softrl.types import Spec  # imports torch, which worker processes do without
 
     observation: Any = getattr(env, "single_observation_space", env.observation_space)
     action: Any = getattr(env, "single_action_space", env.action_space)
-    return Spec(obs={"state": tuple(observation.shape)}, continuous=int(action.shape[0]))
+    return Spec({"state": tuple(observation.shape)}, continuous=action.continuous, choices=action.choices)
 
 
 def describe(name: str) -> dict[str, Any]:
-    """What `softrl envs show` says of an environment: spaces, time limit in frames, aliases."""
+    """What `softrl envs show` says of an environment: spaces, the actions of an agent, time limit in frames, aliases.
+
+    Raises UserError for an unknown name, and for an action space in which no agent of softrl can act.
+    """
     env = build(name, None, None)
     limit = env.get_wrapper_attr("_max_episode_steps") if env.has_wrapper_attr("_max_episode_steps") else None
     layout = {key: list(shape) for key, shape in getattr(env.unwrapped, "layout", {}).items()}
+    flat = FlatActions(env.action_space)
     told = {
         "name": canonical(name),
         "aliases": aliases(canonical(name)),
         "observation": layout or str(env.observation_space),
-        "action": str(env.action_space),
+        "action": named(env.action_space),
+        "choices": list(flat.choices),
+        "continuous": flat.continuous,
         "time_limit": limit,
     }
     env.close()

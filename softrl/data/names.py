@@ -1,5 +1,6 @@
 """Names of environments: DeepMind Control tasks under all their aliases, and Gymnasium ids."""
 
+from collections.abc import Collection
 from fnmatch import fnmatch
 from importlib import import_module
 
@@ -32,6 +33,7 @@ PREFIXES = ("dm_control/", "dmc_", "dmc-", "dmc/")
 # Registered by Gymnasium, yet they are adapters or have moved out of it: no one can make them by name alone.
 HIDDEN = ("GymV21Environment-*", "GymV26Environment-*", "*-v2", "*-v3")
 SHOWN = ("BipedalWalker*-v3", "CarRacing-v3", "LunarLander*-v3")
+GEARS = "softrl/Gears-v0"
 
 
 def control_task(name: str) -> tuple[str, str] | None:
@@ -57,10 +59,8 @@ def canonical(name: str) -> str:
     found = control_task(name)
     if found:
         return "_".join(found)
-    import gymnasium
-
     identifier = registered(name)
-    if identifier in gymnasium.registry:
+    if identifier in registry():
         return name
     namespace, slash, _ = identifier.rpartition("/")
     if slash and not known(f"{namespace}/*"):
@@ -69,6 +69,15 @@ def canonical(name: str) -> str:
             f"module in front as in module:{identifier}"
         )
     raise UserError(f"unknown environment '{name}'{nearest(name, known()) or ': softrl envs list names them all'}")
+
+
+def registry() -> Collection[str]:
+    """The ids that Gymnasium knows, among them the task of this library."""
+    import gymnasium
+
+    if GEARS not in gymnasium.registry:
+        gymnasium.register(GEARS, entry_point="softrl.data.gears:Gears", max_episode_steps=50)
+    return gymnasium.registry
 
 
 def registered(name: str) -> str:
@@ -88,12 +97,10 @@ def registered(name: str) -> str:
 
 def known(pattern: str = "*") -> list[str]:
     """Canonical names that match a shell pattern, DeepMind Control first; a plain word matches anywhere in a name."""
-    import gymnasium
-
     wanted = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
     shown = [
         name
-        for name in sorted(gymnasium.registry)
+        for name in sorted(registry())
         if any(fnmatch(name, kept) for kept in SHOWN) or not any(fnmatch(name, hidden) for hidden in HIDDEN)
     ]
     return [name for name in [*TASKS, *shown] if fnmatch(name.lower(), wanted.lower())]

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from softrl.data.chunks import shortened, told
 from softrl.data.priority import LAP, Proportional, Recency, Ring, Sampler, Uniform
 from softrl.errors import UserError
 from softrl.math.returns import n_step
@@ -17,6 +18,15 @@ from softrl.types import Obs, Spec, Step, Window
 Columns = dict[str, Tensor]
 MARKS = ("reward", "terminated", "first", "last")
 """One number each, after the observations and the action."""
+
+
+class Outcome(NamedTuple):
+    """What windows of rows say: the actions, what came of them, and the rows of the observations around them."""
+
+    action: Tensor  # [B,T,A]
+    reward: Tensor  # [B]
+    discount: Tensor  # [B]
+    ends: Tensor  # [2,B,W]
 
 
 @dataclass(frozen=True)
@@ -38,11 +48,14 @@ class ReplayConfig:
 
 
 class Replay:
-    """Replay with n-step windows.
+    """Replay with windows of one decision, of an n-step return, or of a chunk of `spec.chunk` actions.
 
     A row holds what was observed, what was done there and what came of it; the next observation is the next row's.
     Rows marked `last` hold a final observation and never start a window; windows stop at them. All numbers of a row
     lie side by side as float32: to fetch a window's rows is to touch one place in memory for each.
+
+    Chunks start at every decision, also in the midst of a plan. Where `spec.prefixes` are valued, they also stop where
+    the agent planned anew: an action that answers to what happened inside the window is no part of a plan made before.
     """
 
     def __init__(
@@ -50,16 +63,22 @@ class Replay:
     ) -> None:
         self.envs, self.device, self.spec = envs, torch.device(device), spec
         self.gamma = gamma
-        self.powers = gamma ** torch.arange(config.steps + 1, device=self.device)  # [T+1]
+        if config.steps > 1 and spec.chunk > 1:
+            raise UserError(
+                f"replay.steps is {config.steps} and agent.chunk.length {spec.chunk}: a chunk looks as far ahead as it "
+                "is long, so leave replay.steps at 1"
+            )
+        horizon = max(config.steps, spec.chunk)
+        self.powers = gamma ** torch.arange(horizon + 1, device=self.device)  # [T+1]
         self.length = config.capacity // envs
-        if self.length <= config.steps:
+        if self.length <= horizon:
             raise UserError(
                 f"replay.capacity {config.capacity} leaves {self.length} rows for each of {envs} environments: raise it"
             )
         self.newest = 0  # rows of time ever added: the absolute number of the next one
         self.generator = torch.Generator(self.device).manual_seed(seed)
         widths = {f"obs.{name}": prod(shape) for name, shape in spec.obs.items()}
-        widths |= {"action": spec.action} | dict.fromkeys(MARKS, 1)
+        widths |= {"action": spec.action} | dict.fromkeys(MARKS, 1) | dict.fromkeys(["fresh"] * spec.prefixes, 1)
         ends = list(accumulate(widths.values()))
         self.places = {name: slice(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True)}
         self.ring = torch.empty(self.length, envs, ends[-1], device=self.device)
@@ -70,8 +89,8 @@ class Replay:
         }
         self.flat = self.ring.flatten(0, 1)  # one row of time is `envs` cells
         self.stops = torch.ones(self.length, envs, dtype=torch.bool, device=self.device)  # no outcome here, or not yet
-        self.offsets = envs * torch.arange(config.steps + 1, device=self.device)[:, None]  # [T+1,1]
-        self.returns = self.one_step if config.steps == 1 else self.n_steps
+        self.offsets = envs * torch.arange(horizon + 1, device=self.device)[:, None]  # [T+1,1]
+        self.read = self.chunks if spec.chunk > 1 else self.one_step if config.steps == 1 else self.n_steps
         self.sampler: Sampler = config.sampler.build(self.length, envs, self.device)
         self.uniform: Sampler = Uniform().build(self.length, envs, self.device)
 
@@ -95,6 +114,8 @@ class Replay:
         self.columns["terminated"][here] = step.terminated
         self.columns["first"][here] = before
         self.columns["last"][here] = step.last
+        if self.spec.prefixes:
+            self.columns["fresh"][here] = step.fresh
         if self.newest:
             self.stops[here - 1] = before
         self.stops[here] = True
@@ -131,10 +152,10 @@ class Replay:
         index = cells + self.offsets  # [T+1,B]
         index = (index - len(self.flat)).where(index >= len(self.flat), index)  # a remainder takes four times as long
         rows = self.flat.index_select(0, index.flatten()).unflatten(0, index.shape)  # [T+1,B,W]
-        reward, discount, ends = self.returns(rows, index)
+        action, reward, discount, ends = self.read(rows, index)
         return Window(
             obs=self.observations(ends),
-            action=rows[0, :, None, self.places["action"]],
+            action=action,
             reward=reward[:, None],
             discount=discount[:, None],
             first=rows[0, :, self.places["first"]].bool(),
@@ -142,22 +163,47 @@ class Replay:
             index=index[0],
         )
 
-    def one_step(self, rows: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def one_step(self, rows: Tensor, index: Tensor) -> Outcome:
         """What `n_steps` says of windows of one decision, in a quarter of its time."""
         terminated = rows[0, :, self.places["terminated"].start]
         gamma = self.gamma
-        return rows[0, :, self.places["reward"].start], terminated.mul(-gamma).add_(gamma), rows
+        discount = terminated.mul(-gamma).add_(gamma)
+        return Outcome(self.first_action(rows), rows[0, :, self.places["reward"].start], discount, rows)
 
-    def n_steps(self, rows: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Reward and discount of each window, [B], and the rows of the observations before and after it, [2,B,W].
+    def n_steps(self, rows: Tensor, index: Tensor) -> Outcome:
+        """The first action, and what came up to a final observation, the newest row or the horizon."""
+        return self.outcome(self.first_action(rows), rows, self.inside(self.open(index)))
 
-        A window counts decisions up to a final observation or the newest row.
-        """
-        going = ~self.stops.flatten().take(index[1:-1])  # [T-1,B]
-        inside = torch.cat([going.new_ones(1, index.shape[1]), going.cumprod(0).bool()])  # [T,B]
+    def chunks(self, rows: Tensor, index: Tensor) -> Outcome:
+        """All actions up to there, or to a new plan, with marks behind those that count; see `softrl.data.chunks`."""
+        going = self.open(index)
+        if self.spec.prefixes:
+            fresh = rows[1:-1, :, self.places["fresh"].start].bool()
+            inside = shortened(self.inside(going & ~fresh), self.generator)
+        else:
+            inside = self.inside(going)
+        ended = (rows[:-1, :, self.places["terminated"].start].bool() & inside).any(0)
+        action = rows[:-1, :, self.places["action"]]
+        return self.outcome(told(action, inside, ended, self.spec.prefixes, self.generator), rows, inside)
+
+    def first_action(self, rows: Tensor) -> Tensor:
+        """What was done where windows start, [B,1,A]."""
+        return rows[0, :, None, self.places["action"]]
+
+    def open(self, index: Tensor) -> Tensor:
+        """Whether a decision with an outcome follows the ones before it, [T-1,B]."""
+        return ~self.stops.flatten().take(index[1:-1])
+
+    def inside(self, going: Tensor) -> Tensor:
+        """Which decisions of windows count, [T,B]: the first, and the others up to where it does not go on, [T-1,B]."""
+        return torch.cat([going.new_ones(1, going.shape[1]), going.cumprod(0).bool()])
+
+    def outcome(self, action: Tensor, rows: Tensor, inside: Tensor) -> Outcome:
+        """Return and discount of the decisions inside windows, and the observations before and after them."""
         reward, terminated = (rows[:-1, :, self.places[name].start] for name in ("reward", "terminated"))
         after = rows.take_along_dim(inside.sum(0)[None, :, None], 0)[0]
-        return *n_step(reward, terminated.bool(), inside, self.powers), torch.stack([rows[0], after])
+        total, discount = n_step(reward, terminated.bool(), inside, self.powers)
+        return Outcome(action, total, discount, torch.stack([rows[0], after]))
 
     def observations(self, rows: Tensor) -> Obs:
         """Observations in rows [T,B,W], [B,T,..]."""

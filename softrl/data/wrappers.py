@@ -1,4 +1,4 @@
-"""Wrappers that give every environment one face: flat float32 observations, actions in [-1, 1], counted frames."""
+"""Wrappers that give every environment one face: flat float32 observations and actions, counted frames."""
 
 import re
 import traceback
@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from gymnasium.spaces.utils import flatdim, flatten
 
+from softrl.data.spaces import FlatActions
 from softrl.errors import UserError
 
 Info = dict[str, Any]
@@ -86,37 +87,18 @@ class Flat(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
 
 
 class UnitBox(gymnasium.ActionWrapper[Any, np.ndarray, Any]):
-    """Actions from [-1, 1]^A, float32, to the environment's Box of any shape and dtype.
+    """Actions as flat float32 vectors [A] (`softrl.data.spaces.FlatActions`): the environment gets what it declares.
 
-        a' = low + (a + 1) (high - low) / 2
-
-    Raises UserError for infinite bounds and for spaces that are not a Box.
+    Raises UserError for infinite bounds and for spaces that no flat vector stands for.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
-        box = env.action_space
-        if not isinstance(box, Box):
-            raise UserError(
-                f"the action space {box} is not continuous, and this version acts in a Box only: choose an environment "
-                "with continuous actions"
-            )
-        if not (np.isfinite(box.low).all() and np.isfinite(box.high).all()):
-            raise UserError(
-                f"the action space {box} has infinite bounds: wrap the environment so that its actions are bounded, "
-                "for instance in gymnasium.wrappers.ClipAction or RescaleAction with finite bounds"
-            )
-        low, high = box.low.astype(np.float64), box.high.astype(np.float64)
-        self.low, self.high, self.whole = low.ravel(), high.ravel(), box.dtype.kind in "iu"
-        self.center, self.scale = (self.low + self.high) / 2, (self.high - self.low) / 2
-        self.box = box
-        self.action_space = Box(-1.0, 1.0, self.low.shape, np.float32)
+        self.action_space = self.flat = FlatActions(env.action_space)
 
     def action(self, action: np.ndarray) -> Any:
-        """The environment's own action; what rounding puts outside the bounds is moved onto them."""
-        value = np.minimum(np.maximum(action * self.scale + self.center, self.low), self.high)  # [A]
-        value = np.rint(value) if self.whole else value
-        return value.astype(self.box.dtype).reshape(self.box.shape)
+        """The environment's own action."""
+        return self.flat.decode(action)
 
 
 class Spoken(gymnasium.Wrapper[Any, Any, Any, Any]):

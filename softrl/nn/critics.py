@@ -1,20 +1,43 @@
-"""Critics: a trunk, a head and a number of members. Shapes: see `softrl.types`."""
+"""Critics: a trunk, a head and a number of members. Shapes: see `softrl.types`; J joint choices of S options."""
 
+import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from softrl.errors import UserError
-from softrl.nn.heads import AnyHead, Prediction, Scalar
+from softrl.math.choices import check_joint, places
+from softrl.nn.heads import AnyHead, Head, Prediction, Scalar
 from softrl.nn.networks import AnyTrunk
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Atoms, Spec
 
 
+def check_members(members: int) -> None:
+    """Refuse an ensemble of none."""
+    if members < 1:
+        raise UserError(f"agent.critic.members is {members}: an ensemble needs at least one member")
+
+
+class ActionValue(nn.Module, ABC):
+    """Q(s, a) of an ensemble, for any K actions in each state."""
+
+    head: Head
+
+    @abstractmethod
+    def forward(self, z: Tensor, action: Tensor) -> Prediction:
+        """What all members say of K actions in every row, [B,D], [K,B,A] -> [E,K,B,W]."""
+
+    def loss(self, q: Prediction, target: Atoms) -> Tensor:
+        """Regression of the taken action's rows (K = 1) to the target atoms [B,M], [E,B]."""
+        return self.head.loss(q.row[:, 0], target)
+
+
 @dataclass(frozen=True)
 class ActionIn:
-    """Q(s, a) with the action as an input: for continuous actions."""
+    """Q(s, a) with the whole action as an input: for continuous actions, and for choices too many to enumerate."""
 
     trunk: AnyTrunk = field(default_factory=MLP)
     """Body of the network."""
@@ -22,17 +45,17 @@ class ActionIn:
     """What a row of outputs means and how it is learned."""
     members: int = 2
     """Independent critics in the ensemble."""
+    needs = frozenset[str]()
 
     def __post_init__(self) -> None:
-        if self.members < 1:
-            raise UserError(f"agent.critic.members is {self.members}: an ensemble needs at least one member")
+        check_members(self.members)
 
     def build(self, latent: int, spec: Spec) -> "ActionInCritic":
         """The module for latents of width `latent`."""
         return ActionInCritic(self, latent, spec)
 
 
-class ActionInCritic(nn.Module):
+class ActionInCritic(ActionValue):
     """[B,D], [K,B,A] -> [E,K,B,W]: all members judge all K weighted actions in one pass."""
 
     def __init__(self, config: ActionIn, latent: int, spec: Spec) -> None:
@@ -46,9 +69,79 @@ class ActionInCritic(nn.Module):
         row = self.out(self.trunk(x.flatten(0, 1))).unflatten(1, action.shape[:2])  # [E,K,B,W]
         return Prediction(row, self.head.atoms(row))
 
-    def loss(self, q: Prediction, target: Atoms) -> Tensor:
-        """Regression of the taken action's rows (K = 1) to the target atoms [B,M], [E,B]."""
-        return self.head.loss(q.row[:, 0], target)
+
+@dataclass(frozen=True)
+class ActionOut:
+    """Q(s, .) of every joint choice in one pass, a row of outputs for each (SAC-discrete, arXiv 1910.07207).
+
+    A continuous part is an input; one pass serves the K actions of a state, so they must share it (arXiv 1912.11077,
+    independent heads).
+    """
+
+    trunk: AnyTrunk = field(default_factory=MLP)
+    """Body of the network."""
+    head: AnyHead = field(default_factory=Scalar)
+    """What a row of outputs means and how it is learned."""
+    members: int = 2
+    """Independent critics in the ensemble."""
+    needs = frozenset({"shared parameters"})
+    passes = 1
+
+    def __post_init__(self) -> None:
+        check_members(self.members)
+
+    def build(self, latent: int, spec: Spec) -> "ActionOutCritic":
+        """The module for latents of width `latent`; raises UserError for a space without a few choices."""
+        return ActionOutCritic(self, latent, spec)
+
+
+@dataclass(frozen=True)
+class ChoiceOut:
+    """Q(s, c, .) with the continuous part c as an input and a row for every joint choice (arXiv 1912.11077).
+
+    A pass for each of the K actions, J rows in each; where J is in the hundreds ActionIn costs less.
+    """
+
+    trunk: AnyTrunk = field(default_factory=MLP)
+    """Body of the network."""
+    head: AnyHead = field(default_factory=Scalar)
+    """What a row of outputs means and how it is learned."""
+    members: int = 2
+    """Independent critics in the ensemble."""
+    needs = frozenset[str]()
+    passes = None
+
+    def __post_init__(self) -> None:
+        check_members(self.members)
+
+    def build(self, latent: int, spec: Spec) -> "ActionOutCritic":
+        """The module for latents of width `latent`; raises UserError for a space without a few choices."""
+        return ActionOutCritic(self, latent, spec)
+
+
+class ActionOutCritic(ActionValue):
+    """[B,D], [K,B,A] -> [E,K,B,W]: J rows from every pass, of which those of the given one-hots are picked out."""
+
+    places: Tensor
+
+    def __init__(self, config: ActionOut | ChoiceOut, latent: int, spec: Spec) -> None:
+        super().__init__()
+        check_joint(f"the {type(config).__name__} critic", spec.choices)
+        self.head, self.passes = config.head, config.passes
+        self.joint = math.prod(spec.choices)
+        self.register_buffer("places", places(spec.choices), persistent=False)
+        self.trunk = config.trunk.build(latent + spec.continuous, config.members)
+        self.out = self.trunk.out(self.joint * self.head.width)
+
+    def forward(self, z: Tensor, action: Tensor) -> Prediction:  # [B,D], [K,B,A]
+        size = len(self.places)
+        parameters = action[: self.passes, :, size:]  # [L,B,P], L passes
+        x = torch.cat([z.expand(*parameters.shape[:-1], -1), parameters], -1).flatten(0, 1)  # [L*B,D+P]
+        rows = self.out(self.trunk(x)).unflatten(-1, (self.joint, -1)).movedim(2, 1)  # [E,J,L*B,W]
+        combination = (action[..., :size] * self.places).sum(-1).round().long()  # [K,B]
+        picked = combination.view(1, -1, len(x), 1)  # [1,K/L,L*B,1]
+        row = rows.take_along_dim(picked, 1).reshape(len(rows), *action.shape[:2], -1)  # [E,K,B,W]
+        return Prediction(row, self.head.atoms(row))
 
 
 @dataclass(frozen=True)

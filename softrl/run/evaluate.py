@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from gymnasium import Env
-from gymnasium.spaces import Box, Space
+from gymnasium.spaces import Space
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from softrl.agent.agent import Agent
 from softrl.data import envs
 from softrl.data.sources import Source
+from softrl.data.spaces import FlatActions
 from softrl.nn.encoders import Carry
 from softrl.run.config import Run
 
@@ -87,19 +88,18 @@ class Policy:
     """
 
     def __init__(self, agent: Agent, space: Space[Any], run: Run) -> None:
-        assert isinstance(space, Box)
-        self.agent, self.space, self.run = agent, space, run
+        self.agent, self.flat, self.run = agent, FlatActions(space), run
 
-    def predict(
-        self, obs: np.ndarray, state: Carry | None = None, deterministic: bool = True
-    ) -> tuple[np.ndarray, Carry]:
-        """The environment's action for observation [D] or actions for [N,D], and the state for the next call."""
-        flat = np.atleast_2d(np.asarray(obs, np.float32))  # [N,D]
-        carry = self.agent.initial(len(flat)) if state is None else state
-        z = torch.from_numpy(flat).to(self.agent.temperature.target.device)
+    def predict(self, obs: np.ndarray, state: Carry | None = None, deterministic: bool = True) -> tuple[Any, Carry]:
+        """The environment's action for observation [D] or actions for [N,D], and the state for the next call.
+
+        One action is exactly what the environment's space declares. N of them are what Gymnasium's vector environments
+        take: an array [N,..] for Box, Discrete, MultiDiscrete and MultiBinary; for Tuple and Dict the same nest with
+        such an array in each place, which `gymnasium.vector.utils.iterate` takes apart.
+        """
+        many = np.atleast_2d(np.asarray(obs, np.float32))  # [N,D]
+        carry = self.agent.initial(len(many)) if state is None else state
+        z = torch.from_numpy(many).to(self.agent.temperature.target.device)
         action, carry = self.agent.act({"state": z}, carry, deterministic)
-        unit = action.cpu().numpy()  # [N,A] in [-1, 1]
-        unit = unit.reshape(len(flat), *self.space.shape)
-        scaled = self.space.low + 0.5 * (unit + 1.0) * (self.space.high - self.space.low)
-        answer = scaled.astype(self.space.dtype)
-        return (answer[0] if np.ndim(obs) == 1 else answer), carry
+        flat = action.cpu().numpy()  # [N,A]
+        return (self.flat.decode(flat[0]) if np.ndim(obs) == 1 else self.flat.batch(flat)), carry

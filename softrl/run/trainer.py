@@ -88,6 +88,7 @@ class Trainer:
         self.eval_env = envs.vector(source, here, run.eval.episodes, derive(run.seed, "evaluation"))
         spec = envs.spec(self.env)._replace(gamma=run.train.gamma)
         self.agent = run.agent.build(spec).to(run.device)
+        spec = self.agent.spec  # which says how many actions are planned at once
         set_precision(self.agent, DTYPES[run.precision])
         self.step = compiled(packed(self.agent.step), run.compile)
         self.replay = Replay(run.replay, spec, run.envs, run.train.gamma, derive(run.seed, "replay"), device=run.device)

@@ -1,13 +1,17 @@
 """Impossible agents are refused with a sentence."""
 
+from dataclasses import replace
+
 import pytest
 
 from softrl.agent.config import AgentConfig
 from softrl.agent.explore import Optimistic, StateDependent
 from softrl.agent.lookahead import Joint, JointTarget, Split, StateTarget
+from softrl.agent.plan import Chunk
 from softrl.agent.temperature import Fixed
 from softrl.errors import UserError
 from softrl.math.rules import Pessimism, SubsetMinimum, Truncate
+from softrl.nn.actors.deterministic import Deterministic
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.critics import ActionIn
 from softrl.nn.heads import Categorical
@@ -19,6 +23,9 @@ from softrl.types import Spec
 SPEC = Spec({"state": (4,)}, 3)
 
 
+V1 = AgentConfig(update="sac_v1", lookahead=StateTarget(), temperature=Fixed())
+
+
 def test_the_defaults_are_possible() -> None:
     AgentConfig().check(SPEC)
     AgentConfig(update="sac_v1", lookahead=StateTarget(), temperature=Fixed()).check(SPEC)
@@ -28,8 +35,11 @@ def test_the_defaults_are_possible() -> None:
 @pytest.mark.parametrize(
     ("config", "spec", "words"),
     [
-        (AgentConfig(), Spec({"state": (4,)}, 0, (3,)), "Box"),
-        (AgentConfig(), Spec({"state": (4,)}, 2, (3,)), "Box"),
+        (AgentConfig(), Spec({"state": (4,)}, 0), "action space is empty"),
+        (AgentConfig(chunk=Chunk(2)), Spec({"state": (4,)}, 0, (3,)), "continuous actions only"),
+        (AgentConfig(chunk=Chunk(2)), Spec({"state": (4,)}, 2, (3,)), "continuous actions only"),
+        (replace(V1, chunk=Chunk(2)), SPEC, "single actions"),
+        (AgentConfig(actor=Deterministic()), SPEC, "fixed temperature"),
         (AgentConfig(), Spec({"pixels": (3, 84, 84)}, 2), "state observations"),
         (AgentConfig(update="sac_v1"), SPEC, "state value"),
         (AgentConfig(lookahead=StateTarget()), SPEC, "action value"),

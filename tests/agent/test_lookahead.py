@@ -83,6 +83,16 @@ def test_a_joint_pass_shares_its_statistics_and_their_gradient() -> None:
     torch.testing.assert_close(found, wanted)
 
 
+def test_a_joint_pass_takes_several_next_actions() -> None:
+    critic = ActionIn(NORMED).build(3, SPEC)
+    b, next_action = batch(), torch.randn(2, 5, 2)
+    q, q_next = Joint().build(critic, 3, SPEC)(critic, b, next_action)
+    pairs = [pair for action in next_action for pair in ((b.z, b.action), (b.target_z, action))]
+    expected = textbook(critic, torch.cat([torch.cat(pair, 1) for pair in pairs]), 1).view(2, 2, 5)
+    torch.testing.assert_close(q.row[1, 0, :, 0], expected[0, 0])
+    torch.testing.assert_close(q_next.row[1, :, :, 0], expected[:, 1].detach())
+
+
 def test_only_the_joint_pass_moves_the_running_statistics() -> None:
     critic = ActionIn(NORMED).build(3, SPEC)
     norm = critic.trunk.norm_inputs

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from softrl.data import envs
-from softrl.data.collect import Collector
+from softrl.data.collect import Collector, uniform
 from softrl.data.envs import EnvConfig
 from softrl.data.replay import Replay, ReplayConfig
 from softrl.errors import UserError
-from softrl.types import Obs, Step
+from softrl.types import Obs, Spec, Step
 
 UNIT = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
 REAL = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
@@ -133,6 +133,44 @@ def test_warm_up_actions_are_uniform_and_seeded() -> None:
     assert action.min() < -0.9
     assert action.max() > 0.9
     assert abs(float(action.mean())) < 0.15
+
+
+def test_warm_up_numbers_are_the_draws_of_a_uniform_tensor() -> None:
+    """Continuous runs meet the same actions as before there were choices."""
+    drawn = uniform(Spec({"state": (2,)}, 3), 5, torch.Generator().manual_seed(7))
+    assert torch.equal(drawn, torch.rand((5, 3), generator=torch.Generator().manual_seed(7)).mul(2).sub(1))
+
+
+def test_warm_up_choices_are_uniform_one_hots() -> None:
+    drawn = uniform(Spec({"state": (2,)}, 1, (3, 2)), 20_000, torch.Generator().manual_seed(0))
+    assert drawn.shape == (20_000, 6)
+    first, second, number = drawn.split((3, 2, 1), -1)
+    for one_hots in (first, second):
+        assert set(one_hots.unique().tolist()) == {0.0, 1.0}
+        assert torch.equal(one_hots.sum(-1), torch.ones(20_000))
+    joint = torch.einsum("bi,bj->ij", first, second) / 20_000
+    torch.testing.assert_close(joint, torch.full((3, 2), 1 / 6), atol=0.01, rtol=0)
+    assert number.min() < -0.99
+    assert number.max() > 0.99
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "softrl/Gears-v0"])
+def test_choices_go_on_exactly(name: str) -> None:
+    """Rows after a load are the rows that would have come; actions in them are one-hots before numbers."""
+    options = EnvConfig(time_limit=9, workers="sync")
+
+    def fresh(seed: int) -> Collector:
+        vec = envs.vector(name, options, 2, seed)
+        return Collector(vec, Constant(), envs.spec(vec), seed)
+
+    made, other = fresh(1), fresh(2)
+    run(made, 13)
+    run(other, 4)
+    other.load_state_dict(made.state_dict())
+    expected = run(made, 30)
+    assert_equal(run(other, 30), expected)
+    chosen = torch.cat([row.action[~row.last, : made.spec.choices[0]] for row in expected])
+    assert torch.equal(chosen.sum(-1), torch.ones(len(chosen)))
 
 
 def run(made: Collector, steps: int) -> list[Step]:

@@ -15,10 +15,10 @@ from softrl.errors import UserError
 
 
 # Not imported here: worker processes import this module, and torch would take them seconds.
-def described(observations: int, actions: int) -> Any:
+def described(observations: int, actions: int, choices: tuple[int, ...] = ()) -> Any:
     from softrl.types import Spec
 
-    return Spec({"state": (observations,)}, continuous=actions)
+    return Spec({"state": (observations,)}, continuous=actions, choices=choices)
 
 
 SYNC, ASYNC = EnvConfig(workers="sync"), EnvConfig(workers="async")
@@ -156,9 +156,20 @@ def test_descriptions() -> None:
         "aliases": ["walker-walk", "dmc_walker_walk", "dm_control/walker-walk-v0"],
         "observation": {"orientations": [14], "height": [], "velocity": [9]},
         "action": "Box(-1.0, 1.0, (6,), float64)",
+        "choices": [],
+        "continuous": 6,
         "time_limit": 1000,
     }
     assert describe("Pendulum-v1")["time_limit"] == 200
+    assert describe("softrl/Gears-v0") == {
+        "name": "softrl/Gears-v0",
+        "aliases": [],
+        "observation": "Box(-6.0, 6.0, (2,), float32)",
+        "action": "Dict('gear': Discrete(3), 'throttle': Box(-3.0, 3.0, (2,), float32))",
+        "choices": [3],
+        "continuous": 2,
+        "time_limit": 50,
+    }
 
 
 @pytest.mark.skipif(missing() is not None, reason="no OpenGL here")
@@ -171,3 +182,76 @@ def test_pictures(name: str) -> None:
     assert picture.dtype == np.uint8
     assert picture.std() > 0
     env.close()
+
+
+class Strict(Clock):
+    """Takes nothing but what its space declares."""
+
+    def __init__(self, space: Any) -> None:
+        super().__init__(5)
+        self.action_space = space
+
+    def step(self, action: Any) -> Any:
+        assert self.action_space.contains(action), f"{action!r} is not in {self.action_space}"
+        return super().step(action)
+
+
+SPACES = {
+    "choices": (gymnasium.spaces.MultiDiscrete([5, 3, 2]), (5, 3, 2), 0),
+    "dict": (
+        gymnasium.spaces.Dict(
+            go=gymnasium.spaces.Box(0, 9, (2, 2), np.float64),
+            where=gymnasium.spaces.Tuple([gymnasium.spaces.Discrete(3, start=1), gymnasium.spaces.MultiBinary(2)]),
+        ),
+        (3, 2, 2),
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize("config", [SYNC, ASYNC], ids=["sync", "async"])
+@pytest.mark.parametrize("kind", SPACES)
+def test_environments_get_what_their_space_declares(kind: str, config: EnvConfig) -> None:
+    space, choices, continuous = SPACES[kind]
+    vec = vector(lambda: Strict(space), config, 2, 0)
+    assert spec(vec) == described(2, continuous, choices)
+    vec.reset()
+    vec.action_space.seed(0)
+    for _ in range(12):
+        step(vec, vec.action_space.sample())
+    vec.close()
+
+
+@pytest.mark.parametrize("config", [SYNC, ASYNC], ids=["sync", "async"])
+@pytest.mark.parametrize(
+    ("name", "choices", "continuous"),
+    [("CartPole-v1", (2,), 0), ("Acrobot-v1", (3,), 0), ("LunarLander-v3", (4,), 0), ("softrl/Gears-v0", (3,), 2)],
+)
+def test_discrete_and_hybrid_tasks(name: str, choices: tuple[int, ...], continuous: int, config: EnvConfig) -> None:
+    if "Lunar" in name:
+        pytest.importorskip("Box2D")
+    vec = vector(name, config, 2, 0)
+    observation, _ = vec.reset()
+    assert spec(vec) == described(observation.shape[1], continuous, choices)
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        one_hots = [np.eye(size, dtype=np.float32)[rng.integers(size, size=2)] for size in choices]
+        numbers = rng.uniform(-1, 1, (2, continuous)).astype(np.float32)
+        observation, reward, *_ = step(vec, np.concatenate([*one_hots, numbers], 1))
+        assert np.isfinite(observation).all()
+        assert np.isfinite(reward).all()
+    vec.close()
+
+
+def test_a_choice_is_the_one_that_is_taken() -> None:
+    """CartPole pushed to the right runs to the right."""
+    env, own = make("CartPole-v1"), gymnasium.make("CartPole-v1")
+    env.reset(seed=0)
+    own.reset(seed=0)
+    for flat, choice in (([0, 1], 1), ([0, 1], 1), ([1, 0], 0), ([0.3, 0.2], 0)):
+        np.testing.assert_array_equal(env.step(np.array(flat, np.float32))[0], own.step(choice)[0])
+
+
+def test_the_task_of_this_library_is_known_to_gymnasium() -> None:
+    code = "import gymnasium, softrl.data.envs; print(gymnasium.make('softrl/Gears-v0').spec.max_episode_steps)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split() == ["50"]

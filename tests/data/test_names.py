@@ -2,7 +2,7 @@
 
 import pytest
 
-from softrl.data.names import TASKS, aliases, canonical, known
+from softrl.data.names import GEARS, TASKS, aliases, canonical, known
 from softrl.errors import UserError
 
 
@@ -40,7 +40,12 @@ def test_gymnasium_ids_have_no_alias() -> None:
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("cheetah_rum", "cheetah_run"), ("HalfCheeta-v5", "HalfCheetah-v5"), ("walker-wolk", "walker_walk")],
+    [
+        ("cheetah_rum", "cheetah_run"),
+        ("HalfCheeta-v5", "HalfCheetah-v5"),
+        ("walker-wolk", "walker_walk"),
+        ("gears", GEARS),
+    ],
 )
 def test_unknown_names_suggest_the_nearest(name: str, near: str) -> None:
     with pytest.raises(UserError, match=f"unknown environment '{name}'; did you mean '{near}'"):
@@ -68,6 +73,8 @@ def test_listing() -> None:
     assert "Pendulum-v1" in known()
     assert not {"Hopper-v2", "GymV21Environment-v0"} & set(known())
     assert "LunarLanderContinuous-v3" in known()
+    assert known("softrl/*") == [GEARS]
+    assert canonical(GEARS) == GEARS
 
 
 def test_the_table_is_the_suite() -> None:

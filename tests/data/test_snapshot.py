@@ -22,6 +22,9 @@ SOME = [
     "Hopper-v5",
     "Ant-v5",
     "cheetah_run",
+    "CartPole-v1",
+    "Acrobot-v1",
+    "softrl/Gears-v0",
 ]
 LIMIT = 40  # frames, so that episodes also end by themselves
 MUJOCO = [

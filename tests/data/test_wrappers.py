@@ -137,10 +137,29 @@ def test_actions_stay_in_their_box(action: np.ndarray, low: float, size: float) 
     assert line.acted in box
 
 
-@pytest.mark.parametrize("space", [spaces.Discrete(3), spaces.MultiDiscrete([2, 2]), spaces.Dict(a=spaces.Box(-1, 1))])
-def test_other_action_spaces_are_refused(space: spaces.Space[Any]) -> None:
-    with pytest.raises(UserError, match="is not continuous"):
-        UnitBox(Line(action_space=space))
+@pytest.mark.parametrize(
+    ("space", "flat", "own"),
+    [
+        (spaces.Discrete(3, start=2), [0, 0.2, 0.1], np.int64(3)),
+        (spaces.MultiDiscrete([2, 3]), [0, 1, 1, 0, 0], np.array([1, 0])),
+        (spaces.Tuple([spaces.Box(0, 4, (1,)), spaces.Discrete(2)]), [0, 1, 0.5], (np.array([3.0]), np.int64(1))),
+    ],
+)
+def test_choices_reach_the_environment_as_it_declares_them(
+    space: spaces.Space[Any], flat: list[float], own: Any
+) -> None:
+    line = Line(action_space=space)
+    env = UnitBox(line)
+    assert env.action_space.shape == (len(flat),)
+    env.step(np.array(flat, np.float32))
+    assert line.acted in space
+    assert type(line.acted) is type(own)
+    np.testing.assert_equal(line.acted, own)
+
+
+def test_spaces_without_a_size_are_refused() -> None:
+    with pytest.raises(UserError, match=r"Text.* has no fixed size"):
+        UnitBox(Line(action_space=spaces.Text(3)))
 
 
 def test_infinite_bounds_are_refused_with_advice() -> None:

@@ -1,5 +1,6 @@
 """Evaluation: whole episodes on given seeds, which disturb nothing; and the policy as its users call it."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -99,3 +100,48 @@ def test_predict_takes_one_observation_or_many(agent: Agent) -> None:
         policy.predict(np.array([0.3]), deterministic=False)[0],
         policy.predict(np.array([0.3]), deterministic=False)[0],
     )
+
+
+class Told:
+    """Acts as it is told, whatever it sees."""
+
+    def __init__(self, flat: list[list[float]]) -> None:
+        self.flat = torch.tensor(flat)
+        self.temperature = SimpleNamespace(target=torch.zeros(1))
+
+    def initial(self, count: int) -> dict[str, Any]:
+        return {}
+
+    def act(self, obs: Any, carry: Any, deterministic: bool) -> Any:
+        return self.flat[: len(obs["state"])], carry
+
+
+def told(space: gymnasium.Space[Any], flat: list[list[float]]) -> Policy:
+    return Policy(Told(flat), space, Run())  # type: ignore[arg-type]
+
+
+def test_predict_answers_a_choice() -> None:
+    policy = told(gymnasium.spaces.Discrete(3, start=1), [[0, 0, 1], [1, 0, 0]])
+    one, many = policy.predict(np.zeros(4))[0], policy.predict(np.zeros((2, 4)))[0]
+    assert (one, type(one)) == (3, np.int64)
+    assert (many.tolist(), many.dtype) == ([3, 1], np.int64)
+
+
+def test_predict_rounds_where_the_environment_counts() -> None:
+    policy = told(gymnasium.spaces.Box(0, 4, (1,), np.int64), [[0.3]])
+    action, _ = policy.predict(np.zeros(4))
+    assert (action.tolist(), action.dtype) == ([3], np.int64)  # as the environment gets it while training
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "softrl/Gears-v0", "Pendulum-v1"])
+def test_what_predict_answers_steps_gymnasiums_own_environments(name: str) -> None:
+    """One action an environment, N of them a vector of environments, both as Gymnasium makes them."""
+    env, vec = gymnasium.make(name), gymnasium.make_vec(name, 2, vectorization_mode="sync")
+    shaped = envs.spec(envs.make(name))
+    policy = told(env.action_space, torch.rand(2, shaped.action).tolist())
+    one = policy.predict(env.reset(seed=0)[0])[0]
+    assert env.action_space.contains(one)
+    alone = env.step(one)[0]
+    many = policy.predict(vec.reset(seed=[0, 1])[0])[0]
+    assert vec.action_space.contains(many)
+    np.testing.assert_allclose(vec.step(many)[0][0], alone, rtol=1e-6)

@@ -1,22 +1,15 @@
 """The squashed Gaussian policy of soft actor-critic. Shapes: see `softrl.types`."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import Tensor
 
-from softrl.errors import UserError
+from softrl.math.bounds import BOUNDS, check_log_std
 from softrl.nn.actors import SquashedActor
 from softrl.nn.networks import AnyTrunk
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Spec
-
-Bound = Callable[[Tensor, float, float], Tensor]
-BOUNDS: dict[str, Bound] = {
-    "clamp": lambda raw, low, high: raw.clamp(low, high),
-    "tanh": lambda raw, low, high: low + 0.5 * (high - low) * (raw.tanh() + 1),
-}
 
 
 @dataclass(frozen=True)
@@ -34,10 +27,7 @@ class Gaussian:
     offers = frozenset({"distribution"})
 
     def __post_init__(self) -> None:
-        if self.log_std_min >= self.log_std_max:
-            raise UserError(
-                f"log_std_min {self.log_std_min} is not below log_std_max {self.log_std_max}: swap or widen the bounds"
-            )
+        check_log_std(self.log_std_min, self.log_std_max)
 
     def build(self, latent: int, spec: Spec) -> "GaussianActor":
         """The module for latents of width `latent`."""

@@ -1,0 +1,101 @@
+"""Actor and critic of the kind that the action space asks for, so that any recipe serves any space."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from softrl.errors import UserError
+from softrl.math.choices import check_choices, enumerable
+from softrl.nn.actors.categorical import Categorical
+from softrl.nn.actors.factored import Factored
+from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.actors.hybrid import Hybrid
+from softrl.nn.critics import ActionIn, ActionOut, ChoiceOut
+from softrl.types import Spec
+
+if TYPE_CHECKING:
+    from softrl.agent.config import AgentConfig
+
+Part = Any  # a frozen dataclass
+CONTINUOUS, DISCRETE, HYBRID, MANY = "continuous", "discrete", "hybrid", "many choices"
+"""Kinds of action space: numbers, a few joint choices, both, and joint choices too many to list, with or without."""
+
+
+def carried(kind: type) -> Callable[[Part], Part]:
+    """A part of another kind with the fields that both have."""
+    names = {field.name for field in dataclasses.fields(kind)}
+
+    def carry(part: Part) -> Part:
+        common = [field.name for field in dataclasses.fields(part) if field.name in names]
+        return kind(**{name: getattr(part, name) for name in common})
+
+    return carry
+
+
+def kept(part: Part) -> Part:
+    """The part itself."""
+    return part
+
+
+ACTORS: dict[tuple[str, type], Callable[[Part], Part]] = {
+    (DISCRETE, Gaussian): carried(Categorical),
+    (HYBRID, Gaussian): carried(Hybrid),
+    (MANY, Gaussian): carried(Factored),
+    (DISCRETE, Categorical): kept,
+    (HYBRID, Hybrid): kept,
+    **{(space, Factored): kept for space in (DISCRETE, HYBRID, MANY)},
+}
+"""What becomes of an actor in a space with choices; one that is not listed is for another kind of space."""
+
+CHOOSERS = (Categorical, Hybrid, Factored)
+"""Actors that need choices."""
+
+CRITICS: dict[tuple[bool, type], Callable[[Part], Part]] = {
+    (True, ActionIn): carried(ActionOut),
+    (False, ActionIn): carried(ChoiceOut),
+}
+"""What becomes of a critic where joint choices are listed, and the weighted actions share their parameters or not."""
+
+
+def space_of(spec: Spec) -> str:
+    """The kind of a space; raises UserError for choices that leave none."""
+    if not spec.choices:
+        return CONTINUOUS
+    check_choices("an agent", spec.choices)
+    if not enumerable(spec.choices):
+        return MANY
+    return HYBRID if spec.continuous else DISCRETE
+
+
+def fitted(config: "AgentConfig", spec: Spec) -> "AgentConfig":
+    """The configuration with parts for continuous actions replaced by their counterparts for the choices of `spec`.
+
+    Trunk, head, members and whatever else both kinds have are carried over; where there are no choices nothing changes.
+    Raises UserError for parts that have no counterpart.
+    """
+    space, name = space_of(spec), type(config.actor).__name__
+    if space == CONTINUOUS and type(config.actor) in CHOOSERS:
+        raise UserError(f"the {name} actor decides between choices, and this action space has none: use recipe sac")
+    if space == CONTINUOUS:
+        return config
+    if (space, type(config.actor)) not in ACTORS and type(config.actor) not in CHOOSERS:
+        raise UserError(f"the {name} actor is for continuous actions, and this action space has choices: use Gaussian")
+    if (space, type(config.actor)) not in ACTORS:
+        raise UserError(
+            f"the {name} actor does not fit this action space, which is {space}: use recipe sac, whose actor does"
+        )
+    if config.explorer.needs & NEEDS_NUMBERS:
+        raise UserError(
+            f"agent.explorer {type(config.explorer).__name__} moves continuous actions, and this action space has "
+            "choices: leave out the recipe that brings it"
+        )
+    actor = ACTORS[space, type(config.actor)](config.actor)
+    if space == MANY:  # whole actions are judged one by one
+        return dataclasses.replace(config, actor=actor)
+    shared = "shared parameters" in actor.offers
+    critic = CRITICS.get((shared, type(config.critic)), kept)(config.critic)
+    return dataclasses.replace(config, actor=actor, critic=critic)
+
+
+NEEDS_NUMBERS = frozenset({"distribution", "exploration matrix"})
+"""What explorers ask of actors whose actions are numbers."""

@@ -1,0 +1,89 @@
+"""What keeps a policy's entropy from sudden changes. Shapes: see `softrl.types`."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from softrl.agent.lookahead import follow, frozen_copy
+from softrl.errors import UserError
+from softrl.nn.norms import batch_statistics
+from softrl.types import Actions, Spec
+
+
+class Penalty(nn.Module, ABC):
+    """Named losses on the actions of a policy."""
+
+    @abstractmethod
+    def forward(self, actor: nn.Module, z: Tensor, actions: Actions) -> dict[str, Tensor]:
+        """Losses of what the actor answered at latents [B,D]; called once for each of its steps."""
+
+
+@dataclass(frozen=True)
+class Unpenalized:
+    """Entropy changes as fast as it will."""
+
+    def build(self, actor: nn.Module, spec: Spec) -> "NoPenalty":
+        """The module, without state."""
+        return NoPenalty()
+
+
+class NoPenalty(Penalty):
+    """No losses."""
+
+    def forward(self, actor: nn.Module, z: Tensor, actions: Actions) -> dict[str, Tensor]:
+        return {}
+
+
+@dataclass(frozen=True)
+class EntropyPenalty:
+    """strength/2 * E (H_old(s) - H(s))^2, H_old that of a copy of the policy that follows slowly (arXiv 2209.10081).
+
+    The paper stores the entropy of each decision with it; a copy needs no further column in replay.
+    """
+
+    strength: float = 1.0
+    """Weight of the loss; its published form has 0.5 in front."""
+    tau: float = 0.005
+    """Share of the way that the old policy moves towards the policy at every step."""
+
+    def __post_init__(self) -> None:
+        if self.strength <= 0:
+            raise UserError(
+                f"agent.penalty.strength is {self.strength}: it must be positive, Unpenalized is the part without one"
+            )
+        if not 0 < self.tau <= 1:
+            raise UserError(f"agent.penalty.tau is {self.tau}: it must lie in (0, 1]")
+
+    def build(self, actor: nn.Module, spec: Spec) -> "SteadyEntropy":
+        """The module, its copy as `actor` is now; raises UserError where entropy is not known exactly."""
+        if spec.continuous:
+            raise UserError(
+                "agent.penalty compares exact entropies, and those of continuous actions are sampled: leave it out, or "
+                "choose an environment with discrete actions only"
+            )
+        return SteadyEntropy(self, actor)
+
+
+class SteadyEntropy(Penalty):
+    """A slow copy of the policy, and the distance between both entropies."""
+
+    def __init__(self, config: EntropyPenalty, actor: nn.Module) -> None:
+        super().__init__()
+        self.strength, self.tau = config.strength, config.tau
+        self.old: Any = frozen_copy(actor)
+
+    def forward(self, actor: nn.Module, z: Tensor, actions: Actions) -> dict[str, Tensor]:
+        """The loss, after the copy has followed."""
+        follow(self.old, actor, self.tau)
+        with torch.no_grad(), batch_statistics(self.old):
+            before = entropies(self.old(z))
+        distance = (before - entropies(actions)).square().sum(-1)  # [B]
+        return {"entropy_penalty_loss": self.strength / 2 * distance.mean()}
+
+
+def entropies(actions: Actions) -> Tensor:
+    """H(s) of every component, -sum_k p_k log pi(a_k|s), [B,C] in nats."""
+    return -actions.expectation(actions.log_prob)

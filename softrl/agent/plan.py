@@ -1,0 +1,218 @@
+"""Plans: how many actions an agent chooses at once, and how many of them it executes. Shapes: see `softrl.types`."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from softrl.errors import UserError
+from softrl.math.chunks import beginnings, confidence_loss, marks, no_worse, powers
+from softrl.nn.actors.chunked import AllLengths, ChunkedActor, ConfidentLengths
+from softrl.nn.encoders import Carry, Losses
+from softrl.nn.trunks import check_hidden
+from softrl.types import Actions, Metrics, Spec
+
+if TYPE_CHECKING:
+    from softrl.agent.agent import Agent
+
+
+def proposed(spec: Spec) -> Spec:
+    """The world as an actor sees it that plans: `spec.chunk` actions side by side are one."""
+    return spec._replace(continuous=spec.chunk * spec.continuous, chunk=1)
+
+
+def judged(spec: Spec) -> Spec:
+    """The world as a critic of plans sees it: behind each action, where there are several, its mark."""
+    width = spec.continuous + (spec.chunk > 1)
+    return spec._replace(continuous=spec.chunk * width, chunk=1)
+
+
+def asked(agent: "Agent", z: Tensor, carry: Carry, deterministic: bool) -> tuple[Tensor, Carry]:
+    """What the policy proposes at latents [N,D], and the whole carry with the explorer's part of it renewed."""
+    if deterministic:
+        return agent.actor.mode(z), carry
+    return agent.explorer.act(agent.actor, z, carry)
+
+
+class Plan(nn.Module, ABC):
+    """What stands between the policy and the world; what is left of a plan is in the carry, under `plan.`."""
+
+    @abstractmethod
+    def initial(self, count: int) -> Carry:
+        """What is remembered at the start of `count` episodes, each entry [N,..]."""
+
+    @abstractmethod
+    def act(self, agent: "Agent", z: Tensor, carry: Carry, deterministic: bool) -> tuple[Tensor, Carry]:
+        """Actions [N,A] to execute at latents [N,D], and the whole carry with this part of it renewed."""
+
+    @abstractmethod
+    def decisions(self, actions: Actions) -> Tensor | float:
+        """Executed decisions of which a plan's log-density is made, on average: for each the entropy has a target."""
+
+    @abstractmethod
+    def losses(self, agent: "Agent", z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
+        """Named losses of what decides on lengths, at detached latents [B,D], and what to log of plans."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Several actions are chosen at once and executed open loop (Q-chunking, arXiv 2507.07969)."""
+
+    length: int = 1
+    """Actions chosen at once; 1 chooses anew at every step."""
+    prefixes = False
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise UserError(f"agent.chunk.length is {self.length}: a plan has at least one action")
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What plans ask of actor and explorer."""
+        return frozenset({"distribution", "plans"} if self.length > 1 else ())
+
+    def around(self, actor: Any, latent: int, spec: Spec) -> Any:
+        """The policy over plans, from an actor built for `proposed(spec)`; for single actions the actor itself."""
+        return ChunkedActor(actor, AllLengths(self.length), spec) if self.length > 1 else actor
+
+    def build(self, spec: Spec) -> Plan:
+        """The module, without parameters."""
+        return OpenLoop(spec) if self.length > 1 else EveryStep()
+
+
+@dataclass(frozen=True)
+class AdaptiveChunk:
+    """As many actions of a plan are executed as the agent is confident of.
+
+    The confidence c_i is the estimated probability that to execute action i unseen is no worse than to plan again
+    before it; it is learned from a critic that values every beginning of a plan. See docs/chunks.md.
+    """
+
+    length: int = 5
+    """Actions chosen at once, the most that are executed."""
+    confidence_threshold: float = 0.5
+    """A plan ends before the first action with a smaller confidence; 0 executes plans whole."""
+    doubt: float = 1.0
+    """Standard deviations of the critics' disagreement by which going on may look worse and still count as no worse."""
+    whole: float = 0.2
+    """Share of plans that are executed whole while collecting, so that the values of long plans stay known."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Units of each hidden layer of the network of confidences."""
+    prefixes = True
+    needs = frozenset({"distribution", "plans"})
+
+    def __post_init__(self) -> None:
+        if self.length < 2:
+            raise UserError(f"agent.chunk.length is {self.length}: a variable length needs 2 actions or more, try 5")
+        if not 0 <= self.confidence_threshold <= 1:
+            raise UserError(
+                f"agent.chunk.confidence_threshold is {self.confidence_threshold}: a probability lies in [0, 1], try "
+                "0.5"
+            )
+        if self.doubt < 0:
+            raise UserError(f"agent.chunk.doubt is {self.doubt}: it must not be negative, try 1")
+        if not 0 < self.whole <= 1:
+            raise UserError(
+                f"agent.chunk.whole is {self.whole}: a share in (0, 1] must be executed whole, or long plans are never "
+                "learned; try 0.2"
+            )
+        check_hidden(self.hidden)
+
+    def around(self, actor: Any, latent: int, spec: Spec) -> Any:
+        """The policy over plans, from an actor built for `proposed(spec)`."""
+        lengths = ConfidentLengths(self.hidden, self.confidence_threshold, self.whole, latent, self.length)
+        return ChunkedActor(actor, lengths, spec)
+
+    def build(self, spec: Spec) -> Plan:
+        """The module, without parameters: the network of confidences belongs to the policy."""
+        return AdaptiveOpenLoop(spec, self.doubt)
+
+
+class EveryStep(Plan):
+    """The policy is asked at every step."""
+
+    def initial(self, count: int) -> Carry:
+        return {}
+
+    def act(self, agent: "Agent", z: Tensor, carry: Carry, deterministic: bool) -> tuple[Tensor, Carry]:
+        return asked(agent, z, carry, deterministic)
+
+    def decisions(self, actions: Actions) -> float:
+        return 1.0
+
+    def losses(self, agent: "Agent", z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
+        return {}, {}
+
+
+class Queue(Plan):
+    """Plans are executed open loop: the policy is asked only for environments whose plan is used up."""
+
+    due: Tensor
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.horizon, self.width = spec.chunk, spec.continuous
+        self.register_buffer("due", powers(spec.gamma, spec.chunk), persistent=False)  # [h]
+
+    def initial(self, count: int) -> Carry:
+        none = torch.zeros(count, dtype=torch.long, device=self.due.device)
+        return {
+            "plan.actions": self.due.new_zeros(count, self.horizon, self.width),
+            "plan.done": none,
+            "plan.length": none.clone(),
+            "plan.fresh": none.bool(),
+        }
+
+    def act(self, agent: "Agent", z: Tensor, carry: Carry, deterministic: bool) -> tuple[Tensor, Carry]:
+        actions, done, length = (carry[f"plan.{name}"] for name in ("actions", "done", "length"))
+        fresh = done >= length
+        rows = fresh.nonzero()[:, 0]
+        if len(rows):  # most steps of a long plan cost no network
+            plan, carry = asked(agent, z[rows], carry, deterministic)
+            actions = actions.index_copy(0, rows, plan.unflatten(-1, (self.horizon, self.width)))
+            length = length.index_copy(0, rows, agent.actor.lengths(z[rows], deterministic))
+            done = done.masked_fill(fresh, 0)
+        action = actions.take_along_dim(done[:, None, None], 1)[:, 0]
+        renewed = {"plan.actions": actions, "plan.done": done + 1, "plan.length": length, "plan.fresh": fresh}
+        return action, carry | renewed
+
+    def decisions(self, actions: Actions) -> Tensor:
+        discounted = (marks(actions.value.detach(), self.horizon) * self.due).sum(-1)  # [K,B]
+        return actions.expectation(discounted).mean()
+
+
+class OpenLoop(Queue):
+    """Plans of one length."""
+
+    def losses(self, agent: "Agent", z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
+        return {}, {"chunk_length": z.new_full((), self.horizon)}
+
+
+class AdaptiveOpenLoop(Queue):
+    """Confidences regress to what the critics say of plans that are drawn afresh.
+
+    U_k = Q(s, x_1..x_k) - alpha sum_{i<=k} gamma^(i-1) log pi(x_i | s),    x ~ pi(. | s)
+    c_i -> P( U_i no worse than U_{i-1} ), see `softrl.math.chunks.no_worse`
+
+    Every beginning is judged for one row in 2 h, so that all of them together are half as many rows as the batch has.
+    """
+
+    def __init__(self, spec: Spec, doubt: float) -> None:
+        super().__init__(spec)
+        self.doubt = doubt
+
+    def losses(self, agent: "Agent", z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
+        few = z[: -(-len(z) // (2 * self.horizon))]
+        with torch.no_grad():
+            plan, log_prob = agent.actor.plan(few)  # [B,h,A], [B,h]
+            value = agent.critic(few, beginnings(plan)).atoms.mean() - alpha * log_prob.T  # [E,h,B]
+            label = no_worse(value, self.doubt)
+        logits = agent.actor.lengths.logits(few)
+        seen = logits.detach()
+        metrics = {
+            "chunk_length": agent.actor.lengths.lengths(seen).float().mean(),
+            "confidence": seen.sigmoid().mean(),
+        }
+        return {"confidence_loss": confidence_loss(logits, label)}, metrics

@@ -1,0 +1,106 @@
+"""Actors that plan h actions at once, and what decides how many of them are executed. Shapes: see `softrl.types`."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from softrl.math.chunks import executed, marked, powers
+from softrl.math.densities import squash
+from softrl.nn.actors import Actor
+from softrl.nn.trunks.mlp import MLP
+from softrl.types import Actions, Spec
+
+
+class Lengths(nn.Module, ABC):
+    """How many actions of a plan are executed before the next plan is made."""
+
+    @abstractmethod
+    def forward(self, z: Tensor, deterministic: bool = False) -> Tensor:
+        """The lengths of plans made at latents [B,D], [B] in 1..h."""
+
+
+class AllLengths(Lengths):
+    """Plans are executed to their end."""
+
+    def __init__(self, horizon: int) -> None:
+        super().__init__()
+        self.horizon = horizon
+
+    def forward(self, z: Tensor, deterministic: bool = False) -> Tensor:
+        return torch.full((len(z),), self.horizon, device=z.device)
+
+
+class ConfidentLengths(Lengths):
+    """Plans end before the first confidence c_2..c_h below a threshold; while collecting, some are executed whole.
+
+    c = sigmoid(out(trunk(z))), a network of its own.
+    """
+
+    def __init__(self, hidden: tuple[int, ...], threshold: float, whole: float, latent: int, horizon: int) -> None:
+        super().__init__()
+        self.threshold, self.whole, self.horizon = threshold, whole, horizon
+        self.trunk = MLP(hidden).build(latent)
+        self.out = self.trunk.out(horizon - 1)
+
+    def logits(self, z: Tensor) -> Tensor:
+        """Log-odds of the confidences, [B,D] -> [B,h-1]."""
+        return self.out(self.trunk(z))[0]
+
+    def lengths(self, logits: Tensor) -> Tensor:
+        """What the threshold says of log-odds, [B,h-1] -> [B]."""
+        return executed(logits.sigmoid(), self.threshold)
+
+    def forward(self, z: Tensor, deterministic: bool = False) -> Tensor:
+        length = self.lengths(self.logits(z))
+        if deterministic:
+            return length
+        return torch.where(torch.rand(len(z), device=z.device) < self.whole, self.horizon, length)
+
+
+class ChunkedActor(Actor):
+    """A policy over plans x_1..x_h: what its actor says of h * A components, and how many actions k are executed.
+
+    log pi = sum_{i<=k} gamma^(i-1) log pi(x_i | z)
+
+    Only executed actions have entropy, each discounted to when it is executed, as if it had been chosen there: values
+    of plans of different lengths then differ by what happens in the world alone. Critics are told marked plans, see
+    `softrl.math.chunks`; `sample` and `mode` answer whole plans, [B,h*A].
+    """
+
+    def __init__(self, actor: Any, lengths: Lengths, spec: Spec) -> None:
+        super().__init__()
+        self.actor, self.lengths, self.horizon, self.gamma = actor, lengths, spec.chunk, spec.gamma
+
+    @property
+    def trunk(self) -> nn.Module:
+        """Body of the network that plans."""
+        trunk: nn.Module = self.actor.trunk
+        return trunk
+
+    @property
+    def out(self) -> nn.Module:
+        """Its output layer."""
+        out: nn.Module = self.actor.out
+        return out
+
+    def plan(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Reparametrised plans and the discounted log-densities of their beginnings, [B,D] -> [B,h,A], [B,h]."""
+        mean, log_std = (x.unflatten(-1, (self.horizon, -1)) for x in self.actor.distribution(z))
+        value, log_prob = squash(mean, log_std)
+        return value, (powers(self.gamma, self.horizon, z.device) * log_prob).cumsum(-1)
+
+    def forward(self, z: Tensor) -> Actions:
+        plan, log_prob = self.plan(z)
+        with torch.no_grad():
+            length = self.lengths(z)
+        value = marked(plan, length).flatten(-2)  # [B,h*(A+1)]
+        charged = log_prob.take_along_dim(length[:, None] - 1, -1)  # [B,1]
+        return Actions(value[None], charged[None], torch.ones_like(charged)[None, :, 0])
+
+    def sample(self, z: Tensor) -> Tensor:
+        return self.actor.sample(z)
+
+    def mode(self, z: Tensor) -> Tensor:
+        return self.actor.mode(z)

@@ -1,0 +1,103 @@
+"""The policy of choices with continuous parameters. Shapes: see `softrl.types`; S options, P parameters, G groups."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from softrl.errors import UserError
+from softrl.math.bounds import BOUNDS, check_log_std
+from softrl.math.choices import check_joint, places
+from softrl.math.densities import squash
+from softrl.nn.actors import Actor
+from softrl.nn.choices import JointChoices
+from softrl.nn.networks import AnyTrunk
+from softrl.nn.trunks.mlp import MLP
+from softrl.types import Actions, Spec
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """pi(d, c|z) = pi(d|z) pi(c|z, d): choices d enumerated, squashed Gaussian parameters c sampled (arXiv 1912.11077).
+
+    Expectations over d are exact, up to 1024 combinations. Assumptions: without `joint`, choices are independent of
+    each other given the state; without `dependent`, so are choices and parameters.
+    """
+
+    trunk: AnyTrunk = field(default_factory=MLP)
+    """Body of the network."""
+    dependent: bool = True
+    """Whether every joint choice has a distribution of parameters of its own; else one serves all of them."""
+    joint: bool = False
+    """Whether one softmax over all combinations takes the place of one for each choice."""
+    log_std_min: float = -20.0
+    """Smallest log standard deviation before the squashing."""
+    log_std_max: float = 2.0
+    """Largest log standard deviation before the squashing."""
+    log_std_bound: Literal["clamp", "tanh"] = "clamp"
+    """How log standard deviations are kept within their bounds: cut off, or smoothly by a tanh."""
+
+    def __post_init__(self) -> None:
+        check_log_std(self.log_std_min, self.log_std_max)
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """Parameters that all weighted actions of a row share, where they do not depend on the choice."""
+        return frozenset(() if self.dependent else {"shared parameters"})
+
+    def build(self, latent: int, spec: Spec) -> "HybridActor":
+        """The module for latents of width `latent`; raises UserError for a space that is not choices and numbers."""
+        if not spec.continuous:
+            raise UserError("the Hybrid actor needs a continuous part and this action space has none: use Categorical")
+        check_joint("the Hybrid actor", spec.choices)
+        return HybridActor(self, latent, spec)
+
+
+class HybridActor(Actor):
+    """K = J joint choices with their probabilities, each with one reparametrised draw of its parameters (C = 2)."""
+
+    places: Tensor
+
+    def __init__(self, config: Hybrid, latent: int, spec: Spec) -> None:
+        super().__init__()
+        self.choices, self.parts = JointChoices(spec.choices, config.joint), spec.continuous
+        self.low, self.high = config.log_std_min, config.log_std_max
+        self.bound = BOUNDS[config.log_std_bound]
+        # One group of parameters for each combination, or group 0 for all of them.
+        self.groups = len(self.choices.combinations) if config.dependent else 1
+        self.register_buffer("places", places(spec.choices) * config.dependent, persistent=False)
+        self.trunk = config.trunk.build(latent)
+        self.out = self.trunk.out(self.choices.logits + 2 * self.groups * spec.continuous)
+
+    def distributions(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of choices [B,L]; mean and log standard deviation of each group's parameters, [G,B,P]."""
+        row = self.out(self.trunk(z))[0]
+        logits, moments = row.split([self.choices.logits, 2 * self.groups * self.parts], -1)
+        mean, raw = moments.unflatten(-1, (2, self.groups, self.parts)).permute(1, 2, 0, 3)
+        return logits, mean, self.bound(raw, self.low, self.high)
+
+    def forward(self, z: Tensor) -> Actions:  # [B,D]
+        logits, mean, log_std = self.distributions(z)
+        parameters, density = squash(mean, log_std)  # [G,B,P], [G,B]
+        log_prob = self.choices.joint(logits)  # [K,B]
+        chosen, count = self.choices.value(len(z)), len(log_prob)
+        value = torch.cat([chosen, parameters.expand(count, -1, -1)], -1)  # [K,B,S+P]
+        return Actions(value, torch.stack([log_prob, density.expand(count, -1)], -1), log_prob.exp())
+
+    def sample(self, z: Tensor) -> Tensor:
+        logits, mean, log_std = self.distributions(z)
+        chosen = self.choices.sample(logits)
+        mean, log_std = self.of(chosen, mean), self.of(chosen, log_std)
+        return torch.cat([chosen, torch.tanh(mean + log_std.exp() * torch.randn_like(mean))], -1)
+
+    def mode(self, z: Tensor) -> Tensor:
+        """The likeliest choices with the median of their parameters."""
+        logits, mean, _ = self.distributions(z)
+        chosen = self.choices.mode(logits)
+        return torch.cat([chosen, self.of(chosen, mean).tanh()], -1)
+
+    def of(self, chosen: Tensor, groups: Tensor) -> Tensor:
+        """The entries of the group that belongs to chosen one-hots, [B,S], [G,B,P] -> [B,P]."""
+        group = (chosen * self.places).sum(-1).round().long()  # [B]
+        return groups.take_along_dim(group[None, :, None], 0)[0]

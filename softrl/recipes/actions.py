@@ -1,0 +1,93 @@
+"""What actions are: choices, choices with numbers, other densities, plans of several actions."""
+
+from softrl.agent.penalty import EntropyPenalty
+from softrl.agent.plan import AdaptiveChunk, Chunk
+from softrl.agent.regress import Clipped
+from softrl.agent.temperature import Fixed
+from softrl.math.rules import Average
+from softrl.nn.actors.beta import Beta
+from softrl.nn.actors.categorical import Categorical
+from softrl.nn.actors.deterministic import Deterministic
+from softrl.nn.actors.hybrid import Hybrid
+from softrl.nn.actors.mixture import Mixture
+from softrl.recipes.recipe import Recipe
+
+SAC_DISCRETE = Recipe(
+    "sac_discrete",
+    "Discrete actions: exact expectations over all choices, and a critic with a row of outputs for each.",
+    arxiv="1910.07207",
+    changes={"agent.actor": Categorical(joint=True), "agent.optim.*.epsilon": 1e-4},
+    defines=("agent.actor",),
+)
+
+SD_SAC = Recipe(
+    "sd_sac",
+    "Discrete actions with the mean of both critics, values held near their old ones and an entropy that moves slowly.",
+    arxiv="2209.10081",
+    changes={
+        **SAC_DISCRETE.changes,
+        "agent.target_rule": Average(),
+        "agent.actor_rule": Average(),
+        "agent.regression": Clipped(0.5),
+        "agent.penalty": EntropyPenalty(),
+    },
+    defines=("agent.actor", "agent.target_rule", "agent.actor_rule", "agent.regression", "agent.penalty"),
+)
+
+DDSAC = Recipe(
+    "ddsac",
+    "Discrete actions with entropy in the actor's loss alone: the critic's target is a hard backup.",
+    arxiv="2509.09838",
+    changes={**SAC_DISCRETE.changes, "agent.temperature.entropy.in_backup": False},
+    defines=("agent.actor", "agent.temperature.entropy.in_backup"),
+)
+
+SAC_HYBRID = Recipe(
+    "sac_hybrid",
+    "Choices and numbers at once: choices enumerated, their numbers sampled given the choice, a temperature for each.",
+    arxiv="1912.11077",
+    changes={"agent.actor": Hybrid(joint=True)},
+    defines=("agent.actor",),
+)
+
+BETA = Recipe(
+    "beta",
+    "A Beta policy, whose density lives on the bounded interval and needs no squashing.",
+    arxiv="2111.02202",
+    changes={"agent.actor": Beta()},
+    defines=("agent.actor",),
+)
+
+MIXTURE = Recipe(
+    "mixture",
+    "A policy of four squashed Gaussians, its expectations exact over the components.",
+    arxiv="1801.01290",
+    changes={"agent.actor": Mixture()},
+    defines=("agent.actor",),
+)
+
+DETERMINISTIC = Recipe(
+    "deterministic",
+    "A deterministic policy with fixed exploration noise, without entropy.",
+    arxiv="1509.02971",
+    changes={"agent.actor": Deterministic(), "agent.temperature": Fixed()},
+    defines=("agent.actor", "agent.temperature"),
+)
+
+QC = Recipe(
+    "qc",
+    "Five actions are chosen at once, executed open loop and judged as one.",
+    arxiv="2507.07969",
+    changes={"agent.chunk": Chunk(5)},
+    defines=("agent.chunk",),
+)
+
+QC_ADAPTIVE = Recipe(
+    "qc_adaptive",
+    "Up to five actions are chosen at once; how many are executed is learned from what planning again is worth.",
+    arxiv="2507.07969",
+    changes={"agent.chunk": AdaptiveChunk(5)},
+    defines=("agent.chunk",),
+)
+
+RECIPES = (SAC_DISCRETE, SD_SAC, DDSAC, SAC_HYBRID, BETA, MIXTURE, DETERMINISTIC, QC, QC_ADAPTIVE)

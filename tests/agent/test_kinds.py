@@ -1,0 +1,84 @@
+"""Actor and critic become those of the space, and keep what was set."""
+
+import dataclasses
+
+import pytest
+
+from softrl.agent.config import AgentConfig
+from softrl.agent.explore import Optimistic, RepeatedNoise
+from softrl.agent.kinds import fitted
+from softrl.errors import UserError
+from softrl.nn.actors.categorical import Categorical
+from softrl.nn.actors.factored import Factored
+from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.actors.gsde import GSDE
+from softrl.nn.actors.hybrid import Hybrid
+from softrl.nn.critics import ActionIn, ActionOut, ChoiceOut
+from softrl.nn.heads import Quantile
+from softrl.nn.trunks.mlp import MLP
+from softrl.nn.trunks.simba import SimBa
+from softrl.types import Spec
+
+NARROW, WIDE = MLP((16,)), SimBa(32)
+CONFIG = AgentConfig(
+    actor=Gaussian(NARROW, log_std_min=-5.0, log_std_bound="tanh"), critic=ActionIn(WIDE, Quantile(5), members=3)
+)
+
+
+def spec(*choices: int, continuous: int = 0) -> Spec:
+    return Spec({"state": (4,)}, continuous, choices)
+
+
+def test_without_choices_nothing_changes() -> None:
+    assert fitted(CONFIG, spec(continuous=2)) is CONFIG
+
+
+@pytest.mark.parametrize(
+    ("space", "actor", "critic"),
+    [
+        (spec(3, 2), Categorical(NARROW), ActionOut(WIDE, Quantile(5), 3)),
+        (
+            spec(3, continuous=2),
+            Hybrid(NARROW, log_std_min=-5.0, log_std_bound="tanh"),
+            ChoiceOut(WIDE, Quantile(5), 3),
+        ),
+        (spec(40, 40), Factored(NARROW, log_std_min=-5.0, log_std_bound="tanh"), CONFIG.critic),
+        (spec(40, 40, continuous=2), Factored(NARROW, log_std_min=-5.0, log_std_bound="tanh"), CONFIG.critic),
+    ],
+)
+def test_gaussian_and_action_in_become_what_the_space_asks_for(space: Spec, actor: object, critic: object) -> None:
+    assert fitted(CONFIG, space) == dataclasses.replace(CONFIG, actor=actor, critic=critic)
+
+
+@pytest.mark.parametrize("space", [spec(3), spec(3, continuous=2), spec(40, 40)])
+def test_what_fits_stays(space: Spec) -> None:
+    """An agent is built again from its own configuration, when parts of it are drawn anew."""
+    once = fitted(CONFIG, space)
+    assert fitted(once, space) == once
+
+
+def test_independent_heads_share_one_pass() -> None:
+    config = dataclasses.replace(CONFIG, actor=Hybrid(NARROW, dependent=False))
+    assert fitted(config, spec(3, continuous=2)).critic == ActionOut(WIDE, Quantile(5), 3)
+
+
+def test_a_kind_that_was_chosen_is_kept() -> None:
+    config = dataclasses.replace(CONFIG, actor=Categorical(NARROW, joint=True))
+    assert fitted(config, spec(3, 2)).actor == config.actor
+    config = dataclasses.replace(CONFIG, actor=Factored(NARROW))
+    assert fitted(config, spec(3, 2)) == dataclasses.replace(config, critic=ActionOut(WIDE, Quantile(5), 3))
+
+
+@pytest.mark.parametrize(
+    ("parts", "space", "words"),
+    [
+        ({}, spec(1), "at least two options"),
+        ({}, spec(3, 0, continuous=1), "at least two options"),
+        ({"actor": GSDE()}, spec(3), "GSDE actor is for continuous"),
+        ({"explorer": RepeatedNoise()}, spec(3), "RepeatedNoise moves continuous"),
+        ({"explorer": Optimistic()}, spec(3, continuous=1), "Optimistic moves continuous"),
+    ],
+)
+def test_what_has_no_counterpart_is_refused(parts: dict[str, object], space: Spec, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        fitted(dataclasses.replace(CONFIG, **parts), space)

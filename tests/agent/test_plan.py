@@ -1,0 +1,285 @@
+"""Plans in the world: what is left of them is kept for each environment, and confidences learn what is right."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from softrl.agent.explore import OnPolicyExplorer
+from softrl.agent.plan import AdaptiveChunk, Chunk, EveryStep, judged, proposed
+from softrl.data import envs
+from softrl.data.collect import Collector
+from softrl.data.envs import EnvConfig
+from softrl.errors import UserError
+from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.trunks.mlp import MLP
+from softrl.types import Atoms, Spec, Step
+
+H = 3
+SPEC = Spec({"state": (1,)}, 1, chunk=H, gamma=0.9)
+
+
+class Scripted:
+    """The i-th action of a plan is 10 z + i; `length` says how long plans are at z; counts the latents asked about."""
+
+    def __init__(self, *length: int) -> None:
+        self.length, self.asked = torch.tensor(length), 0
+
+    def sample(self, z: Tensor) -> Tensor:
+        self.asked += len(z)
+        return 10 * z + torch.arange(H)
+
+    def mode(self, z: Tensor) -> Tensor:
+        return -self.sample(z)
+
+    def lengths(self, z: Tensor, deterministic: bool) -> Tensor:
+        return self.length[z[:, 0].long() % len(self.length)]
+
+
+def scripted(*length: int) -> Any:
+    return SimpleNamespace(actor=Scripted(*length), explorer=OnPolicyExplorer())
+
+
+def test_a_plan_is_executed_action_by_action_in_each_environment() -> None:
+    """Environment 0 plans three actions at a time, environment 1 two."""
+    agent, plan = scripted(3, 2), Chunk(H).build(SPEC)
+    carry = plan.initial(2)
+    done, fresh = [], []
+    for time in range(6):
+        z = torch.tensor([[2.0 * time], [2.0 * time + 1]])
+        action, carry = plan.act(agent, z, carry, deterministic=False)
+        done.append(action[:, 0].tolist())
+        fresh.append(carry["plan.fresh"].tolist())
+    assert [a for a, _ in done] == [0, 1, 2, 60, 61, 62]
+    assert [a for _, a in done] == [10, 11, 50, 51, 90, 91]
+    assert [a for a, _ in fresh] == [True, False, False, True, False, False]
+    assert [a for _, a in fresh] == [True, False, True, False, True, False]
+    assert agent.actor.asked == 2 + 3  # of twelve decisions
+
+
+def test_evaluation_plans_with_the_mode() -> None:
+    plan = Chunk(H).build(SPEC)
+    actions, carry = [], plan.initial(1)
+    for _ in range(3):
+        action, carry = plan.act(scripted(3), torch.ones(1, 1), carry, deterministic=True)
+        actions.append(action.item())
+    assert actions == [-10, -11, -12]
+
+
+def test_acting_changes_no_state_that_was_handed_in() -> None:
+    """A state of `predict` may be used twice."""
+    agent, plan = scripted(3), Chunk(H).build(SPEC)
+    _, carry = plan.act(agent, torch.ones(2, 1), plan.initial(2), deterministic=False)
+    kept = {name: value.clone() for name, value in carry.items()}
+    first, _ = plan.act(agent, torch.zeros(2, 1), carry, deterministic=False)
+    assert all(torch.equal(value, kept[name]) for name, value in carry.items())
+    assert torch.equal(plan.act(agent, torch.zeros(2, 1), carry, deterministic=False)[0], first)
+
+
+class Clock(gymnasium.Env[Any, Any]):
+    """Observation 2 * episode; episodes of `length` steps end by time."""
+
+    def __init__(self, length: int) -> None:
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+        self.length, self.episode, self.time = length, -1, 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.episode, self.time = self.episode + 1, 0
+        return np.array([2.0 * self.episode], np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.time += 1
+        return np.array([2.0 * self.episode], np.float32), 0.0, False, self.time == self.length, {}
+
+
+class Planning:
+    """What a collector sees of an agent that plans."""
+
+    def __init__(self, agent: Any) -> None:
+        self.agent, self.plan = agent, Chunk(H).build(SPEC)
+
+    def initial(self, count: int) -> dict[str, Tensor]:
+        return self.plan.initial(count)
+
+    def observe(self, row: Step, carry: dict[str, Tensor]) -> dict[str, Tensor]:
+        return carry
+
+    def act(self, obs: dict[str, Tensor], carry: dict[str, Tensor], deterministic: bool = False) -> Any:
+        return self.plan.act(self.agent, obs["state"], carry, deterministic)
+
+
+def collector(*lengths: int) -> Collector:
+    each = iter(lengths)
+    vector = envs.vector(lambda: Clock(next(each)), EnvConfig(workers="sync"), len(lengths), seed=0)
+    return Collector(vector, Planning(scripted(3)), SPEC, seed=0)
+
+
+def test_plans_end_with_their_episodes_in_each_environment() -> None:
+    """Episodes of 2 and of 4 decisions, plans of 3: the queue is cleared at an end, and one environment's end only."""
+    source = collector(2, 4)
+    rows = [source.collect().row for _ in range(9)]
+    position = [(row.action % 10)[:, 0].tolist() for row in rows]
+    waiting = [row.last.tolist() for row in rows]
+    first = [p for (p, _), (w, _) in zip(position, waiting, strict=True) if not w]
+    second = [p for (_, p), (_, w) in zip(position, waiting, strict=True) if not w]
+    assert first == [0, 1, 0, 1, 0, 1]
+    assert second == [0, 1, 2, 0, 0, 1, 2, 0]
+    marked = [bool(row.fresh[1]) for row in rows if not row.last[1]]
+    assert marked == [place == 0 for place in second]
+
+
+def test_random_actions_belong_to_no_plan() -> None:
+    source = collector(9)
+    assert [bool(source.collect(random=random).row.fresh[0]) for random in (True, True, False, False)] == [
+        False, False, True, False,
+    ]  # fmt: skip
+
+
+def test_the_state_of_a_collector_goes_on_in_the_midst_of_a_plan() -> None:
+    one, other = collector(9), collector(9)
+    for _ in range(2):
+        one.collect()
+    other.load_state_dict(one.state_dict())
+    other.env = one.env  # which cannot give its state
+    other.over = one.over
+    row = other.collect().row
+    assert (row.action.item(), bool(row.fresh)) == (2.0, False)
+
+
+# ---------------------------------------------------------------- what actor, critic and temperature see
+
+
+def test_widths() -> None:
+    assert (proposed(SPEC).action, judged(SPEC).action) == (3, 6)
+    single = SPEC._replace(chunk=1)
+    assert proposed(single) == judged(single) == single
+
+
+def test_single_actions_are_the_neutral_element() -> None:
+    actor = object()
+    assert Chunk().around(actor, 4, SPEC._replace(chunk=1)) is actor
+    assert Chunk().needs == frozenset()
+    plan = Chunk().build(SPEC._replace(chunk=1))
+    assert type(plan) is EveryStep
+    assert plan.initial(4) == {}
+    assert plan.losses(scripted(1), torch.ones(2, 1), torch.ones(1)) == ({}, {})
+    target = torch.tensor([-3.3])
+    assert torch.equal(target * plan.decisions(torch.ones(1)), target)  # type: ignore[arg-type]
+
+
+def test_the_entropy_target_counts_executed_decisions() -> None:
+    config = AdaptiveChunk(length=H, confidence_threshold=0.0)
+    actor = config.around(Gaussian(MLP((8,))).build(1, proposed(SPEC)), 1, SPEC)
+    actions = actor(torch.randn(5, 1))
+    assert config.build(SPEC).decisions(actions).item() == pytest.approx(1 + 0.9 + 0.81)
+    actor.lengths.threshold = 1.0
+    actor.lengths.whole = 0.0
+    assert config.build(SPEC).decisions(actor(torch.randn(5, 1))).item() == pytest.approx(1.0)
+
+
+# ---------------------------------------------------------------- confidences
+
+
+class Storm:
+    """A critic that knows: of the plan made at z = n, everything after n actions loses `harm`, and nothing before."""
+
+    def __init__(self, harm: float) -> None:
+        self.harm = harm
+
+    def __call__(self, z: Tensor, value: Tensor) -> Any:
+        executed = value.unflatten(-1, (H, 2))[..., 1].sum(-1)  # [K,B]
+        q = 5.0 - self.harm * (executed - z[:, 0]).clamp(min=0)
+        return SimpleNamespace(atoms=Atoms(q[None, ..., None], torch.ones(1, *q.shape, 1)))
+
+
+def learned(harm: float) -> Any:
+    torch.manual_seed(0)
+    config = AdaptiveChunk(length=H, hidden=(16,))
+    actor = config.around(Gaussian(MLP((8,))).build(1, proposed(SPEC)), 1, SPEC)
+    agent, plan = SimpleNamespace(actor=actor, critic=Storm(harm)), config.build(SPEC)
+    adam = torch.optim.Adam(actor.lengths.parameters(), lr=1e-2)
+    policy = [p.clone() for p in actor.actor.parameters()]
+    for _ in range(500):
+        z = torch.randint(1, 4, (64, 1)).float()
+        losses, metrics = plan.losses(agent, z, torch.zeros(1))
+        adam.zero_grad()
+        losses["confidence_loss"].backward()
+        adam.step()
+    assert all(torch.equal(p, q) for p, q in zip(actor.actor.parameters(), policy, strict=True))
+    assert set(metrics) == {"chunk_length", "confidence"}
+    return actor.lengths, metrics
+
+
+def test_confidences_learn_where_going_on_is_harmful() -> None:
+    """At z = n exactly n actions are worth executing: the length that is learned is n."""
+    lengths, metrics = learned(harm=1.0)
+    z = torch.tensor([[1.0], [2.0], [3.0]])
+    assert lengths(z, deterministic=True).tolist() == [1, 2, 3]
+    c = lengths.logits(z).sigmoid()
+    torch.testing.assert_close(c, torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]), atol=0.1, rtol=0)
+    assert metrics["chunk_length"].item() == pytest.approx(2, abs=0.5)
+
+
+def test_where_nothing_is_lost_plans_are_executed_whole() -> None:
+    lengths, metrics = learned(harm=0.0)
+    assert (lengths(torch.tensor([[1.0], [2.0], [3.0]]), deterministic=True) == H).all()
+    assert metrics["confidence"] > 0.9
+
+
+def test_all_beginnings_together_are_half_a_batch() -> None:
+    config, asked = AdaptiveChunk(length=H, hidden=(16,)), []
+
+    def critic(z: Tensor, value: Tensor) -> Any:
+        asked.append(value.shape[:2])
+        return Storm(1.0)(z, value)
+
+    actor = config.around(Gaussian(MLP((8,))).build(1, proposed(SPEC)), 1, SPEC)
+    config.build(SPEC).losses(SimpleNamespace(actor=actor, critic=critic), torch.ones(64, 1), torch.zeros(1))  # type: ignore[arg-type]
+    assert asked == [(H, 11)]
+
+
+def shares(log_std: float, alpha: float) -> Tensor:
+    """Share of plans in which each further action counts as no worse where all values are alike, [h-1]."""
+    torch.manual_seed(0)
+    config = AdaptiveChunk(length=H, doubt=0.0)
+    actor = config.around(Gaussian(MLP((8,))).build(1, proposed(SPEC)), 1, SPEC)
+    actor.actor.out.weight.data.zero_()
+    actor.actor.out.bias.data.copy_(torch.tensor([0.0] * H + [log_std] * H))
+    actor.lengths.out.weight.data.zero_()
+    agent: Any = SimpleNamespace(actor=actor, critic=Storm(0.0))
+    losses, _ = config.build(SPEC).losses(agent, torch.ones(3000, 1), torch.tensor([alpha]))
+    (gradient,) = torch.autograd.grad(losses["confidence_loss"], actor.lengths.out.bias)
+    return 0.5 - (H - 1) * gradient.flatten()  # of the cross entropy at confidences of one half
+
+
+def test_entropy_counts_in_what_is_worse() -> None:
+    """A further action of a nearly uniform policy brings entropy; one of a narrow policy costs some."""
+    assert (shares(log_std=-0.2, alpha=1.0) > 0.9).all()
+    assert (shares(log_std=-5.0, alpha=1.0) < 0.1).all()
+    torch.testing.assert_close(shares(log_std=-5.0, alpha=0.0), torch.ones(H - 1))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"length": 1}, "2 actions"),
+        ({"confidence_threshold": 1.5}, "probability"),
+        ({"confidence_threshold": -0.1}, "probability"),
+        ({"doubt": -1.0}, "negative"),
+        ({"whole": 0.0}, "share"),
+        ({"hidden": ()}, "hidden"),
+    ],
+)
+def test_wrong_values_are_refused(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        AdaptiveChunk(**wrong)
+
+
+def test_a_plan_of_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match="at least one"):
+        Chunk(0)

@@ -1,0 +1,200 @@
+"""Windows of chunks against a walk through the rows: they never cross an episode, nor a new plan where that counts."""
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from hypothesis import given, settings, strategies as st
+from torch import Tensor
+
+from softrl.data.chunks import WHOLE, shortened, told
+from softrl.data.replay import Replay, ReplayConfig
+from softrl.errors import UserError
+from softrl.types import Spec, Step, Window
+
+GAMMA = 0.5
+FAR = 100.0
+"""Stored actions are FAR and more, so that none of them can be taken for one that was made up."""
+
+
+class Past(NamedTuple):
+    """What happened, [T,N] each."""
+
+    last: Tensor
+    terminated: Tensor
+    fresh: Tensor
+
+
+def spec(chunk: int, prefixes: bool) -> Spec:
+    return Spec({"state": (2,)}, 1, chunk=chunk, gamma=GAMMA, prefixes=prefixes)
+
+
+def past(ends: list[list[str]], fresh: list[list[bool]]) -> Past:
+    """`ends` [T][N] says how the decision of each row ends its episode, if it does; the next row is then the last."""
+    last = torch.zeros(len(ends), len(ends[0]), dtype=torch.bool)
+    terminated = torch.zeros_like(last)
+    for time in range(len(ends) - 1):
+        for env, how in enumerate(ends[time]):
+            if how != "on" and not last[time, env]:
+                last[time + 1, env] = True
+                terminated[time, env] = how == "terminated"
+    return Past(last, terminated, torch.tensor(fresh))
+
+
+def filled(happened: Past, capacity: int, world: Spec) -> Replay:
+    """Observation (env, time), action FAR + 50 env + time, reward = time + 1."""
+    envs = happened.last.shape[1]
+    replay = Replay(ReplayConfig(capacity * envs), world, envs, gamma=GAMMA, seed=0)
+    for time, (last, terminated, fresh) in enumerate(zip(*happened, strict=True)):
+        now = torch.full((envs,), float(time))
+        env = torch.arange(envs).float()
+        observation = {"state": torch.stack([env, now], 1)}
+        replay.add(Step(observation, (FAR + 50 * env + now)[:, None], now + 1, terminated, last, fresh))
+    return replay
+
+
+def longest(happened: Past, env: int, start: int, world: Spec) -> int:
+    """Decisions from a start up to an end of the episode, the newest row, a new plan, or the horizon."""
+    length, newest = 0, len(happened.last) - 1
+    while True:
+        length += 1
+        after = start + length
+        if happened.last[after, env] or after == newest or length == world.chunk:
+            return length
+        if world.prefixes and happened.fresh[after, env]:
+            return length
+
+
+def check(window: Window, happened: Past, world: Spec) -> None:
+    for b in range(len(window.weight)):
+        (env, start), (same, after) = ((int(x) for x in row) for row in window.obs["state"][b])
+        m = after - start
+        limit = longest(happened, env, start, world)
+        assert env == same
+        assert not happened.last[start, env]
+        assert m == limit or (world.prefixes and 1 <= m < limit)
+        ended = bool(happened.terminated[start:after, env].any())
+        reward = sum(GAMMA**i * (start + i + 1) for i in range(m))
+        assert float(window.reward[b]) == pytest.approx(reward, rel=1e-5)
+        assert float(window.discount[b]) == (0.0 if ended else GAMMA**m)
+        action, mark = window.action[b, :, 0], window.action[b, :, 1]  # [h]
+        length = int(mark.sum())
+        assert mark.tolist() == [1.0] * length + [0.0] * (world.chunk - length)
+        assert action[:m].tolist() == [FAR + 50 * env + start + i for i in range(m)]
+        assert (action[m:].abs() <= 1).all()  # made up, and never taken from another episode
+        assert (action[length:] == 0).all()
+        if ended:
+            assert m <= length <= world.chunk
+            assert world.prefixes or length == world.chunk
+        else:
+            assert length == m
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_windows_equal_a_walk_through_the_rows(data: st.DataObject) -> None:
+    """Any episodes (also shorter than a chunk), plans, wrap-around, environments, horizons."""
+    world = spec(data.draw(st.integers(2, 5)), data.draw(st.booleans()))
+    envs, rows = data.draw(st.integers(1, 3)), data.draw(st.integers(3, 40))
+    capacity = data.draw(st.integers(world.chunk + 1, 12))
+    hows = st.sampled_from(["on", "on", "on", "truncated", "terminated"])
+    ends = data.draw(st.lists(st.lists(hows, min_size=envs, max_size=envs), min_size=rows, max_size=rows))
+    fresh = data.draw(st.lists(st.lists(st.booleans(), min_size=envs, max_size=envs), min_size=rows, max_size=rows))
+    happened = past(ends, fresh)
+    replay = filled(happened, capacity, world)
+    if not happened.last[replay.oldest : rows - 1].all():
+        check(replay.sample(64), happened, world)
+
+
+def test_windows_start_at_every_decision() -> None:
+    happened = past([["on"]] * 3 + [["truncated"]] + [["on"]] * 6, [[True]] * 10)
+    window = filled(happened, 20, spec(3, prefixes=False)).sample(2000)
+    starts = window.obs["state"][:, 0, 1]
+    counts = {int(t): int((starts == t).sum()) for t in starts.unique()}
+    assert sorted(counts) == [0, 1, 2, 3, 5, 6, 7, 8]  # not 4 (final), not 9 (no outcome yet)
+    assert min(counts.values()) > 150  # of 250, six standard deviations
+
+
+def by_start(window: Window, start: int) -> tuple[Tensor, Tensor]:
+    """Actions with marks and discounts of the windows with this start."""
+    here = window.obs["state"][:, 0, 1] == start
+    assert here.any()
+    return window.action[here], window.discount[here, 0]
+
+
+def test_a_termination_inside_a_chunk_ends_every_plan_that_begins_so() -> None:
+    happened = past([["on"], ["terminated"], ["on"], ["on"]], [[True]] * 4)
+    action, discount = by_start(filled(happened, 10, spec(4, prefixes=False)).sample(500), 0)
+    assert (discount == 0).all()
+    assert (action[..., 1] == 1).all()  # told as a whole plan
+    assert action[:, 2:, 0].std() == pytest.approx(1 / 3**0.5, abs=0.05)  # uniform in [-1, 1]
+
+
+def test_a_termination_on_the_last_step_of_a_chunk() -> None:
+    happened = past([["on"], ["on"], ["terminated"], ["on"], ["on"]], [[True]] * 5)
+    action, discount = by_start(filled(happened, 10, spec(3, prefixes=False)).sample(500), 0)
+    assert (discount == 0).all()
+    assert (action[..., 0] == FAR + torch.arange(3)).all()
+
+
+def test_a_truncation_bootstraps_with_what_was_executed() -> None:
+    happened = past([["on"], ["truncated"], ["on"], ["on"]], [[True]] * 4)
+    action, discount = by_start(filled(happened, 10, spec(4, prefixes=False)).sample(500), 0)
+    assert (discount == GAMMA**2).all()
+    assert (action[..., 1] == torch.tensor([1.0, 1.0, 0.0, 0.0])).all()
+
+
+def test_values_of_beginnings_come_from_what_one_plan_did() -> None:
+    """A plan of three and one of two: the reaction at row 3 is no part of what was planned at row 0."""
+    fresh = [[True], [False], [False], [True], [False], [True], [True]]
+    window = filled(past([["on"]] * 7, fresh), 10, spec(5, prefixes=True)).sample(4000)
+    lengths = {start: by_start(window, start)[0][..., 1].sum(-1) for start in range(5)}
+    assert [int(lengths[start].max()) for start in range(5)] == [3, 2, 1, 2, 1]
+    share = {k: float((lengths[0] == k).float().mean()) for k in (1, 2, 3)}
+    for k, expected in {1: (1 - WHOLE) / 3, 2: (1 - WHOLE) / 3, 3: WHOLE + (1 - WHOLE) / 3}.items():
+        assert share[k] == pytest.approx(expected, abs=0.07)
+
+
+def test_with_beginnings_a_termination_is_told_at_every_length() -> None:
+    inside = torch.tensor([[True], [True], [False], [False]]).expand(4, 3000)
+    answer = told(torch.full((4, 3000, 1), FAR), inside, torch.ones(3000).bool(), True, torch.Generator())
+    lengths = answer[..., 1].sum(-1)
+    assert [int((lengths == k).sum()) > 900 for k in range(1, 5)] == [False, True, True, True]
+
+
+def test_a_shortened_window_keeps_its_first_decision() -> None:
+    inside = (torch.arange(6)[:, None] < torch.arange(1, 7)).repeat(1, 500)  # lengths 1..6
+    short = shortened(inside, torch.Generator())
+    assert short[0].all()
+    assert not (short & ~inside).any()
+
+
+def test_peeking_leaves_no_trace() -> None:
+    happened = past([["on"], ["terminated"]] * 10, [[True]] * 20)
+    one, other = (filled(happened, 30, spec(3, prefixes=True)) for _ in range(2))
+    one.peek(16)
+    assert torch.equal(one.sample(16).action, other.sample(16).action)
+
+
+def test_plans_are_saved_with_the_rows() -> None:
+    happened = past([["on"]] * 12, [[time % 3 == 0] for time in range(12)])
+    source = filled(happened, 8, spec(3, prefixes=True))
+    target = Replay(ReplayConfig(8), source.spec, 1, gamma=GAMMA, seed=0)
+    target.restore(source.oldest, source.newest, [(source.oldest, source.rows(source.oldest, source.newest))])
+    assert torch.equal(source.sample(64).action, target.sample(64).action)
+
+
+def test_whole_plans_need_no_extra_column() -> None:
+    happened = past([["on"]] * 4, [[True]] * 4)
+    widths = [filled(happened, 8, spec(3, prefixes)).ring.shape[-1] for prefixes in (False, True)]
+    assert widths == [7, 8]
+
+
+def test_n_step_returns_of_chunks_are_refused() -> None:
+    with pytest.raises(UserError, match=r"leave replay\.steps at 1"):
+        Replay(ReplayConfig(100, steps=3), spec(5, prefixes=False), 1, gamma=GAMMA, seed=0)
+
+
+def test_a_capacity_too_small_for_a_chunk_is_refused() -> None:
+    with pytest.raises(UserError, match="raise it"):
+        Replay(ReplayConfig(10), spec(5, prefixes=False), 2, gamma=GAMMA, seed=0)

@@ -1,0 +1,20 @@
+"""Bounds by hand."""
+
+import pytest
+import torch
+
+from softrl.errors import UserError
+from softrl.math.bounds import BOUNDS, check_log_std
+
+
+def test_clamp_cuts_off_and_tanh_bends() -> None:
+    raw = torch.tensor([-100.0, 0.0, 1.0, 100.0])
+    assert BOUNDS["clamp"](raw, -5.0, 2.0).tolist() == [-5.0, 0.0, 1.0, 2.0]
+    expected = [-5.0, -1.5, -1.5 + 3.5 * 0.76159416, 2.0]
+    assert BOUNDS["tanh"](raw, -5.0, 2.0).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("high", [-3.0, -4.0])
+def test_bounds_without_room_are_refused(high: float) -> None:
+    with pytest.raises(UserError, match="swap or widen"):
+        check_log_std(-3.0, high)
