@@ -1,5 +1,4 @@
 import fnmatch
-import itertools
 
 import pytest
 
@@ -40,20 +39,6 @@ def test_every_entry_does_something_somewhere(name):
         assert fnmatch.filter(paths, pattern), f"{pattern} matches no field"
     for path in recipe.defines:  # a value that the recipe sets, or one inside a part that it brings
         assert any(f"{path}.".startswith(f"{changed}.") for changed in recipe.changes), path
-
-
-@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(RECIPES, 2)))
-def test_stacked_recipes_keep_what_defines_both_or_are_refused(first, second):
-    try:
-        run = apply(f"{first}+{second}", Run())
-    except UserError:
-        assert "tiny" not in (first, second)
-        return
-    for name in (first, second):
-        alone = flat(apply(name, Run()))
-        assert {path: flat(run)[path] for path in find(name).defines} == {
-            path: alone[path] for path in find(name).defines
-        }
 
 
 def test_sac_is_the_defaults():
