@@ -85,6 +85,7 @@ TINY = Recipe(
         "agent.*.expert_hidden": 32,
         "replay.capacity": 10_000,
         "train.batch": 32,
+        "train.updates_per_decision": 1.0,
         "train.warmup": 100,
         "eval.every": 300,
         "eval.episodes": 1,
