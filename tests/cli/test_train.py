@@ -78,7 +78,7 @@ def test_weights_of_another_run_are_the_start(here, finished, tiny):
         (["cheetah_run", "walker_walk"], "'walker_walk' is a word too many; write softrl train ENV"),
         (["cheeta_run"], "unknown environment 'cheeta_run'; did you mean 'cheetah_run'?"),
         (["HalfCheeta-v5"], "unknown environment 'HalfCheeta-v5'; did you mean 'HalfCheetah-v5'?"),
-        (["CartPole-v1"], "the action space Discrete(2) is not continuous"),
+        (["CartPole-v1", "--recipe", "gsde"], "the GSDE actor is for continuous actions"),
         (["cheetah_run", "--recipe", "sacc"], "there is no recipe 'sacc'; did you mean 'sac'?"),
         (["cheetah_run", "--recipe", "sac_v1+sac_yarats"], "recipe 'sac_yarats' cannot be stacked"),
         (
