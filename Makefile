@@ -11,7 +11,7 @@ BIN := .venv/bin
 # Action repeat 4 is what this first task is usually trained with; any other is trained as it is.
 REPEAT := $(if $(filter cartpole_swingup,$(ENV)),--env.repeat 4)
 # Two workers with one thread each use two cores well, where two workers with all threads each would fight for them.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 .PHONY: train test test-slow lint system help
 

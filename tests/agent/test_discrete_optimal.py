@@ -160,7 +160,7 @@ class Bandit(NamedTuple):
         return window(torch.ones(size, 2, 1), action, self.value(choice, parameter), torch.zeros(size))
 
 
-@pytest.mark.parametrize("dependent", [True, False])
+@pytest.mark.parametrize("dependent", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_choices_with_parameters_reach_the_soft_optimum(dependent: bool) -> None:
     bandit = Bandit(torch.tensor([-0.2, 0.0, 0.2]) if dependent else torch.tensor([0.1, 0.1, 0.1]))
     config = dataclasses.replace(SAC, actor=Hybrid(NET, dependent), critic=ActionIn(SQUARES))

@@ -12,7 +12,7 @@ from softrl.errors import UserError
 @pytest.mark.parametrize("initial", [1e-3, 0.25, 1.0, 100.0])
 @pytest.mark.parametrize("rate", [0.1, 1.0])
 def test_it_starts_where_it_is_told(initial: float, rate: float) -> None:
-    assert float(Multiplier(initial, rate)()) == pytest.approx(initial, rel=1e-4)
+    assert float(Multiplier(initial, rate)().detach()) == pytest.approx(initial, rel=1e-4)
 
 
 def test_it_stays_within_its_bounds() -> None:

@@ -120,6 +120,7 @@ def test_sac_reaches_the_soft_optimum() -> None:
     check(learned(trained(SAC, problem, rate=3e-3), unit=1.0), problem, soft_policy_iteration(problem))
 
 
+@pytest.mark.slow
 def test_sac_v1_reaches_the_same_optimum_by_its_reward_scale() -> None:
     """Rewards times 1/alpha at temperature 1: values come out in units of alpha, four times as large."""
     problem = known_problem()
