@@ -5,6 +5,7 @@ Shapes, here and in every file:
     N  environments          B  rows of a batch        T  rows of a window
     A  width of an action    D  width of a latent      E  members of an ensemble
     K  weighted actions      C  log-prob components    M  atoms of a return distribution
+    V  views of a row        P  width of what the policy reads
 """
 
 from typing import NamedTuple
@@ -25,6 +26,8 @@ class Spec(NamedTuple):
     chunk: int = 1  # actions planned at once
     gamma: float = 0.99  # discount of one decision
     prefixes: bool = False  # whether every beginning of a plan is to be valued, and not whole plans only
+    stack: int = 1  # newest frames that lie one after the other in the channels of `pixels`
+    sequence: int = 0  # rows of a window that is a stretch of experience; 0 for windows of single decisions
 
     @property
     def action(self) -> int:
@@ -44,26 +47,33 @@ class Step(NamedTuple):
 
 
 class Window(NamedTuple):
-    """What replay returns: consecutive decisions and the observations around them."""
+    """What replay returns: consecutive decisions and the observations around them.
 
-    obs: Obs  # [B,T+1,..]
+    A sequence (`Spec.sequence`) holds whole rows, T observations and the T decisions taken there; it may span episodes.
+    """
+
+    obs: Obs  # [B,T+1,..], of a sequence [B,T,..]
     action: Tensor  # [B,T,A]
     reward: Tensor  # [B,T]
     discount: Tensor  # [B,T]
     first: Tensor  # [B,T] bool: the decision opens an episode
     weight: Tensor  # [B], ones for uniform replay
     index: Tensor  # type: ignore[assignment]  # [B], where the rows came from
+    last: Tensor | None = None  # [B,T] bool, in sequences: a final observation, whose decision is none
 
 
 class Batch(NamedTuple):
     """What the update sees: latent, flat, one decision a row.
 
     `discount` is gamma^m * (not terminated): n-step returns, chunks, truncation and termination are all in here.
+    Where an encoder gives V views of a row, B stands for V*B, the first view of all rows first; the policy learns from
+    the first view.
     """
 
-    z: Tensor  # [B,D]
-    next_z: Tensor  # [B,D]
-    target_z: Tensor  # [B,D], next_z unless the encoder has a target copy
+    z: Tensor  # [B,D], what the critic reads
+    policy_z: Tensor  # [B/V,P], what the policy reads, z unless the encoder shows it something else
+    next_z: Tensor  # [B,P], what the policy reads at the next observation
+    target_z: Tensor  # [B,D], what the critic's target reads there
     action: Tensor  # [B,A]
     reward: Tensor  # [B]
     discount: Tensor  # [B]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from softrl.agent.config import AgentConfig
-from softrl.agent.kinds import fitted
+from softrl.agent.kinds import behind, fitted
 from softrl.agent.optim import OptimizerGroup
 from softrl.agent.plan import judged, proposed
 from softrl.agent.update import update
@@ -30,21 +30,22 @@ class Agent(nn.Module):
         spec = spec._replace(chunk=config.chunk.length, prefixes=config.chunk.prefixes)
         self.config, self.spec = config, spec
         self.encoder = config.encoder.build(spec)
-        width = self.encoder.width
-        self.actor = config.chunk.around(config.actor.build(width, proposed(spec)), width, spec)
+        width, read = self.encoder.width, self.encoder.policy_width
+        reading = behind(config)
+        self.actor = config.chunk.around(reading.actor.build(read, proposed(spec)), read, spec)
         self.critic = config.critic.build(width, judged(spec))
         self.lookahead = config.lookahead.build(self.critic, width, spec)
         self.temperature = config.temperature.build(spec)
         self.reward_scale = config.reward_scale.build(spec)
-        self.explorer = config.explorer.build(self.actor, width, spec)
+        self.explorer = reading.explorer.build(self.actor, read, spec)
         self.plan = config.chunk.build(spec)
         self.regression = config.regression.build()
         self.penalty = config.penalty.build(self.actor, spec)
         self.target_rule, self.actor_rule = config.target_rule, config.actor_rule
-        values, policy = [self.encoder, self.critic, self.lookahead], [self.actor, self.explorer]
+        values, policy = [*self.encoder.taught(), self.critic, self.lookahead], [self.actor, self.explorer]
         self.regularizer = config.regularizer.build(values, policy)
         self.plasticity = config.plasticity.build(self)
-        self.optim = OptimizerGroup(config.optim, values, policy, self.temperature)
+        self.optim = OptimizerGroup(config.optim, values, self.encoder.own(), policy, self.temperature)
         self.step: Update = UPDATES[config.update]
 
     def update(self, window: Window, *, actor: bool = True, follow: bool = True) -> tuple[Metrics, Tensor]:
@@ -60,7 +61,8 @@ class Agent(nn.Module):
     def act(self, obs: Obs, carry: Carry, deterministic: bool = False) -> tuple[Tensor, Carry]:
         """Actions [N,A], one-hots before numbers in [-1, 1], for current observations [N,..], and what to remember."""
         z, carry = self.encoder.act(obs, carry)
-        return self.plan.act(self, z, carry, deterministic)
+        action, carry = self.plan.act(self, z, carry, deterministic)
+        return action, self.encoder.acted(action, carry)
 
     @torch.no_grad()
     def observe(self, row: Step, carry: Carry) -> Carry:

@@ -85,8 +85,7 @@ class AgentConfig:
                 "agent.chunk plans continuous actions only: choose agent.chunk.length 1, or an environment with a "
                 "Box of actions"
             )
-        if "state" not in spec.obs:
-            raise UserError("the identity encoder needs state observations: choose an environment without pixels")
+        self.encoder.check(spec)
         if NEEDS[self.update] not in self.lookahead.offers:
             raise UserError(
                 f"agent.update '{self.update}' needs a lookahead that offers an {NEEDS[self.update]}, and "

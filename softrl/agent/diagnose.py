@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from softrl.nn.trunks import Trunk
-from softrl.types import Metrics, Window
+from softrl.types import Batch, Metrics, Window
 
 if TYPE_CHECKING:
     from softrl.agent.agent import Agent
@@ -33,7 +33,7 @@ def diagnose(agent: "Agent", window: Window) -> Metrics:
     metrics: Metrics = {}
     with torch.random.fork_rng():
         b, _ = agent.encoder(window, agent.actor)
-        looks = views(agent, b.z, b.action)
+        looks = views(agent, b)
         for name, network in (("critic", agent.critic), ("actor", agent.actor)):
             active = activity(network.trunk, looks[name])
             metrics |= {f"{name}_dormant_share": dormant_share(active)} if active else {}
@@ -42,9 +42,10 @@ def diagnose(agent: "Agent", window: Window) -> Metrics:
     return metrics
 
 
-def views(agent: "Agent", z: Tensor, action: Tensor) -> dict[str, Look]:
-    """Forward passes of the critic and of the actor's trunk over latents [B,D] and actions [B,A], by network."""
-    return {"critic": partial(agent.critic, z, action[None]), "actor": partial(agent.actor.trunk, z)}
+def views(agent: "Agent", b: Batch, rows: int | None = None) -> dict[str, Look]:
+    """Forward passes of the critic and of the actor's trunk over the first rows of a batch, or all, by network."""
+    judge = partial(agent.critic, b.z[:rows], b.action[None, :rows])
+    return {"critic": judge, "actor": partial(agent.actor.trunk, b.policy_z[:rows])}
 
 
 def activity(trunk: Trunk, look: Look) -> list[Tensor]:
@@ -55,7 +56,7 @@ def activity(trunk: Trunk, look: Look) -> list[Tensor]:
 def activities(agent: "Agent", window: Window, rows: int | None = None) -> dict[str, list[Tensor]]:
     """Mean |h| over the first rows of a window, or all, in critic and actor: for each one [E,U] a layer."""
     b, _ = agent.encoder(window, agent.actor)
-    looks = views(agent, b.z[:rows], b.action[:rows])
+    looks = views(agent, b, rows)
     return {name: activity(getattr(agent, name).trunk, look) for name, look in looks.items()}
 
 
@@ -109,7 +110,7 @@ def probe(agent: "Agent", window: Window) -> Probe:
     """What the agent now says of a window: values of its actions, and the actions that it would choose itself."""
     with torch.random.fork_rng():
         b, _ = agent.encoder(window, agent.actor)
-        return Probe(agent.critic(b.z, b.action[None]).atoms.mean()[:, 0], agent.actor.mode(b.z))
+        return Probe(agent.critic(b.z, b.action[None]).atoms.mean()[:, 0], agent.actor.mode(b.policy_z))
 
 
 def churn(before: Probe, after: Probe) -> Metrics:

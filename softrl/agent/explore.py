@@ -38,8 +38,11 @@ class Explorer(nn.Module, ABC):
         """Actions [N,A] to execute at latents [N,D], and the whole carry with this explorer's part of it renewed."""
 
     @abstractmethod
-    def losses(self, agent: "Agent", z: Tensor) -> Losses:
-        """The named losses of the explorer's own parameters at detached latents [B,D]; empty when it has none."""
+    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor) -> Losses:
+        """The named losses of the explorer's own parameters; empty when it has none.
+
+        Policy and explorer read the detached latents `z` [B,P], the critic reads `judged_z` [B,D].
+        """
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class OnPolicyExplorer(Explorer):
     def act(self, actor: Any, z: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
         return actor.sample(z), carry
 
-    def losses(self, agent: "Agent", z: Tensor) -> Losses:
+    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor) -> Losses:
         return {}
 
 
@@ -96,7 +99,7 @@ class HeldNoise(Explorer):
         left = torch.where(over, drawn, left) - 1
         return self.choose(actor, z, noise), carry | {"explorer.noise": noise, "explorer.left": left}
 
-    def losses(self, agent: "Agent", z: Tensor) -> Losses:
+    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor) -> Losses:
         return {}
 
 
@@ -218,13 +221,13 @@ class OptimisticExplorer(Explorer):
         """Actions with less noise than the policy's, [B,A]."""
         return torch.tanh(mean + self.std_factor * log_std.exp() * torch.randn_like(mean))
 
-    def losses(self, agent: "Agent", z: Tensor) -> Losses:
+    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor) -> Losses:
         with torch.no_grad():
             mean, log_std = agent.actor.distribution(z)
         with batch_statistics(self.trunk):
             shift = self.shift(z, mean)
         divergence = (0.5 * (shift / log_std.exp()).square()).sum(-1).mean()
-        atoms = agent.critic(z, self.sample(mean + shift, log_std)[None]).atoms
+        atoms = agent.critic(judged_z, self.sample(mean + shift, log_std)[None]).atoms
         bound = upper_bound(atoms, self.optimism().detach())[0]  # [B]
         excess = (divergence / mean.shape[-1] - self.divergence).detach()
         return {

@@ -97,5 +97,14 @@ def fitted(config: "AgentConfig", spec: Spec) -> "AgentConfig":
     return dataclasses.replace(config, actor=actor, critic=critic)
 
 
+def behind(config: "AgentConfig") -> "AgentConfig":
+    """The configuration with the trunks that read what the policy reads put behind what the encoder puts there."""
+    around = config.encoder.around
+    parts = {name: getattr(config, name) for name in ("actor", "explorer")}
+    trunked = {name: part for name, part in parts.items() if "trunk" in {f.name for f in dataclasses.fields(part)}}
+    changed = {name: dataclasses.replace(part, trunk=around(part.trunk)) for name, part in trunked.items()}
+    return dataclasses.replace(config, **changed)
+
+
 NEEDS_NUMBERS = frozenset({"distribution", "exploration matrix"})
 """What explorers ask of actors whose actions are numbers."""

@@ -77,11 +77,13 @@ class AdamOptimizer(nn.Module):
 
     def step(self, losses: dict[str, Tensor]) -> None:
         """Differentiate the sum of the named scalar losses and move the parameters one step downhill."""
-        parameters = self.parameters_held
-        if not parameters:
-            return
-        gradients = torch.autograd.grad(torch.stack(list(losses.values())).sum(), parameters)
-        self.descend(gradients)
+        if self.parameters_held:
+            self.descend(self.gradients(losses))
+
+    def gradients(self, losses: dict[str, Tensor], keep: bool = False) -> tuple[Tensor, ...]:
+        """Gradients of the sum of the named losses; `keep` what they were made from for another optimiser's."""
+        total = torch.stack(list(losses.values())).sum()
+        return torch.autograd.grad(total, self.parameters_held, retain_graph=keep or None)
 
     @torch.no_grad()
     def descend(self, gradients: tuple[Tensor, ...]) -> None:
@@ -182,7 +184,9 @@ class Optimizers:
     """One optimiser for each group of losses."""
 
     value: Adam = field(default_factory=Adam)
-    """Critic, encoder and, in the 2018 algorithm, the state value."""
+    """Critic, what its loss trains of the encoder and, in the 2018 algorithm, the state value."""
+    encoder: Adam = field(default_factory=Adam)
+    """What the encoder's own losses train, such as a decoder or a world model."""
     actor: Adam = field(default_factory=Adam)
     """Policy."""
     temperature: Adam = field(default_factory=Adam)
@@ -190,12 +194,28 @@ class Optimizers:
 
 
 class OptimizerGroup(nn.Module):
-    """The optimisers of an agent's value, policy and temperature losses."""
+    """The optimisers of an agent's value, encoder, policy and temperature losses."""
 
     def __init__(
-        self, config: Optimizers, value: Iterable[nn.Module], policy: Iterable[nn.Module], temperature: nn.Module
+        self,
+        config: Optimizers,
+        value: Iterable[nn.Module],
+        encoder: Iterable[nn.Module],
+        policy: Iterable[nn.Module],
+        temperature: nn.Module,
     ) -> None:
         super().__init__()
         self.value = config.value.build(*value)
+        self.encoder = config.encoder.build(*encoder)
         self.actor = config.actor.build(*policy)
         self.temperature = config.temperature.build(temperature)
+
+    def learn(self, value: dict[str, Tensor], own: dict[str, Tensor]) -> None:
+        """Step down the critic's losses and the encoder's own.
+
+        All gradients are taken before any weight moves: both kinds of loss may come through the same layers.
+        """
+        gradients = self.value.gradients(value, keep=bool(own))
+        if own:
+            self.encoder.step(own)
+        self.value.descend(gradients)

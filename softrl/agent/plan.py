@@ -52,8 +52,11 @@ class Plan(nn.Module, ABC):
         """Executed decisions of which a plan's log-density is made, on average: for each the entropy has a target."""
 
     @abstractmethod
-    def losses(self, agent: "Agent", z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
-        """Named losses of what decides on lengths, at detached latents [B,D], and what to log of plans."""
+    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
+        """Named losses of what decides on lengths, and what to log of plans.
+
+        The policy reads the detached latents `z` [B,P], the critic reads `judged_z` [B,D].
+        """
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ class EveryStep(Plan):
     def decisions(self, actions: Actions) -> float:
         return 1.0
 
-    def losses(self, agent: "Agent", z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
+    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
         return {}, {}
 
 
@@ -186,7 +189,7 @@ class Queue(Plan):
 class OpenLoop(Queue):
     """Plans of one length."""
 
-    def losses(self, agent: "Agent", z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
+    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
         return {}, {"chunk_length": z.new_full((), self.horizon)}
 
 
@@ -203,11 +206,12 @@ class AdaptiveOpenLoop(Queue):
         super().__init__(spec)
         self.doubt = doubt
 
-    def losses(self, agent: "Agent", z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
-        few = z[: -(-len(z) // (2 * self.horizon))]
+    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
+        count = -(-len(z) // (2 * self.horizon))
+        few = z[:count]
         with torch.no_grad():
             plan, log_prob = agent.actor.plan(few)  # [B,h,A], [B,h]
-            value = agent.critic(few, beginnings(plan)).atoms.mean() - alpha * log_prob.T  # [E,h,B]
+            value = agent.critic(judged_z[:count], beginnings(plan)).atoms.mean() - alpha * log_prob.T  # [E,h,B]
             label = no_worse(value, self.doubt)
         logits = agent.actor.lengths.logits(few)
         seen = logits.detach()

@@ -25,7 +25,7 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
     `actor` and `follow` say whether this step moves the policy and the target. Answers named scalars and the
     absolute error of each row, [B].
     """
-    b, losses = agent.encoder(window, agent.actor)
+    b, own = agent.encoder(window, agent.actor)
     alpha = agent.temperature().detach()  # [C]
 
     # critic and encoder
@@ -34,21 +34,22 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
     q, q_next = agent.lookahead(agent.critic, b, a_next.value)
     with torch.no_grad():
         value = soft_value(agent.target_rule(q_next.atoms), a_next, alpha * agent.temperature.in_backup)
-        y = bellman(agent.reward_scale(b.reward), b.discount, value)
+        y = agent.encoder.merged(bellman(agent.reward_scale(b.reward), b.discount, value))
     error = agent.regression(agent, b, q, y)  # [E,B]
-    losses["critic_loss"] = (b.weight * error).mean(-1).sum()
-    losses |= agent.regularizer.value()
-    agent.optim.value.step(losses)
+    losses = {"critic_loss": (b.weight * error).mean(-1).sum()} | agent.regularizer.value()
+    agent.optim.learn(losses, own)
 
     # actor and temperature; the critic is held fixed because only the actor's optimiser asks for gradients
     if actor:
-        z = b.z.detach()
+        z = b.policy_z.detach()
+        judged_z = b.z[: len(z)].detach()  # of the first view
         with batch_statistics(agent.actor):
             a = agent.actor(z)
-        q_actor = agent.actor_rule(agent.critic(z, a.value).atoms).mean()  # [K,B]
+        q_actor = agent.actor_rule(agent.critic(judged_z, a.value).atoms).mean()  # [K,B]
         policy = {"actor_loss": policy_loss(q_actor, a, alpha * agent.temperature.in_actor)}
-        policy |= agent.regularizer.actor() | agent.explorer.losses(agent, z) | agent.penalty(agent.actor, z, a)
-        lengths, told = agent.plan.losses(agent, z, alpha)
+        policy |= agent.regularizer.actor() | agent.penalty(agent.actor, z, a)
+        policy |= agent.explorer.losses(agent, z, judged_z)
+        lengths, told = agent.plan.losses(agent, z, judged_z, alpha)
         agent.optim.actor.step(policy | lengths)
         goal = agent.temperature.target * agent.plan.decisions(a)
         price = {"ent_coef_loss": temperature_loss(agent.temperature(), a, goal)}
@@ -57,7 +58,8 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
 
     if follow:
         agent.lookahead.follow(agent.critic)
-    return detached(losses) | describe_values(agent.critic.head, q, y), row_error(q, y)
+        agent.encoder.follow()
+    return detached(losses | own) | describe_values(agent.critic.head, q, y), row_error(q, y, len(window.weight))
 
 
 def describe_policy(actions: Actions, alpha: Tensor, target: Tensor) -> Metrics:
@@ -70,9 +72,9 @@ def describe_values(head: Head, q: Prediction, y: Atoms) -> Metrics:
     return {"q_mean": q.atoms.mean().mean().detach(), "target_mean": y.mean().mean(), "clipped_share": head.clipped(y)}
 
 
-def row_error(q: Prediction, y: Atoms) -> Tensor:
-    """Absolute temporal difference of the means, averaged over members, [B]: what priorities are made of."""
-    return (q.atoms.mean()[:, 0] - y.mean()).detach().abs().mean(0)
+def row_error(q: Prediction, y: Atoms, rows: int) -> Tensor:
+    """Absolute temporal difference of the means over members and views, [rows]: what priorities are made of."""
+    return (q.atoms.mean()[:, 0] - y.mean()).detach().abs().unflatten(-1, (-1, rows)).mean((0, 1))
 
 
 def detached(losses: dict[str, Tensor]) -> Metrics:

@@ -24,31 +24,34 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
 
     All three losses are taken at the same weights, then all three networks move, then V' follows V.
     """
-    b, losses = agent.encoder(window, agent.actor)
+    b, own = agent.encoder(window, agent.actor)
     alpha = agent.temperature().detach()  # [C]
 
-    z = b.z.detach()
+    z, judged_z = b.policy_z.detach(), b.z.detach()
     with batch_statistics(agent.actor):
         a = agent.actor(z)
-    judged = agent.actor_rule(agent.critic(z, a.value).atoms)  # [K,B,M]
+    judged = agent.actor_rule(agent.critic(judged_z, a.value).atoms)  # [K,B,M]
     policy = {"actor_loss": policy_loss(judged.mean(), a, alpha * agent.temperature.in_actor)}
-    policy |= agent.regularizer.actor() | agent.explorer.losses(agent, z) | agent.penalty(agent.actor, z, a)
+    policy |= agent.regularizer.actor() | agent.penalty(agent.actor, z, a)
+    policy |= agent.explorer.losses(agent, z, judged_z)
 
     q = agent.critic(b.z, b.action[None])
     v, v_next = agent.lookahead(b)
     with torch.no_grad():
         v_target = soft_value(judged, a, alpha * agent.temperature.in_backup)
         y = bellman(agent.reward_scale(b.reward), b.discount, v_next)
-    losses["value_loss"] = (b.weight * agent.lookahead.value.loss(v, v_target)).mean()
-    losses["critic_loss"] = (b.weight * agent.regression(agent, b, q, y)).mean(-1).sum()
-    losses |= agent.regularizer.value()
+    losses = {
+        "value_loss": (b.weight * agent.lookahead.value.loss(v, v_target)).mean(),
+        "critic_loss": (b.weight * agent.regression(agent, b, q, y)).mean(-1).sum(),
+    } | agent.regularizer.value()
 
     # the policy's gradient is taken before any weight that it depends on moves in place
     if actor:
         agent.optim.actor.step(policy)
-    agent.optim.value.step(losses)
+    agent.optim.learn(losses, own)
 
     if follow:
         agent.lookahead.follow(agent.critic)
-    losses |= policy | describe_policy(a, alpha, agent.temperature.target)
-    return detached(losses) | describe_values(agent.critic.head, q, y), row_error(q, y)
+        agent.encoder.follow()
+    losses |= own | policy | describe_policy(a, alpha, agent.temperature.target)
+    return detached(losses) | describe_values(agent.critic.head, q, y), row_error(q, y, len(window.weight))

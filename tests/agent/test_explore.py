@@ -46,7 +46,7 @@ def test_on_policy_is_the_actor_and_nothing_else() -> None:
     torch.manual_seed(1)
     assert torch.equal(action, actor.sample(z))
     assert list(carry) == ["other"]
-    assert explorer.initial(3) == explorer.losses(SimpleNamespace(), z) == {}  # type: ignore[arg-type]
+    assert explorer.initial(3) == explorer.losses(SimpleNamespace(), z, z) == {}  # type: ignore[arg-type]
     assert not list(explorer.parameters())
 
 
@@ -151,7 +151,7 @@ def test_what_is_remembered_lives_where_the_explorer_does_and_has_no_weights(con
     explorer = config.build(GSDE(SMALL).build(4, SPEC), 4, SPEC)
     assert {value.device.type for value in explorer.to("meta").initial(2).values()} == {"meta"}
     assert explorer.state_dict() == {}
-    assert explorer.losses(SimpleNamespace(), torch.zeros(1, 4)) == {}
+    assert explorer.losses(SimpleNamespace(), torch.zeros(1, 4), torch.zeros(1, 4)) == {}
 
 
 def test_held_noise_traces_into_one_graph() -> None:
@@ -200,7 +200,7 @@ def test_the_loss_and_its_gradients_equal_a_textbook() -> None:
     z = torch.randn(16, 4)
     expected, divergence = textbook(explorer, agent, z, seed=3)
     torch.manual_seed(3)
-    losses = explorer.losses(agent, z)
+    losses = explorer.losses(agent, z, z)
     torch.testing.assert_close(losses["explorer_loss"], expected)
     weights = [*explorer.trunk.parameters(), *explorer.out.parameters()]
     ours = torch.autograd.grad(losses["explorer_loss"], weights, retain_graph=True)
@@ -213,7 +213,7 @@ def test_the_loss_and_its_gradients_equal_a_textbook() -> None:
 
 def test_each_loss_reaches_its_own_parameters_only() -> None:
     explorer, agent = optimist()
-    losses = explorer.losses(agent, torch.randn(16, 4))
+    losses = explorer.losses(agent, *[torch.randn(16, 4)] * 2)
     groups = {
         "explorer_loss": [*explorer.trunk.parameters(), *explorer.out.parameters()],
         "explorer_optimism_loss": [explorer.optimism.x],
@@ -232,7 +232,7 @@ def test_each_loss_reaches_its_own_parameters_only() -> None:
 def test_too_far_from_the_policy_distance_gets_dearer_and_optimism_smaller(divergence: float, far: bool) -> None:
     explorer, agent = optimist(divergence=divergence)
     optimism, price = explorer.optimism().detach(), explorer.price().detach()
-    losses = explorer.losses(agent, torch.randn(16, 4))
+    losses = explorer.losses(agent, *[torch.randn(16, 4)] * 2)
     parameters = list(explorer.parameters())
     optimiser = torch.optim.Adam(parameters, 3e-4)
     for parameter, gradient in zip(
@@ -256,7 +256,7 @@ def test_learning_moves_the_mean_to_where_the_upper_bound_is_high() -> None:
     z, optimiser = torch.randn(64, 4), torch.optim.Adam(explorer.parameters(), 1e-2)
     for _ in range(60):
         optimiser.zero_grad()
-        torch.stack([*explorer.losses(agent, z).values()]).sum().backward()
+        torch.stack([*explorer.losses(agent, z, z).values()]).sum().backward()
         optimiser.step()
     mean, _ = agent.actor.distribution(z)
     shift = explorer.shift(z, mean)
@@ -299,7 +299,7 @@ def test_a_trunk_with_batch_statistics_learns_from_the_batch_and_acts_with_the_r
     with torch.no_grad():
         explorer.act(actor, z, {})
     assert all(torch.equal(one, other) for one, other in zip(running(), before, strict=True))
-    explorer.losses(agent, z)  # type: ignore[arg-type]
+    explorer.losses(agent, z, z)  # type: ignore[arg-type]
     assert before
     assert not any(torch.equal(one, other) for one, other in zip(running(), before, strict=True))
 
@@ -321,9 +321,9 @@ def test_critics_that_agree_give_no_optimism_and_a_finite_gradient() -> None:
 def test_the_losses_trace_into_one_graph() -> None:
     explorer, agent = optimist()
     z = torch.randn(16, 4)
-    traced = torch.compile(lambda z: explorer.losses(agent, z), fullgraph=True, backend="eager")
+    traced = torch.compile(lambda z: explorer.losses(agent, z, z), fullgraph=True, backend="eager")
     torch.manual_seed(1)
-    expected = explorer.losses(agent, z)
+    expected = explorer.losses(agent, z, z)
     torch.manual_seed(1)
     for name, loss in traced(z).items():
         torch.testing.assert_close(loss, expected[name])

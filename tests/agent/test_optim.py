@@ -213,12 +213,33 @@ def test_frozen_parameters_are_left_out_and_nothing_to_learn_is_neutral() -> Non
 
 
 def test_a_group_has_an_optimiser_for_each_kind_of_loss() -> None:
-    one, two, three, four = (nn.Linear(2, width) for width in (2, 3, 4, 5))
-    group = OptimizerGroup(Optimizers(actor=Adam(0.5)), [one, two], [three], four)
+    one, two, three, four, five = (nn.Linear(2, width) for width in (2, 3, 4, 5, 6))
+    group = OptimizerGroup(Optimizers(actor=Adam(0.5)), [one, two], [two, five], [three], four)
     assert group.value.parameters_held == [*one.parameters(), *two.parameters()]
+    assert group.encoder.parameters_held == [*two.parameters(), *five.parameters()]
     assert group.actor.parameters_held == [*three.parameters()]
     assert group.temperature.parameters_held == [*four.parameters()]
     assert group.actor.learning_rate == 0.5
+
+
+def test_what_two_losses_train_moves_along_gradients_at_the_same_weights() -> None:
+    """z = w x; the critic's loss 2 z is the loss of w alone, the encoder's own c z^2 that of w and of its decoder c.
+
+    At w = 3, c = 5, x = 1 the gradients are 2 of w, and 2 c w = 30 of w and w^2 = 9 of c; each Adam's first step is its
+    learning rate against the sign of the gradient.
+    """
+    encoder, decoder = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    nn.init.constant_(encoder.weight, 3.0)
+    nn.init.constant_(decoder.weight, 5.0)
+    rates = Optimizers(value=Adam(0.5), encoder=Adam(0.25))
+    group = OptimizerGroup(rates, [encoder], [encoder, decoder], [], nn.Linear(1, 1))
+    z = encoder(torch.ones(1, 1)).sum()
+    group.learn({"critic_loss": 2 * z}, {"reconstruction_loss": decoder.weight.sum() * z * z})
+    assert encoder.weight.item() == pytest.approx(3 - 0.5 - 0.25)
+    assert decoder.weight.item() == pytest.approx(5 - 0.25)
+    assert group.value.get_buffer("square_0").item() == pytest.approx(1e-3 * 2**2)
+    assert group.encoder.get_buffer("square_0").item() == pytest.approx(1e-3 * 30**2)
+    assert group.encoder.get_buffer("square_1").item() == pytest.approx(1e-3 * 9**2)
 
 
 @pytest.mark.parametrize(

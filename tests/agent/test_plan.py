@@ -167,7 +167,7 @@ def test_single_actions_are_the_neutral_element() -> None:
     plan = Chunk().build(SPEC._replace(chunk=1))
     assert type(plan) is EveryStep
     assert plan.initial(4) == {}
-    assert plan.losses(scripted(1), torch.ones(2, 1), torch.ones(1)) == ({}, {})
+    assert plan.losses(scripted(1), *[torch.ones(2, 1)] * 2, torch.ones(1)) == ({}, {})
     target = torch.tensor([-3.3])
     assert torch.equal(target * plan.decisions(torch.ones(1)), target)  # type: ignore[arg-type]
 
@@ -206,7 +206,7 @@ def learned(harm: float) -> Any:
     policy = [p.clone() for p in actor.actor.parameters()]
     for _ in range(500):
         z = torch.randint(1, 4, (64, 1)).float()
-        losses, metrics = plan.losses(agent, z, torch.zeros(1))
+        losses, metrics = plan.losses(agent, z, z, torch.zeros(1))
         adam.zero_grad()
         losses["confidence_loss"].backward()
         adam.step()
@@ -239,7 +239,7 @@ def test_all_beginnings_together_are_half_a_batch() -> None:
         return Storm(1.0)(z, value)
 
     actor = config.around(Gaussian(MLP((8,))).build(1, proposed(SPEC)), 1, SPEC)
-    config.build(SPEC).losses(SimpleNamespace(actor=actor, critic=critic), torch.ones(64, 1), torch.zeros(1))  # type: ignore[arg-type]
+    config.build(SPEC).losses(SimpleNamespace(actor=actor, critic=critic), *[torch.ones(64, 1)] * 2, torch.zeros(1))  # type: ignore[arg-type]
     assert asked == [(H, 11)]
 
 
@@ -252,7 +252,7 @@ def shares(log_std: float, alpha: float) -> Tensor:
     actor.actor.out.bias.data.copy_(torch.tensor([0.0] * H + [log_std] * H))
     actor.lengths.out.weight.data.zero_()
     agent: Any = SimpleNamespace(actor=actor, critic=Storm(0.0))
-    losses, _ = config.build(SPEC).losses(agent, torch.ones(3000, 1), torch.tensor([alpha]))
+    losses, _ = config.build(SPEC).losses(agent, *[torch.ones(3000, 1)] * 2, torch.tensor([alpha]))
     (gradient,) = torch.autograd.grad(losses["confidence_loss"], actor.lengths.out.bias)
     return 0.5 - (H - 1) * gradient.flatten()  # of the cross entropy at confidences of one half
 

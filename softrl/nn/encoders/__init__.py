@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from softrl.nn.actors import Actor
-from softrl.types import Batch, Obs, Window
+from softrl.types import Atoms, Batch, Obs, Window
 
 Carry = dict[str, Tensor]  # what an encoder remembers between acts, leading axis [N]
 Losses = dict[str, Tensor]  # named scalars
@@ -14,11 +14,28 @@ Losses = dict[str, Tensor]  # named scalars
 class Encoder(nn.Module, ABC):
     """Replay windows -> latent batches for learning, observations -> latents for acting."""
 
-    width: int
+    width: int  # D, of what the critic reads
+    policy_width: int  # P, of what the policy reads
 
     @abstractmethod
     def forward(self, window: Window, actor: Actor) -> tuple[Batch, Losses]:
         """The latent batch of a window and the encoder's own named losses."""
+
+    @abstractmethod
+    def taught(self) -> list[nn.Module]:
+        """The modules inside that the critic's loss trains."""
+
+    @abstractmethod
+    def own(self) -> list[nn.Module]:
+        """The modules inside that the encoder's own losses train; a module may be in both lists."""
+
+    @abstractmethod
+    def merged(self, target: Atoms) -> Atoms:
+        """The critic's target [B,M], averaged over the views of each row."""
+
+    @abstractmethod
+    def follow(self) -> None:
+        """Move a target copy towards what it is a copy of."""
 
     @abstractmethod
     def initial(self, count: int) -> Carry:
@@ -26,7 +43,11 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def act(self, obs: Obs, carry: Carry) -> tuple[Tensor, Carry]:
-        """Latents [N,D] of the current observations, and what to remember."""
+        """What the policy reads of the current observations, [N,P], and what to remember."""
+
+    @abstractmethod
+    def acted(self, action: Tensor, carry: Carry) -> Carry:
+        """What to remember after the action [N,A] that was chosen."""
 
     @abstractmethod
     def observe(self, obs: Obs) -> None:

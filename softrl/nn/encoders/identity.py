@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from softrl.errors import UserError
 from softrl.nn.actors import Actor
 from softrl.nn.encoders import Carry, Encoder, Losses
+from softrl.nn.networks import AnyTrunk
 from softrl.nn.normalize import Running, Unchanged
-from softrl.types import Batch, Obs, Spec, Window
+from softrl.types import Atoms, Batch, Obs, Spec, Window
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,18 @@ class Identity:
 
     normalizer: Unchanged | Running = field(default_factory=Unchanged)
     """How observations are scaled."""
+
+    def around(self, trunk: AnyTrunk) -> AnyTrunk:
+        """The trunk of a network that reads what the policy reads: nothing comes before it."""
+        return trunk
+
+    def check(self, spec: Spec) -> None:
+        """Raises UserError where there is no state to be observed."""
+        if "state" not in spec.obs:
+            raise UserError(
+                "the identity encoder needs state observations: choose a recipe for pixels such as sac_ae or drq, or "
+                "leave out env.pixels"
+            )
 
     def build(self, spec: Spec) -> "IdentityEncoder":
         """The module for the state observations of `spec`."""
@@ -28,12 +42,14 @@ class IdentityEncoder(Encoder):
     def __init__(self, config: Identity, spec: Spec) -> None:
         super().__init__()
         (self.width,) = spec.obs["state"]
+        self.policy_width = self.width
         self.normalizer = config.normalizer.build(self.width)
 
     def forward(self, window: Window, actor: Actor) -> tuple[Batch, Losses]:
         state = self.normalizer(window.obs["state"])  # [B,2,D]
         batch = Batch(
             z=state[:, 0],
+            policy_z=state[:, 0],
             next_z=state[:, -1],
             target_z=state[:, -1],
             action=window.action.flatten(1),
@@ -43,11 +59,26 @@ class IdentityEncoder(Encoder):
         )
         return batch, {}
 
+    def taught(self) -> list[nn.Module]:
+        return []
+
+    def own(self) -> list[nn.Module]:
+        return []
+
+    def merged(self, target: Atoms) -> Atoms:
+        return target
+
+    def follow(self) -> None:
+        pass
+
     def initial(self, count: int) -> Carry:
         return {}
 
     def act(self, obs: Obs, carry: Carry) -> tuple[Tensor, Carry]:
         return self.normalizer(obs["state"]), carry
+
+    def acted(self, action: Tensor, carry: Carry) -> Carry:
+        return carry
 
     def observe(self, obs: Obs) -> None:
         self.normalizer.observe(obs["state"])
