@@ -16,6 +16,8 @@ _HOMES = {
     "recipe": "softrl.api",
     "Agent": "softrl.agent.agent",
     "Run": "softrl.run.config",
+    "Pixels": "softrl.data.pixels",
+    "Partial": "softrl.data.partial",
     "UserError": "softrl.errors",
 }
 

@@ -13,6 +13,8 @@ from softrl.agent.compile import compiled
 from softrl.agent.update import update
 from softrl.data import envs, graphics
 from softrl.data.names import canonical
+from softrl.data.partial import Partial
+from softrl.data.pixels import Pixels
 from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.plots.curves import curve
@@ -103,8 +105,9 @@ def refuse(env: Source, configured: Run) -> None:
     made = envs.make(env, configured.env)
     configured.agent.build(envs.spec(made))
     limit = made.get_wrapper_attr(LIMIT) if made.has_wrapper_attr(LIMIT) else None
+    frames = configured.agent.chunk.length * envs.repeats(env, configured.env)
     made.close()
-    if limit is not None and configured.agent.chunk.length * configured.env.repeat > limit:
+    if limit is not None and frames > limit:
         raise UserError(
             f"agent.chunk.length {configured.agent.chunk.length} is longer than an episode of {limit} frames: plan "
             "fewer actions at once"
@@ -255,9 +258,15 @@ def play(path: str | Path, out: str | Path | None = None, which: str | int = "la
     return target
 
 
-def make(env: Source, seed: int | None = None, repeat: int = 1) -> gymnasium.Env[Any, Any]:
-    """A Gymnasium environment as agents see it: flat float32 observations, actions in [-1, 1]."""
-    return envs.make(env, replace(Run().env, repeat=repeat), seed)
+def make(
+    env: Source,
+    seed: int | None = None,
+    repeat: int | None = None,
+    pixels: Pixels | None = None,
+    partial: Partial = Partial(),
+) -> gymnasium.Env[Any, Any]:
+    """A Gymnasium environment as agents see it: flat float32 observations or stacked pictures, actions in [-1, 1]."""
+    return envs.make(env, envs.EnvConfig(repeat=repeat, pixels=pixels, partial=partial), seed)
 
 
 def spec(env: gymnasium.Env[Any, Any]) -> Spec:

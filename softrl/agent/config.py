@@ -25,6 +25,7 @@ from softrl.nn.actors.hybrid import Hybrid
 from softrl.nn.actors.mixture import Mixture
 from softrl.nn.critics import ActionIn, ActionOut, ChoiceOut
 from softrl.nn.encoders.identity import Identity
+from softrl.nn.encoders.pixels import Pixels
 from softrl.nn.normalize import ReturnScale, Scale
 from softrl.nn.norms import BATCH_STATISTICS
 from softrl.types import Spec
@@ -45,7 +46,7 @@ class AgentConfig:
 
     update: Literal["sac", "sac_v1"] = "sac"
     """Order of the lines: sac (twin critics with targets) or sac_v1 (with a state-value network, 2018)."""
-    encoder: Identity = field(default_factory=Identity)
+    encoder: Identity | Pixels = field(default_factory=Identity)
     """What was observed -> the latents that actor and critic see."""
     actor: AnyActor = field(default_factory=Gaussian)
     """The policy."""
@@ -109,6 +110,8 @@ class AgentConfig:
         self.actor_rule.check(self.critic.members, self.critic.head)
         if self.update == "sac_v1" and self.chunk.length > 1:
             raise UserError("agent.update 'sac_v1' plans single actions: leave out the recipe that brings agent.chunk")
+        if self.update == "sac_v1" and self.encoder.views > 1:
+            raise UserError("agent.update 'sac_v1' learns from one view of a row: choose recipe sac_pixels or sac_ae")
         if self.update == "sac_v1" and self.temperature.learned:
             raise UserError(
                 "agent.update 'sac_v1' has no temperature loss: use a fixed temperature, as its recipe does"

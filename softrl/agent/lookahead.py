@@ -3,7 +3,6 @@
 Shapes: see `softrl.types`.
 """
 
-import copy
 from dataclasses import dataclass, field
 
 import torch
@@ -13,18 +12,8 @@ from softrl.errors import UserError
 from softrl.nn.critics import StateValue
 from softrl.nn.heads import Prediction
 from softrl.nn.norms import BATCH_STATISTICS, batch_statistics
+from softrl.nn.targets import follow, frozen_copy
 from softrl.types import Atoms, Batch, Spec
-
-
-def frozen_copy(module: nn.Module) -> nn.Module:
-    """A copy without gradients: targets start as hard copies."""
-    return copy.deepcopy(module).requires_grad_(False)
-
-
-@torch.no_grad()
-def follow(target: nn.Module, source: nn.Module, tau: float) -> None:
-    """Polyak averaging, target <- target + tau (source - target); tau = 1 copies (arXiv 1801.01290, algorithm 1)."""
-    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)
 
 
 def check_tau(tau: float) -> None:

@@ -91,6 +91,8 @@ class AdamOptimizer(nn.Module):
         if self.config.max_gradient_norm is not None:
             gradients = clipped(gradients, self.config.max_gradient_norm)
         means, squares = self.moments()
+        # The fused step goes through memory in order, whatever the strides say.
+        gradients = tuple(g.contiguous() for g in gradients)
         rate = self.config.schedule.rate(self.learning_rate, self.count)
         self.count.add_(1)
         move = self.move_traced if torch.compiler.is_compiling() else self.move_fused

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from softrl.agent.lookahead import follow, frozen_copy
 from softrl.errors import UserError
 from softrl.nn.norms import batch_statistics
+from softrl.nn.targets import follow, frozen_copy
 from softrl.types import Actions, Spec
 
 

@@ -9,7 +9,7 @@ from softrl.math.losses import entropy, policy_loss, temperature_loss
 from softrl.math.returns import bellman, soft_value
 from softrl.nn.heads import Head, Prediction
 from softrl.nn.norms import batch_statistics
-from softrl.types import Actions, Atoms, Metrics, Window
+from softrl.types import Actions, Atoms, Batch, Metrics, Window
 
 if TYPE_CHECKING:
     from softrl.agent.agent import Agent
@@ -49,17 +49,17 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
         policy = {"actor_loss": policy_loss(q_actor, a, alpha * agent.temperature.in_actor)}
         policy |= agent.regularizer.actor() | agent.penalty(agent.actor, z, a)
         policy |= agent.explorer.losses(agent, z, judged_z)
-        lengths, told = agent.plan.losses(agent, z, judged_z, alpha)
+        lengths, planned = agent.plan.losses(agent, z, judged_z, alpha)
         agent.optim.actor.step(policy | lengths)
         goal = agent.temperature.target * agent.plan.decisions(a)
         price = {"ent_coef_loss": temperature_loss(agent.temperature(), a, goal)}
         agent.optim.temperature.step(price)
-        losses |= policy | lengths | price | told | describe_policy(a, alpha, goal)
+        losses |= policy | lengths | price | planned | describe_policy(a, alpha, goal)
 
     if follow:
         agent.lookahead.follow(agent.critic)
         agent.encoder.follow()
-    return detached(losses | own) | describe_values(agent.critic.head, q, y), row_error(q, y, len(window.weight))
+    return detached(losses | own) | describe_values(agent.critic.head, b, q, y), row_error(q, y, len(window.weight))
 
 
 def describe_policy(actions: Actions, alpha: Tensor, target: Tensor) -> Metrics:
@@ -67,9 +67,14 @@ def describe_policy(actions: Actions, alpha: Tensor, target: Tensor) -> Metrics:
     return {"ent_coef": alpha.mean(), "entropy": entropy(actions).sum(), "target_entropy": target.sum()}
 
 
-def describe_values(head: Head, q: Prediction, y: Atoms) -> Metrics:
-    """What to log of a critic: mean prediction, mean target, share of the target that the head cannot express."""
-    return {"q_mean": q.atoms.mean().mean().detach(), "target_mean": y.mean().mean(), "clipped_share": head.clipped(y)}
+def describe_values(head: Head, b: Batch, q: Prediction, y: Atoms) -> Metrics:
+    """What to log of a critic: mean reward, prediction, target, and share of targets that its head cannot express."""
+    return {
+        "batch_reward": b.reward.mean(),
+        "q_mean": q.atoms.mean().mean().detach(),
+        "target_mean": y.mean().mean(),
+        "clipped_share": head.clipped(y),
+    }
 
 
 def row_error(q: Prediction, y: Atoms, rows: int) -> Tensor:

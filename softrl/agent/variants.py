@@ -54,4 +54,4 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
         agent.lookahead.follow(agent.critic)
         agent.encoder.follow()
     losses |= own | policy | describe_policy(a, alpha, agent.temperature.target)
-    return detached(losses) | describe_values(agent.critic.head, q, y), row_error(q, y, len(window.weight))
+    return detached(losses) | describe_values(agent.critic.head, b, q, y), row_error(q, y, len(window.weight))

@@ -16,7 +16,10 @@ from softrl.cli.options import parse
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
+INSTALL = "apt-get install libegl1 libgl1 libosmesa6"
 LIBRARIES = {"EGL": "libegl1", "GL": "libgl1", "OSMesa": "libosmesa6"}
+PICTURE = 84
+"""Height and width in pixels of a picture whose speed is told."""
 SPACE = 2 * 10**9
 """Bytes that a run with its checkpoints may take."""
 
@@ -101,13 +104,25 @@ def gpu(usable: bool, driver: str | None) -> Finding:
 
 
 def graphics() -> Iterator[Finding]:
-    """The libraries that render videos, and the back-end that MuJoCo will use."""
-    from softrl.data.graphics import choose, missing
-
+    """The libraries that render videos and pixel observations, and whether MuJoCo really does."""
     for name, debian in LIBRARIES.items():
         found = find_library(name)
         yield Finding(f"lib{name}", found or "missing", "" if found else f"apt-get install {debian} (or: make system)")
-    yield Finding("rendering", missing() or f"works with MUJOCO_GL={choose()}")
+    yield rendering()
+
+
+def rendering() -> Finding:
+    """The back-end that MuJoCo uses, tried."""
+    from softrl.data.graphics import choose, missing, speed
+
+    if missing():
+        return Finding("rendering", "none: states can be learned from, not pixels, and there are no videos", INSTALL)
+    try:
+        rate = speed(PICTURE)
+    except Exception as error:  # of every kind: it is the system's library that fails
+        remedy = f"{INSTALL}, or set MUJOCO_GL to egl or osmesa"
+        return Finding("rendering", f"fails with MUJOCO_GL={choose()}: {error}", remedy)
+    return Finding("rendering", f"works with MUJOCO_GL={choose()}: {rate:.0f} small pictures a second")
 
 
 def disk(folder: Path) -> Finding:

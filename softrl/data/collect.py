@@ -1,5 +1,6 @@
 """Collection: the agent acts in N environments, and every vector step becomes one row of replay."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -8,12 +9,13 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from softrl.data.envs import step
+from softrl.data.envs import Outcome, begin
 from softrl.data.snapshot import restores, snapshots
 from softrl.errors import UserError
 from softrl.types import Obs, Spec, Step
 
 Carry = dict[str, Tensor]
+DTYPES = {"pixels": np.uint8, "state": np.float32}
 FRESH = "plan.fresh"
 """Under this name a policy that plans remembers whether its newest action opened a plan, [N] bool."""
 
@@ -48,11 +50,19 @@ class Collected(NamedTuple):
     episodes: list[Episode]
 
 
+class Sent(NamedTuple):
+    """A step on its way."""
+
+    action: Tensor  # [N,A]
+    outcome: Callable[[], Outcome]  # waits for it
+
+
 class Collector:
     """Steps a vector environment with NEXT_STEP autoreset.
 
     After an episode's end the environment spends one step on its reset: that step is no decision and no frame, and
-    its row carries the final observation, marked `last`.
+    its row carries the final observation, marked `last`. A step has two halves: between `begin` and `finish`
+    environments in processes of their own work while their caller does something else.
     """
 
     def __init__(self, env: VectorEnv, policy: Policy, spec: Spec, seed: int, device: str = "cpu") -> None:
@@ -66,6 +76,7 @@ class Collector:
         self.carry: Carry = policy.initial(count)
         self.every = torch.ones(count, dtype=torch.bool, device=self.device)
         self.exact = np.ones(count, bool)  # environments that a load has brought back to where they were
+        self.sent: Sent | None = None
 
     def observed(self, observation: np.ndarray) -> Obs:
         """Checked observations as tensors, [N,..]."""
@@ -74,7 +85,7 @@ class Collector:
                 "the environment returned an observation that is not finite: mend the environment, then resume from "
                 "the last checkpoint"
             )
-        return {"state": torch.from_numpy(np.array(observation, np.float32)).to(self.device)}
+        return tensors(self.spec, observation, self.device)
 
     def choose(self, random: bool) -> Tensor:
         """Actions [N,A]: uniform while warming up, else the policy's."""
@@ -85,8 +96,13 @@ class Collector:
 
     def collect(self, random: bool = False) -> Collected:
         """One vector step; raises UserError when the environment fails or returns numbers that are not finite."""
-        waiting = self.over
-        resting = bool(waiting.any())
+        self.begin(random)
+        return self.finish()
+
+    def begin(self, random: bool = False) -> None:
+        """Choose actions and send them; raises UserError for actions that are not finite."""
+        if self.sent:
+            raise RuntimeError("a step was begun and not finished")
         action = self.choose(random)
         taken = action.numpy(force=True)
         if not np.isfinite(taken).all():
@@ -94,7 +110,16 @@ class Collector:
                 "learning diverged: the policy's actions are not finite; resume from the last checkpoint, or start "
                 "again with a smaller learning rate or reward scale"
             )
-        observation, reward, terminated, truncated, info = step(self.env, taken)
+        self.sent = Sent(action, begin(self.env, taken))
+
+    def finish(self) -> Collected:
+        """What the step that was begun brought; raises UserError as `collect` does."""
+        if not self.sent:
+            raise RuntimeError("no step was begun")
+        (action, outcome), self.sent = self.sent, None
+        observation, reward, terminated, truncated, info = outcome()
+        waiting = self.over
+        resting = bool(waiting.any())
         if not np.isfinite(reward).all():
             raise UserError(
                 "the environment returned a reward that is not finite: mend the environment, then resume from the last "
@@ -117,13 +142,13 @@ class Collector:
         self.total += reward
         self.length += frames
         self.over = terminated | truncated
-        episodes = [self.finish(int(i), info) for i in np.flatnonzero(self.over)]
+        episodes = [self.close(int(i), info) for i in np.flatnonzero(self.over)]
         self.obs = self.observed(observation)
         if resting:
             self.forget(waiting)
         return Collected(row, int(frames.sum()), len(waiting) - int(waiting.sum()), episodes)
 
-    def finish(self, i: int, info: dict[str, Any]) -> Episode:
+    def close(self, i: int, info: dict[str, Any]) -> Episode:
         """Close the statistics of environment `i`."""
         success = info.get("is_success")
         episode = Episode(float(self.total[i]), int(self.length[i]), None if success is None else float(success[i]))
@@ -139,7 +164,9 @@ class Collector:
                 value[where] = fresh[name][where]
 
     def state_dict(self) -> dict[str, Any]:
-        """Environments, observations, statistics and generator."""
+        """Environments, observations, statistics and generator; not between `begin` and `finish`."""
+        if self.sent:
+            raise RuntimeError("a step was begun: finish it before its state is taken")
         states = snapshots(self.env)
         return {
             "obs": dict(self.obs),
@@ -165,6 +192,12 @@ class Collector:
         self.length = np.where(self.exact, state["length"], 0)
         self.carry = state["carry"]
         self.generator.set_state(state["generator"])
+
+
+def tensors(spec: Spec, observation: np.ndarray, device: torch.device | str) -> Obs:
+    """Observations of environments from `make`, [N,..], as the agent sees them: uint8 `pixels` or float32 `state`."""
+    [name] = spec.obs
+    return {name: torch.from_numpy(np.array(observation, DTYPES[name])).to(device)}
 
 
 def uniform(spec: Spec, count: int, generator: torch.Generator) -> Tensor:

@@ -34,6 +34,7 @@ class Control(gymnasium.Env[np.ndarray, np.ndarray]):
         self.control: Any = suite.load(domain, task, task_kwargs={"random": MODEL_SEED, "time_limit": float("inf")})
         self.original = physics.compiled(self.control.physics.model.ptr)
         self.camera, self.size = CAMERAS.get(domain, 0), render
+        self.cameras = int(self.control.physics.model.ncam)
         self.metadata = {"render_modes": ["rgb_array"]}
         self.render_mode = "rgb_array" if render else None
         self.layout = {name: tuple(entry.shape) for name, entry in self.control.observation_spec().items()}
@@ -63,9 +64,13 @@ class Control(gymnasium.Env[np.ndarray, np.ndarray]):
         terminated = ended and moment.discount == 0.0
         return self.flat(moment.observation), float(moment.reward), terminated, ended and not terminated, {}
 
-    def render(self) -> np.ndarray:
-        """The scene from the task's camera, [size,size,3] uint8."""
-        return self.control.physics.render(self.size, self.size, camera_id=self.camera)
+    def look(self, size: int, camera: int) -> np.ndarray:
+        """The scene from a camera, [size,size,3] uint8."""
+        return self.control.physics.render(size, size, camera_id=camera)
+
+    def render(self) -> np.ndarray | None:
+        """The scene from the task's camera, [size,size,3] uint8; None unless the task was made to be rendered."""
+        return self.look(self.size, self.camera) if self.size else None
 
     def snapshot(self) -> dict[str, Any]:
         """Exact state: physics, the task's attributes and generator, the count of steps."""

@@ -1,7 +1,8 @@
 """Environments as the rest of the library sees them: `make` gives one, `vector` gives N side by side."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +11,8 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from gymnasium.wrappers import Autoreset
 
 from softrl.data.names import aliases, canonical, registry
+from softrl.data.partial import Partial
+from softrl.data.pixels import COLOURS, Pixels, Stack, seen, usual_repeat
 from softrl.data.snapshot import Resumable
 from softrl.data.sources import AnyEnv, Source, build
 from softrl.data.spaces import FlatActions, named
@@ -29,30 +32,48 @@ class EnvConfig:
 
     name: str = ""
     """A Gymnasium id or a DeepMind Control task such as cheetah_run."""
-    repeat: int = 1
-    """Frames each action is held for."""
+    repeat: int | None = None
+    """Frames each action is held for; none is 1, and the usual number of a DeepMind Control task from pixels."""
     time_limit: int | None = None
     """Frames after which an episode is cut; the environment's own limit when not given."""
     workers: Literal["auto", "sync", "async"] = "auto"
-    """Where environments run: sync in this process, async in one process each, auto async for more than one."""
+    """Where they run: sync in this process, async in one process each, auto async for several and for pixels."""
+    pixels: Pixels | None = None
+    """Pictures in the place of states; none gives the environment's own observations."""
+    partial: Partial = field(default_factory=Partial)
+    """What is lost of the observations."""
 
     def __post_init__(self) -> None:
-        if self.repeat < 1:
+        if self.repeat is not None and self.repeat < 1:
             raise UserError(f"env.repeat is {self.repeat}: an action is held for at least 1 frame")
         if self.time_limit is not None and self.time_limit < 1:
             raise UserError(f"env.time_limit is {self.time_limit}: an episode has at least 1 frame")
 
 
+def repeats(source: Source, config: EnvConfig) -> int:
+    """Frames for which each action is held, also where the configuration leaves it open."""
+    return config.repeat or (usual_repeat(source) if config.pixels and isinstance(source, str) else 1)
+
+
 def make(
     source: Source, config: EnvConfig = EnvConfig(), seed: int | None = None, render: int | None = None
 ) -> Resumable:
-    """A Gymnasium environment with float32 observations [D] and flat float32 actions [A] (`UnitBox`).
+    """A Gymnasium environment with float32 observations [D], or stacked pictures, and flat float32 actions [A].
 
     `seed` is used by the first reset that is given none. With `render`, `.render()` gives pictures, uint8, that many
     pixels high and wide where the environment lets its caller choose. Raises UserError.
     """
-    env = UnitBox(Flat(Frames(build(source, config.time_limit, render), config.repeat)))
+    built = build(source, config.time_limit, render, config.pixels.size if config.pixels else None)
+    env = UnitBox(observed(Frames(built, repeats(source, config)), config))
     return Resumable(Spoken(env), seed)
+
+
+def observed(env: AnyEnv, config: EnvConfig) -> AnyEnv:
+    """The environment with the observations that an agent gets: states [D], or stacked frames."""
+    if config.pixels is None:
+        return config.partial.applied(Flat(env))
+    # Losses come before the stack: a frame that is lost stays lost while it is in it.
+    return Stack(config.partial.applied(seen(env, config.pixels)), config.pixels.stack)
 
 
 def worker(source: Source, config: EnvConfig, seed: int, parent: int) -> Resumable:
@@ -71,7 +92,8 @@ def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv
         raise UserError(f"envs is {envs}: a run needs at least 1 environment")
     seeds = np.random.SeedSequence(seed).generate_state(envs)
     factories = [partial(worker, source, config, int(child), os.getpid()) for child in seeds]
-    if config.workers == "sync" or (config.workers == "auto" and envs == 1):
+    # A single environment has a process of its own where it draws, so that it draws while the agent learns.
+    if config.workers == "sync" or (config.workers == "auto" and envs == 1 and config.pixels is None):
         return SyncVectorEnv(factories, autoreset_mode=AutoresetMode.NEXT_STEP)
     try:
         with unimported_main():
@@ -85,13 +107,32 @@ def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv
         ) from error
 
 
-def step(vec: VectorEnv[Any, Any, Any], actions: np.ndarray) -> tuple[Any, ...]:
-    """`vec.step(actions)`: observations [N,D], rewards [N], terminated [N], truncated [N], infos.
+Outcome = tuple[Any, ...]
+"""What a step of a vector answers: observations [N,..], rewards [N], terminated [N], truncated [N], infos."""
 
-    Raises UserError when an environment fails or its process dies; the vector is then closed.
+
+def begin(vec: VectorEnv[Any, Any, Any], actions: np.ndarray) -> Callable[[], Outcome]:
+    """Start a step; calling what is answered ends it.
+
+    Environments in processes of their own step meanwhile, the others when the step ends: the outcome is the same. Both
+    halves raise UserError when an environment fails or its process dies; the vector is then closed.
     """
+    if not isinstance(vec, AsyncVectorEnv):
+        return partial(ended, vec, partial(vec.step, actions))
     with spoken(vec):
-        return vec.step(actions)
+        vec.step_async(actions)
+    return partial(ended, vec, vec.step_wait)
+
+
+def ended(vec: VectorEnv[Any, Any, Any], outcome: Callable[[], Outcome]) -> Outcome:
+    """The outcome of a step that was begun."""
+    with spoken(vec):
+        return outcome()
+
+
+def step(vec: VectorEnv[Any, Any, Any], actions: np.ndarray) -> Outcome:
+    """One whole step; raises UserError as `begin` does."""
+    return begin(vec, actions)()
 
 
 def spec(env: AnyEnv | VectorEnv[Any, Any, Any]) -> "Spec":
@@ -100,7 +141,9 @@ def spec(env: AnyEnv | VectorEnv[Any, Any, Any]) -> "Spec":
 
     observation: Any = getattr(env, "single_observation_space", env.observation_space)
     action: Any = getattr(env, "single_action_space", env.action_space)
-    return Spec({"state": tuple(observation.shape)}, continuous=action.continuous, choices=action.choices)
+    shape = tuple(observation.shape)
+    told = Spec({"state": shape}, continuous=action.continuous, choices=action.choices)
+    return told._replace(obs={"pixels": shape}, stack=shape[0] // COLOURS) if len(shape) == 3 else told
 
 
 def describe(name: str) -> dict[str, Any]:
@@ -112,6 +155,7 @@ def describe(name: str) -> dict[str, Any]:
     limit = env.get_wrapper_attr("_max_episode_steps") if env.has_wrapper_attr("_max_episode_steps") else None
     layout = {key: list(shape) for key, shape in getattr(env.unwrapped, "layout", {}).items()}
     flat = FlatActions(env.action_space)
+    drawn = "rgb_array" in env.metadata.get("render_modes", [])
     told = {
         "name": canonical(name),
         "aliases": aliases(canonical(name)),
@@ -120,6 +164,7 @@ def describe(name: str) -> dict[str, Any]:
         "choices": list(flat.choices),
         "continuous": flat.continuous,
         "time_limit": limit,
+        "pixels": f"action repeat {usual_repeat(name)} unless set" if drawn else None,
     }
     env.close()
     return told

@@ -1,9 +1,10 @@
-"""Headless OpenGL: which back-end MuJoCo renders with, and what to install where there is none."""
+"""Headless OpenGL: which back-end MuJoCo renders with, how fast, and what to install where there is none."""
 
 import ctypes
 import ctypes.util
 import os
 import sys
+import time
 
 from softrl.errors import UserError
 
@@ -11,6 +12,10 @@ OFF = "disabled"
 ADVICE = (
     "rendering needs OpenGL, which is not here: on Debian or Ubuntu run `apt-get install libegl1 libgl1 libosmesa6`"
 )
+SCENE = """<mujoco><worldbody>
+  <light pos="0 0 3"/><geom type="plane" size="2 2 .1"/><geom pos="0 0 .3" size=".3"/>
+</worldbody></mujoco>"""
+TRIED = 20  # pictures
 DEVICES = 16
 PLATFORM_DEVICE = 0x313F  # EGL_PLATFORM_DEVICE_EXT
 
@@ -36,6 +41,27 @@ def prepare(render: int | None) -> None:
     sentence = missing()
     if sentence and render:
         raise UserError(sentence)
+
+
+def speed(size: int) -> float:
+    """Pictures of a small scene, `size` pixels high and wide, in a second; raises whatever rendering raises."""
+    choose()
+    import mujoco
+
+    model = mujoco.MjModel.from_xml_string(SCENE)
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    with mujoco.Renderer(model, size, size) as renderer:
+
+        def draw() -> None:
+            renderer.update_scene(data)
+            renderer.render()
+
+        draw()  # the first picture prepares the others
+        began = time.perf_counter()
+        for _ in range(TRIED):
+            draw()
+    return TRIED / (time.perf_counter() - began)
 
 
 def egl_works() -> bool:

@@ -16,7 +16,7 @@ Parts = dict[str, Any]
 
 SCALARS = (type(None), bool, int, float, str)
 CONSTANTS = (Space, EnvSpec, ModuleType, BuiltinFunctionType, type)
-CONSTANT_MODULES = ("gymnasium.envs.mujoco.mujoco_rendering",)
+CONSTANT_MODULES = ("gymnasium.envs.mujoco.mujoco_rendering", "pygame.surface", "pygame.time")
 # What constructors were given, and what wrappers derive from it.
 CONSTANT_NAMES = (
     "metadata",

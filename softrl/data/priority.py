@@ -18,6 +18,7 @@ class Ring(NamedTuple):
     stops: Tensor  # [L,N] bool: a final observation, the newest row or an empty one, where no window starts
     newest: int  # rows of time ever added: the next one is written at newest % L
     generator: torch.Generator
+    context: int = 0  # rows before a row that its observation is made of: with them the oldest rows lose their windows
 
 
 class Sampler(ABC):
@@ -217,10 +218,11 @@ class PrioritySampler(Sampler):
     def add(self, ring: Ring) -> None:
         length, envs = ring.stops.shape
         self.filled = min(ring.newest, length) * envs
-        # The newest row has no outcome yet; the row before has just got its own.
-        rows = torch.tensor([ring.newest - 2, ring.newest - 1], device=ring.stops.device) % length
+        # The newest row has no outcome yet; the row before has just got its own. The rows behind them are the oldest.
+        rows = torch.arange(ring.newest - 2, ring.newest + ring.context, device=ring.stops.device) % length
         cells = (rows[:, None] * envs + torch.arange(envs, device=rows.device)).flatten()
-        self.tree.set(cells, self.greatest * ~ring.stops.flatten()[cells])
+        priority = torch.cat([self.greatest.expand(2 * envs), self.tree.leaves[cells[2 * envs :]]])
+        self.tree.set(cells, priority * ~ring.stops.flatten()[cells])
 
     def draw(self, ring: Ring, batch: int) -> tuple[Tensor, Tensor]:
         device = ring.stops.device

@@ -16,23 +16,27 @@ from softrl.errors import UserError
 
 AnyEnv = gymnasium.Env[Any, Any]
 Source = str | Callable[[], AnyEnv] | AnyEnv
+PICTURELESS = (
+    "the environment gives no pictures: make it with render_mode='rgb_array', or ask for neither pixels nor videos"
+)
 
 
-def build(source: Source, time_limit: int | None, render: int | None) -> AnyEnv:
+def build(source: Source, time_limit: int | None, render: int | None, pixels: int | None = None) -> AnyEnv:
     """A new environment in its own units.
 
     An environment object is a template and is never stepped: others are made from its `spec`, or by deep copy. A time
-    limit, in frames, takes the place of the environment's own outermost one. Raises UserError.
+    limit, in frames, takes the place of the environment's own outermost one. Pictures are `render` pixels high and wide
+    for people, `pixels` for agents, where the environment lets its caller choose. Raises UserError.
     """
     graphics.choose()
     if isinstance(source, str):
-        env = named(canonical(source), time_limit, render)
+        env = named(canonical(source), time_limit, render, pixels)
     elif isinstance(source, gymnasium.Env):
-        env = copied(source, time_limit, render)
+        env = copied(source, time_limit, pixels or render)
     else:
         env = limited(made(source), time_limit)
-    if render and env.render_mode != "rgb_array":
-        raise UserError("the environment gives no pictures: make it with render_mode='rgb_array', or ask for no video")
+    if (render or pixels) and env.render_mode != "rgb_array":
+        raise UserError(PICTURELESS)
     return env
 
 
@@ -47,12 +51,15 @@ def made(factory: Callable[[], AnyEnv]) -> AnyEnv:
     return env
 
 
-def named(name: str, time_limit: int | None, render: int | None) -> AnyEnv:
-    """The environment of a canonical name."""
+def named(name: str, time_limit: int | None, render: int | None, pixels: int | None) -> AnyEnv:
+    """The environment of a canonical name.
+
+    A task of DeepMind Control draws in any size at any time; one of Gymnasium in a single one, then that of the agent.
+    """
     if name in TASKS:
-        return TimeLimit(Control(*TASKS[name], render=render), time_limit or TIME_LIMIT)
+        return TimeLimit(Control(*TASKS[name], render=render or pixels), time_limit or TIME_LIMIT)
     try:
-        return registered(gymnasium.spec(name), time_limit, render)
+        return registered(gymnasium.spec(name), time_limit, pixels or render)
     except UserError:
         raise
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
@@ -77,7 +84,17 @@ def registered(spec: gymnasium.envs.registration.EnvSpec, time_limit: int | None
         try:
             return gymnasium.make(spec, width=render, height=render, **kept)
         except TypeError:  # not every environment lets its caller choose the size
-            return gymnasium.make(spec, **kept)
+            return unsized(spec, kept)
+
+
+def unsized(spec: gymnasium.envs.registration.EnvSpec, kept: dict[str, Any]) -> AnyEnv:
+    """The environment of a Gymnasium spec, which draws pictures of its own size."""
+    try:
+        return gymnasium.make(spec, **kept)
+    except TypeError as error:
+        if "render_mode" not in str(error):
+            raise
+        raise UserError(PICTURELESS) from error
 
 
 def copied(env: AnyEnv, time_limit: int | None, render: int | None) -> AnyEnv:

@@ -1,4 +1,7 @@
-"""Initialisers of weights [E,i,o], one member at a time so that an ensemble is drawn like single networks."""
+"""Initialisers of weights [E,i,o], one member at a time so that an ensemble is drawn like single networks.
+
+Kernels of convolutions have one of their own.
+"""
 
 from collections.abc import Callable
 from typing import Literal
@@ -32,3 +35,10 @@ def initialise(weight: Tensor, init: Init, gain: float = 1.0) -> None:
     """Draw `gain` times what an initialiser draws, in place: sqrt(2) before a ReLU, 0 for a layer that is silent."""
     INITIALISERS[init](weight)
     weight.data.mul_(gain)
+
+
+def delta_orthogonal(kernel: Tensor, gain: float = 1.0) -> None:
+    """Zeros around `gain` times an orthogonal matrix, in place: [o,i,h,w] (Xiao et al. 2018, 1806.05393)."""
+    height, width = kernel.shape[-2:]
+    kernel.data.zero_()
+    nn.init.orthogonal_(kernel.data[..., height // 2, width // 2], gain)

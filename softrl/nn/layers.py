@@ -14,7 +14,15 @@ from softrl.nn.init import Init, initialise
 ActivationName = Literal["relu", "relu2", "silu", "gelu", "elu", "tanh", "mish", "leaky_relu", "crelu"]
 
 
-class Linear(nn.Module):
+class Rounded(nn.Module):
+    """A layer with float32 weights whose products are taken in `dtype`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dtype = torch.float32
+
+
+class Linear(Rounded):
     """Affine maps of all members at once, y_e = x_e W_e + b_e: [B,i] or [E,B,i] -> [E,B,o].
 
     Weights and the arithmetic around the products stay float32; with `set_precision` the products are bfloat16.
@@ -34,7 +42,6 @@ class Linear(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(members, inputs, outputs))
         self.register_parameter("bias", nn.Parameter(torch.zeros(members, 1, outputs)) if bias else None)
-        self.dtype = torch.float32
         initialise(self.weight, init, gain)
 
     def forward(self, x: Tensor) -> Tensor:  # [B,i] or [E,B,i] -> [E,B,o]
@@ -45,9 +52,9 @@ class Linear(nn.Module):
 
 
 def set_precision(module: nn.Module, dtype: torch.dtype) -> None:
-    """Let every Linear below `module` multiply in `dtype`; weights stay float32."""
+    """Let every product below `module` be taken in `dtype`; weights stay float32."""
     for part in module.modules():
-        if isinstance(part, Linear):
+        if isinstance(part, Rounded):
             part.dtype = dtype
 
 

@@ -53,7 +53,7 @@ SIMBA = Recipe(
     "Normalised observations and residual blocks after a layer norm; one critic where episodes do not terminate.",
     arxiv="2410.09754",
     changes={
-        "agent.encoder.normalizer": Running(),
+        "agent.*.normalizer": Running(),
         "agent.critic.trunk": SimBa(512, blocks=2),
         "agent.actor.trunk": SimBa(128, blocks=1),
         "agent.actor.log_std_bound": "tanh",
@@ -64,7 +64,7 @@ SIMBA = Recipe(
         "agent.temperature.target_per_action": -0.5,
         "train.updates_per_decision": 2.0,
     },
-    defines=("agent.encoder.normalizer", "agent.critic.trunk", "agent.actor.trunk"),
+    defines=("agent.critic.trunk", "agent.actor.trunk"),
     tasks={CONTROL: {"agent.critic.members": 1, "env.repeat": 2}},
 )
 
@@ -73,7 +73,7 @@ SIMBAV2 = Recipe(
     "Features and weights on spheres, a categorical critic and rewards scaled by the spread of returns.",
     arxiv="2502.15280",
     changes={
-        "agent.encoder.normalizer": Running(),
+        "agent.*.normalizer": Running(),
         "agent.critic.trunk": SimBaV2(512, blocks=2),
         "agent.actor.trunk": SimBaV2(128, blocks=1),
         "agent.critic.head": Categorical(101, -5.0, 5.0, "c51"),

@@ -121,6 +121,8 @@ class Run:
     """Compiles the update; auto does so where the run is long enough to earn it back."""
     threads: int | None = None
     """Threads of torch; none chooses."""
+    collect: Literal["auto", "sync", "async"] = "auto"
+    """When updates run: sync after the step that owes them, async beside the next one; auto is async for pixels."""
     env: EnvConfig = field(default_factory=EnvConfig)
     """The environment."""
     agent: AgentConfig = field(default_factory=AgentConfig)

@@ -3,8 +3,17 @@
 import sys
 import time
 from collections import deque
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Protocol
+
+FIGURES = {
+    "train/batch_reward": "batch reward",
+    "train/critic_loss": "critic",
+    "train/actor_loss": "actor",
+    "train/reconstruction_loss": "reconstruction",
+}
+"""Metrics that lines of progress show, and what they call them."""
 
 
 class Console(Protocol):
@@ -13,8 +22,11 @@ class Console(Protocol):
     def progress(self, env_steps: int) -> None:
         """Say how far the run is; cheap enough for every decision."""
 
-    def episode(self, episode_return: float) -> None:
-        """Say the return of a finished training episode."""
+    def episode(self, number: int, episode_return: float, seconds: float) -> None:
+        """Say which training episode has finished, with what return, and how long it took."""
+
+    def learned(self, values: Mapping[str, float]) -> None:
+        """Say the metrics of the last updates, by tag."""
 
     def evaluation(self, env_steps: int, return_mean: float) -> None:
         """Say the mean return of an evaluation."""
@@ -39,7 +51,10 @@ class Quiet:
     def progress(self, env_steps: int) -> None:
         """Nothing."""
 
-    def episode(self, episode_return: float) -> None:
+    def episode(self, number: int, episode_return: float, seconds: float) -> None:
+        """Nothing."""
+
+    def learned(self, values: Mapping[str, float]) -> None:
         """Nothing."""
 
     def evaluation(self, env_steps: int, return_mean: float) -> None:
@@ -58,15 +73,22 @@ class Plain:
     def __init__(self, total: int, seconds: float = 5.0) -> None:
         self._total = total
         self._status = Status(total, seconds)
+        self._details = ["episode 0"]
 
     def progress(self, env_steps: int) -> None:
         """Print a line when some seconds have gone by."""
         if self._status.due(env_steps):
-            self.say(f"{env_steps:,}/{self._total:,} steps  {self._status.text()}")
+            self.say("  ".join([f"{env_steps:,}/{self._total:,} steps", *self._details, self._status.text()]))
 
-    def episode(self, episode_return: float) -> None:
-        """Keep the return for the next line."""
+    def episode(self, number: int, episode_return: float, seconds: float) -> None:
+        """Keep the figures for the next line."""
         self._status.episode_return = episode_return
+        self._details[:1] = [f"episode {number} of {seconds:.1f} s"]
+
+    def learned(self, values: Mapping[str, float]) -> None:
+        """Keep the figures for the next line."""
+        shown = [f"{name} {values[tag]:.4g}" for tag, name in FIGURES.items() if tag in values]
+        self._details = [*self._details[:1], *shown]
 
     def evaluation(self, env_steps: int, return_mean: float) -> None:
         """Print the evaluation."""
@@ -102,9 +124,12 @@ class Live:
         if self._status.due(env_steps):
             self._draw(env_steps)
 
-    def episode(self, episode_return: float) -> None:
+    def episode(self, number: int, episode_return: float, seconds: float) -> None:
         """Keep the return for the next drawing."""
         self._status.episode_return = episode_return
+
+    def learned(self, values: Mapping[str, float]) -> None:
+        """Nothing: a terminal is not wide enough."""
 
     def evaluation(self, env_steps: int, return_mean: float) -> None:
         """Draw the bar with the evaluation."""

@@ -8,12 +8,13 @@ import torch
 from gymnasium import Env
 from gymnasium.spaces import Space
 from gymnasium.vector import VectorEnv
-from torch import Tensor
 
 from softrl.agent.agent import Agent
 from softrl.data import envs
+from softrl.data.collect import tensors
 from softrl.data.sources import Source
 from softrl.data.spaces import FlatActions
+from softrl.errors import UserError
 from softrl.nn.encoders import Carry
 from softrl.run.config import Run
 
@@ -41,7 +42,7 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
         carry = agent.initial(count)
         running = np.ones(count, bool)
         while running.any():
-            action, carry = agent.act({"state": torch.from_numpy(observation).to(device)}, carry, deterministic)
+            action, carry = agent.act(tensors(agent.spec, observation, device), carry, deterministic)
             observation, reward, terminated, truncated, info = envs.step(env, action.cpu().numpy())
             returns += np.where(running, reward, 0.0)
             lengths += np.where(running, info.get("frames", 0), 0)
@@ -59,8 +60,7 @@ def film(agent: Agent, env: Env[Any, Any], seed: int, show: Callable[[np.ndarray
     carry, total, over = agent.initial(1), 0.0, False
     show(rendered(env))
     while not over:
-        obs: dict[str, Tensor] = {"state": torch.from_numpy(observation[None]).to(device)}
-        action, carry = agent.act(obs, carry, deterministic=True)
+        action, carry = agent.act(tensors(agent.spec, observation[None], device), carry, deterministic=True)
         observation, reward, terminated, truncated, _ = env.step(action[0].cpu().numpy())
         total, over = total + float(reward), bool(terminated or truncated)
         show(rendered(env))
@@ -73,7 +73,7 @@ def filmed(agent: Agent, source: Source, run: Run, seed: int) -> tuple[list[np.n
     frames: list[np.ndarray] = []
     film(agent, env, seed, frames.append)
     env.close()
-    return frames, env.metadata.get("render_fps", 30) / run.env.repeat
+    return frames, env.metadata.get("render_fps", 30) / envs.repeats(source, run.env)
 
 
 def rendered(env: Env[Any, Any]) -> np.ndarray:
@@ -93,13 +93,23 @@ class Policy:
     def predict(self, obs: np.ndarray, state: Carry | None = None, deterministic: bool = True) -> tuple[Any, Carry]:
         """The environment's action for observation [D] or actions for [N,D], and the state for the next call.
 
-        One action is exactly what the environment's space declares. N of them are what Gymnasium's vector environments
-        take: an array [N,..] for Box, Discrete, MultiDiscrete and MultiBinary; for Tuple and Dict the same nest with
-        such an array in each place, which `gymnasium.vector.utils.iterate` takes apart.
+        Where the agent sees pixels, an observation is uint8 [3 * stack,H,W], as `softrl.make` gives it. One action is
+        exactly what the environment's space declares. N of them are what Gymnasium's vector environments take: an array
+        [N,..] for Box, Discrete, MultiDiscrete and MultiBinary; for Tuple and Dict the same nest with such an array in
+        each place, which `gymnasium.vector.utils.iterate` takes apart. Raises UserError for observations of another
+        kind.
         """
-        many = np.atleast_2d(np.asarray(obs, np.float32))  # [N,D]
+        given = np.asarray(obs)
+        [(name, shape)] = self.agent.spec.obs.items()
+        one = given.ndim == len(shape)
+        many = given[None] if one else given  # [N,..]
+        if many.shape[1:] != shape or (name == "pixels" and many.dtype != np.uint8):
+            raise UserError(
+                f"the policy was given {given.dtype} {list(given.shape)}: it takes {name} {list(shape)}, or N of them"
+                + (", as uint8" if name == "pixels" else "")
+            )
         carry = self.agent.initial(len(many)) if state is None else state
-        z = torch.from_numpy(many).to(self.agent.temperature.target.device)
-        action, carry = self.agent.act({"state": z}, carry, deterministic)
+        device = self.agent.temperature.target.device
+        action, carry = self.agent.act(tensors(self.agent.spec, many, device), carry, deterministic)
         flat = action.cpu().numpy()  # [N,A]
-        return (self.flat.decode(flat[0]) if np.ndim(obs) == 1 else self.flat.batch(flat)), carry
+        return (self.flat.decode(flat[0]) if one else self.flat.batch(flat)), carry

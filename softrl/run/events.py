@@ -38,15 +38,21 @@ class Events:
     def video(self, env_steps: int, tag: str, frames: Sequence[np.ndarray], fps: float) -> None:
         """Write uint8 frames [H,W,3] as an animated image under `media/`, thinned out to a hundred."""
         from PIL import Image
-        from tensorboardX.proto.summary_pb2 import Summary
 
         stride = math.ceil(len(frames) / _LONGEST)
         images = [Image.fromarray(frame) for frame in frames[::stride]]
         buffer = io.BytesIO()
         duration = 1000 * stride / fps  # milliseconds a frame
         images[0].save(buffer, format="GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)
-        height, width, _ = frames[0].shape
-        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=buffer.getvalue())
+        self.picture(env_steps, tag, buffer.getvalue())
+
+    def picture(self, env_steps: int, tag: str, data: bytes) -> None:
+        """Write an encoded image, still or animated, under `media/`."""
+        from PIL import Image
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        width, height = Image.open(io.BytesIO(data)).size
+        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=data)
         self._write(env_steps, Summary(value=[Summary.Value(tag=f"media/{tag}", image=image)]))
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 
 from softrl.agent.compile import compiler
+from softrl.data.envs import repeats
 from softrl.errors import UserError
 from softrl.run.config import Run
 
@@ -16,7 +17,10 @@ MOST_THREADS = 4
 
 
 def resolve(run: Run) -> Run:
-    """The run with every `auto` replaced by a choice; raises UserError where the machine cannot do what is asked."""
+    """The run with every `auto` replaced by a choice; raises UserError where the machine cannot do what is asked.
+
+    So is the action repeat, which pixels choose by the task.
+    """
     device = run.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -26,9 +30,12 @@ def resolve(run: Run) -> Run:
     if mode == "auto":
         mode = "graph" if updates(run) >= WORTH_COMPILING and compiler() else "off"
     threads = run.threads or min(MOST_THREADS, len(os.sched_getaffinity(0)))
-    return replace(run, device=device, compile=mode, threads=threads)
+    env = replace(run.env, repeat=repeats(run.env.name, run.env))
+    collect = run.collect if run.collect != "auto" else "async" if run.env.pixels else "sync"
+    return replace(run, device=device, compile=mode, threads=threads, collect=collect, env=env)
 
 
 def updates(run: Run) -> float:
     """Updates that the run makes, about."""
-    return max(0, run.steps - run.train.warmup) / run.env.repeat * run.train.updates_per_decision
+    frames = max(0, run.steps - run.train.warmup)
+    return frames / repeats(run.env.name, run.env) * run.train.updates_per_decision

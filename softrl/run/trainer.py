@@ -15,12 +15,12 @@ import torch
 from softrl.agent.compile import compiled, packed
 from softrl.agent.diagnose import churn, diagnose, probe
 from softrl.data import envs
-from softrl.data.collect import Collector
+from softrl.data.collect import Collected, Collector
 from softrl.data.replay import Replay
 from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.nn.layers import set_precision
-from softrl.run import video
+from softrl.run import pictures, video
 from softrl.run.checkpoint import Checkpoints
 from softrl.run.clock import AtEnd, EvaluationClock, Every, Ratio
 from softrl.run.config import Run
@@ -30,6 +30,8 @@ from softrl.run.log import Logger
 from softrl.run.seed import Generators, derive, evaluation_seed
 from softrl.run.segments import Segments
 
+PICTURED = 8
+"""Rows of replay that pictures show."""
 MUCH_CLIPPED = 0.05
 """Share of targets outside a critic's support above which a run says so."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -80,6 +82,7 @@ class Trainer:
         self.began = time.perf_counter()
         self.last: float | None = None  # mean return of the newest evaluation in this process
         self.evaluated = -1  # env step of it
+        self.opened = 0.0  # seconds of the run at which the newest episode began
         torch.set_num_threads(run.threads or 1)
         self.generators = Generators()
         self.generators.seed(derive(run.seed, "agent"))
@@ -91,7 +94,8 @@ class Trainer:
         spec = self.agent.spec  # which says how many actions are planned at once
         set_precision(self.agent, DTYPES[run.precision])
         self.step = compiled(packed(self.agent.step), run.compile)
-        self.replay = Replay(run.replay, spec, run.envs, run.train.gamma, derive(run.seed, "replay"), device=run.device)
+        seed = derive(run.seed, "replay")
+        self.replay = Replay(run.replay, spec, run.envs, run.train.gamma, seed, run.device, folder)
         self.collector = Collector(self.env, self.agent, spec, derive(run.seed, "explore"), device=run.device)
         self.count = Counters()
         self.owed = Ratio(run.train.updates_per_decision)
@@ -106,7 +110,7 @@ class Trainer:
             folder,
             run.checkpoint.keep,
             agent=self.agent,
-            replay=Segments(folder / "replay", self.replay),
+            replay=Segments(folder / "replay", self.replay, self.replay.segment),
             sampling=self.replay,
             collector=self.collector,
             count=self.count,
@@ -143,20 +147,32 @@ class Trainer:
         return self.run.minutes is not None and self.seconds() >= 60 * self.run.minutes
 
     def advance(self) -> None:
-        """One vector step, and the updates that it owes."""
+        """One vector step, and the updates that are owed: after it, or while it is on its way."""
         warming = self.count.env_steps < self.run.train.warmup
-        got = self.collector.collect(random=warming)
+        self.collector.begin(random=warming)
+        if self.run.collect == "async":
+            self.catch_up(warming)
+        self.take(self.collector.finish())
+        if self.run.collect == "sync":
+            self.catch_up(warming)
+        self.console.progress(self.count.env_steps)
+
+    def take(self, got: Collected) -> None:
+        """Remember and count what a step brought."""
         self.replay.add(got.row)
         self.count.env_steps += got.frames
         self.count.decisions += got.decisions
         for episode in got.episodes:
             self.count.episodes += 1
             self.log.episode(self.count.env_steps, self.count.episodes, *episode, self.seconds())
-            self.console.episode(episode.total)
+            self.console.episode(self.count.episodes, episode.total, self.seconds() - self.opened)
+            self.opened = self.seconds()
+
+    def catch_up(self, warming: bool) -> None:
+        """The updates that are owed for the decisions so far."""
         ready = not warming and len(self.replay) > 0
         for _ in range(self.owed(self.count.decisions, ready)):
             self.update()
-        self.console.progress(self.count.env_steps)
 
     def update(self) -> None:
         """One update, with a look at the networks before and after it when that is due."""
@@ -204,6 +220,7 @@ class Trainer:
             "train/n_updates": float(self.count.updates),
         }
         values = self.log.write(self.count.env_steps, speed)
+        self.console.learned(values)
         clipped = values.get("train/clipped_share", 0.0)
         if clipped > MUCH_CLIPPED and not self.warned:
             self.warned = True
@@ -223,11 +240,21 @@ class Trainer:
         self.last = mean = values["eval/mean_reward"]
         self.evaluated = count.env_steps
         self.console.evaluation(count.env_steps, mean)
+        self.show()
         if count.best is None or mean > count.best:
             count.best = mean
             self.checkpoints.mark_best(count.env_steps)
         self.tell(values)
         return result
+
+    def show(self) -> None:
+        """Pictures of what the encoder makes of some rows of replay, to media/<env_steps>_<name>.png."""
+        if len(self.replay) == 0:
+            return
+        for name, picture in self.agent.encoder.pictures(self.replay.peek(PICTURED)).items():
+            png = pictures.encoded(picture.movedim(0, -1).numpy(force=True))
+            pictures.write(self.folder / "media" / f"{self.count.env_steps}_{name}.png", png)
+            self.log.events.picture(self.count.env_steps, name, png)
 
     def film(self) -> None:
         """A video of one evaluation episode; where nobody asked for it and it cannot be made, a line in the log."""

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from softrl.agent.lookahead import Joint, JointTarget, Split, StateTarget, follow
+from softrl.agent.lookahead import Joint, JointTarget, Split, StateTarget
 from softrl.nn.critics import ActionIn, StateValue
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Batch, Spec
@@ -14,18 +14,7 @@ SMALL = MLP((4,))
 
 def batch() -> Batch:
     z, ahead = torch.randn(5, 3), torch.randn(5, 3)
-    return Batch(z, ahead, ahead + 1, torch.randn(5, 2), torch.randn(5), torch.ones(5), torch.ones(5))
-
-
-def test_polyak_by_hand() -> None:
-    target, source = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
-    target.weight.data.fill_(0.0)
-    source.weight.data.fill_(1.0)
-    values = []
-    for _ in range(3):
-        follow(target, source, 0.5)
-        values.append(target.weight.item())
-    assert values == [0.5, 0.75, 0.875]
+    return Batch(z, z, ahead, ahead + 1, torch.randn(5, 2), torch.randn(5), torch.ones(5), torch.ones(5))
 
 
 def test_split_judges_the_taken_action_by_the_critic_and_the_next_by_the_target() -> None:

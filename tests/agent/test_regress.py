@@ -31,7 +31,7 @@ def agent_of(head, shift: Tensor | float) -> SimpleNamespace:
 
 def batch() -> Batch:
     z = torch.randn(B, 3)
-    return Batch(z, z, z, torch.eye(2)[torch.randint(2, (B,))], torch.zeros(B), torch.ones(B), torch.ones(B))
+    return Batch(z, z, z, z, torch.eye(2)[torch.randint(2, (B,))], torch.zeros(B), torch.ones(B), torch.ones(B))
 
 
 def single(value: Tensor) -> Atoms:

@@ -7,6 +7,7 @@ from packaging.requirements import Requirement
 
 from softrl.cli import doctor
 from softrl.cli.main import main
+from softrl.data import graphics
 from softrl.recipes import RECIPES
 
 
@@ -81,3 +82,19 @@ def test_the_doctor_warns_of_a_full_disk(tmp_path, monkeypatch):
     assert doctor.disk(tmp_path).remedy == ""
     monkeypatch.setattr(doctor, "SPACE", 10**18)
     assert "make room" in doctor.disk(tmp_path).remedy
+
+
+def test_the_doctor_tries_to_render(monkeypatch):
+    monkeypatch.setattr(graphics, "missing", lambda: None)
+    monkeypatch.setattr(graphics, "choose", lambda: "egl")
+    monkeypatch.setattr(graphics, "speed", lambda size: 61.4)
+    assert doctor.rendering() == ("rendering", "works with MUJOCO_GL=egl: 61 small pictures a second", "")
+
+    def fail(size):
+        raise OSError("no driver")
+
+    monkeypatch.setattr(graphics, "speed", fail)
+    assert doctor.rendering().state == "fails with MUJOCO_GL=egl: no driver"
+    assert "libosmesa6" in doctor.rendering().remedy
+    monkeypatch.setattr(graphics, "missing", lambda: graphics.ADVICE)
+    assert doctor.rendering().remedy == doctor.INSTALL

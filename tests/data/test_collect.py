@@ -1,5 +1,8 @@
 """Collection on an environment that counts: what becomes a row, and what does not."""
 
+import time
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -11,6 +14,7 @@ from torch import Tensor
 from softrl.data import envs
 from softrl.data.collect import Collector, uniform
 from softrl.data.envs import EnvConfig
+from softrl.data.pixels import Pixels
 from softrl.data.replay import Replay, ReplayConfig
 from softrl.errors import UserError
 from softrl.types import Obs, Spec, Step
@@ -55,7 +59,7 @@ class Constant:
         return carry
 
     def act(self, obs: Obs, carry: dict[str, Tensor], deterministic: bool = False) -> Any:
-        count = len(obs["state"])
+        count = len(next(iter(obs.values())))
         return torch.full((count, 1), self.value), {"acts": carry["acts"] + 1}
 
 
@@ -179,7 +183,8 @@ def run(made: Collector, steps: int) -> list[Step]:
 
 def assert_equal(one: list[Step], other: list[Step]) -> None:
     for a, b in zip(one, other, strict=True):
-        assert torch.equal(a.obs["state"], b.obs["state"])
+        assert a.obs.keys() == b.obs.keys()
+        assert all(torch.equal(a.obs[name], b.obs[name]) for name in a.obs)
         assert all(torch.equal(x, y) for x, y in zip(a[1:], b[1:], strict=True))
 
 
@@ -219,3 +224,82 @@ def test_an_environment_without_state_is_reset_and_its_episode_closed() -> None:
     assert first.frames == 0
     assert second.row.obs["state"][0, 1] == 0  # a new episode
     assert not second.row.last[0]
+
+
+def seen_from_gears(workers: Any, size: int = 6, **others: Any) -> Collector:
+    config = EnvConfig(pixels=Pixels(size, stack=2), time_limit=5, workers=workers, **others)
+    vec = envs.vector("softrl/Gears-v0", config, 2, seed=0)
+    return Collector(vec, Constant(), envs.spec(vec), seed=0)
+
+
+def test_pixels_are_collected_as_they_are() -> None:
+    made = seen_from_gears("sync")
+    rows = run(made, 9)
+    assert all(list(row.obs) == ["pixels"] for row in rows)
+    assert all(row.obs["pixels"].dtype == torch.uint8 for row in rows)
+    assert all(row.obs["pixels"].shape == (2, 6, 6, 6) for row in rows)
+    # rows are observations in their order: the older frame of each is the newer frame of the one before
+    for before, after in pairwise(rows):
+        if not before.last.any():
+            assert torch.equal(after.obs["pixels"][:, :3], before.obs["pixels"][:, 3:])
+    assert [int(row.last.sum()) for row in rows] == [0] * 5 + [2] + [0] * 3
+
+
+@pytest.mark.parametrize("workers", ["sync", "async"])
+def test_a_step_in_two_halves_is_a_step(workers: Any) -> None:
+    """Also where the state is taken from one vector and put into another between steps."""
+    whole, halves = seen_from_gears("sync"), seen_from_gears(workers)
+    expected = run(whole, 14)
+    found = []
+    for i in range(14):
+        halves.begin(random=True)
+        torch.rand(7)  # what an update draws meanwhile is none of the environments' business
+        found.append(halves.finish().row)
+        if i == 7:
+            state = halves.state_dict()
+            halves.env.close()
+            halves = seen_from_gears(workers)
+            halves.load_state_dict(state)
+    assert_equal(found, expected)
+    halves.env.close()
+
+
+def test_halves_come_in_turn() -> None:
+    made = collector()
+    with pytest.raises(RuntimeError, match="no step was begun"):
+        made.finish()
+    made.begin()
+    with pytest.raises(RuntimeError, match="not finished"):
+        made.begin()
+    with pytest.raises(RuntimeError, match="before its state is taken"):
+        made.state_dict()
+    made.finish()
+    made.state_dict()
+
+
+class Marking(Counting):
+    """Leaves a file when it steps."""
+
+    def __init__(self, mark: Path) -> None:
+        super().__init__()
+        self.mark = mark
+
+    def step(self, action: Any) -> Any:
+        self.mark.touch()
+        return super().step(action)
+
+
+def test_environments_step_while_their_caller_does_something_else(tmp_path: Path) -> None:
+    """A worker leaves a mark before the outcome of the step is asked for."""
+    mark = tmp_path / "stepped"
+
+    vec = envs.vector(lambda: Marking(mark), EnvConfig(workers="async"), 1, seed=0)
+    made = Collector(vec, Constant(), envs.spec(vec), seed=0)
+    made.begin()
+    for _ in range(500):
+        if mark.exists():
+            break
+        time.sleep(0.02)
+    assert mark.exists()
+    assert float(made.finish().row.reward) == 1.0
+    vec.close()

@@ -159,6 +159,7 @@ def test_descriptions() -> None:
         "choices": [],
         "continuous": 6,
         "time_limit": 1000,
+        "pixels": "action repeat 2 unless set",
     }
     assert describe("Pendulum-v1")["time_limit"] == 200
     assert describe("softrl/Gears-v0") == {
@@ -169,6 +170,7 @@ def test_descriptions() -> None:
         "choices": [3],
         "continuous": 2,
         "time_limit": 50,
+        "pixels": "action repeat 1 unless set",
     }
 
 

@@ -70,3 +70,8 @@ def test_a_missing_egl_library_is_no_error(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(graphics.ctypes, "CDLL", absent)
     assert not graphics.egl_works()
+
+
+@pytest.mark.skipif(graphics.missing() is not None, reason="no OpenGL here")
+def test_rendering_is_timed() -> None:
+    assert 1 < graphics.speed(16) < 1e6

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from softrl.nn.init import INITIALISERS, Init, initialise
+from softrl.nn.init import INITIALISERS, Init, delta_orthogonal, initialise
 
 
 @pytest.mark.parametrize("shape", [(3, 40, 25), (2, 25, 40), (1, 32, 32)])
@@ -51,3 +51,13 @@ def test_a_gain_scales_what_is_drawn(init: Init) -> None:
     initialise(silent, init, 0.0)
     assert torch.equal(scaled, 2 * drawn)
     assert not silent.any()
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 3, 3), (4, 6, 5, 3), (4, 4, 2, 2)])
+def test_delta_orthogonal_kernels_are_an_orthogonal_matrix_in_the_middle_of_zeros(shape: tuple[int, ...]) -> None:
+    kernel = torch.ones(shape)
+    delta_orthogonal(kernel, 3.0)
+    middle = kernel[:, :, shape[2] // 2, shape[3] // 2] / 3
+    gram = middle.T @ middle if shape[0] > shape[1] else middle @ middle.T
+    torch.testing.assert_close(gram, torch.eye(4), atol=1e-5, rtol=0)
+    assert kernel.count_nonzero() == middle.count_nonzero() == shape[0] * shape[1]

@@ -31,24 +31,27 @@ def test_plain_lines_every_few_seconds_and_at_each_evaluation(clock, capsys):
     console.progress(0)
     for step in range(1, 11):
         clock[0] += 1.0
-        console.episode(float(step))
+        console.episode(step, float(step), 0.25)
         console.progress(step * 1000)
     console.evaluation(10_000, 123.456)
+    console.learned({"train/critic_loss": 0.123456, "train/batch_reward": 0.5, "train/entropy": 1.0})
     clock[0] += 5.0
     console.progress(15_000)
     console.close()
     assert capsys.readouterr().out.splitlines() == [
-        "5,000/100,000 steps  return 5.0  1,000 steps/s  0:01:35 left",
-        "10,000/100,000 steps  return 10.0  1,000 steps/s  0:01:30 left",
+        "5,000/100,000 steps  episode 5 of 0.2 s  return 5.0  1,000 steps/s  0:01:35 left",
+        "10,000/100,000 steps  episode 10 of 0.2 s  return 10.0  1,000 steps/s  0:01:30 left",
         "10,000/100,000 steps  evaluation 123.5",
-        "15,000/100,000 steps  return 10.0  eval 123.5  1,000 steps/s  0:01:25 left",
+        "15,000/100,000 steps  episode 10 of 0.2 s  batch reward 0.5  critic 0.1235  "
+        "return 10.0  eval 123.5  1,000 steps/s  0:01:25 left",
     ]
 
 
 def test_quiet_says_nothing(capsys):
     console = open_console(10, quiet=True)
     console.progress(1)
-    console.episode(1.0)
+    console.episode(1, 1.0, 0.1)
+    console.learned({"train/critic_loss": 1.0})
     console.evaluation(1, 1.0)
     console.say("line")
     console.close()
@@ -96,7 +99,7 @@ def test_a_live_bar_on_a_terminal(monkeypatch, clock):
         assert isinstance(console, Live)
         console.progress(200)
         clock[0] += 2.0
-        console.episode(12.0)
+        console.episode(1, 12.0, 0.1)
         console.progress(400)
         console.evaluation(400, 34.5)
         console.say("a [line] above")

@@ -12,6 +12,8 @@ from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
 from softrl.data import envs
 from softrl.data.envs import EnvConfig
+from softrl.data.pixels import Pixels
+from softrl.errors import UserError
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.trunks.mlp import MLP
 from softrl.run.config import Run
@@ -103,21 +105,23 @@ def test_predict_takes_one_observation_or_many(agent: Agent) -> None:
 
 
 class Told:
-    """Acts as it is told, whatever it sees."""
+    """Acts as it is told, whatever it sees, and remembers what that was."""
 
-    def __init__(self, flat: list[list[float]]) -> None:
-        self.flat = torch.tensor(flat)
+    def __init__(self, flat: list[list[float]], obs: dict[str, Any]) -> None:
+        self.flat, self.spec, self.seen = torch.tensor(flat), SimpleNamespace(obs=obs), list[torch.Tensor]()
         self.temperature = SimpleNamespace(target=torch.zeros(1))
 
     def initial(self, count: int) -> dict[str, Any]:
         return {}
 
     def act(self, obs: Any, carry: Any, deterministic: bool) -> Any:
-        return self.flat[: len(obs["state"])], carry
+        [observation] = obs.values()
+        self.seen.append(observation)
+        return self.flat[: len(observation)], carry
 
 
-def told(space: gymnasium.Space[Any], flat: list[list[float]]) -> Policy:
-    return Policy(Told(flat), space, Run())  # type: ignore[arg-type]
+def told(space: gymnasium.Space[Any], flat: list[list[float]], width: int = 4) -> Policy:
+    return Policy(Told(flat, {"state": (width,)}), space, Run())  # type: ignore[arg-type]
 
 
 def test_predict_answers_a_choice() -> None:
@@ -138,10 +142,62 @@ def test_what_predict_answers_steps_gymnasiums_own_environments(name: str) -> No
     """One action an environment, N of them a vector of environments, both as Gymnasium makes them."""
     env, vec = gymnasium.make(name), gymnasium.make_vec(name, 2, vectorization_mode="sync")
     shaped = envs.spec(envs.make(name))
-    policy = told(env.action_space, torch.rand(2, shaped.action).tolist())
+    policy = told(env.action_space, torch.rand(2, shaped.action).tolist(), *shaped.obs["state"])
     one = policy.predict(env.reset(seed=0)[0])[0]
     assert env.action_space.contains(one)
     alone = env.step(one)[0]
     many = policy.predict(vec.reset(seed=[0, 1])[0])[0]
     assert vec.action_space.contains(many)
     np.testing.assert_allclose(vec.step(many)[0][0], alone, rtol=1e-6)
+
+
+def test_predict_takes_pixels_of_one_environment_or_of_many() -> None:
+    agent = Told([[0.5], [-0.5]], {"pixels": (6, 8, 8)})
+    policy = Policy(agent, Walk.action_space, Run())  # type: ignore[arg-type]
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 6, 8, 8), np.uint8)
+    assert policy.predict(pictures[0])[0].tolist() == [4.0]
+    assert policy.predict(pictures)[0].tolist() == [[4.0], [0.0]]
+    assert [(seen.shape, seen.dtype) for seen in agent.seen] == [
+        ((1, 6, 8, 8), torch.uint8),
+        ((2, 6, 8, 8), torch.uint8),
+    ]
+    np.testing.assert_array_equal(agent.seen[1].numpy(), pictures)
+
+
+@pytest.mark.parametrize(
+    ("obs", "sentence"),
+    [
+        (np.zeros((6, 8, 8)), r"float64 \[6, 8, 8\]: it takes pixels \[6, 8, 8\], or N of them, as uint8"),
+        (np.zeros((8, 8, 6), np.uint8), r"uint8 \[8, 8, 6\]: it takes pixels"),
+        (np.zeros(6, np.uint8), r"uint8 \[6\]: it takes pixels"),
+    ],
+)
+def test_predict_refuses_what_is_no_observation(obs: np.ndarray, sentence: str) -> None:
+    policy = Policy(Told([[0.5]], {"pixels": (6, 8, 8)}), Walk.action_space, Run())  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=sentence):
+        policy.predict(obs)
+    with pytest.raises(UserError, match=r"float64 \[3\]: it takes state \[4\], or N of them"):
+        told(Walk.action_space, [[0.5]]).predict(np.zeros(3))
+
+
+@pytest.mark.parametrize("workers", ["sync", "async"])
+def test_episodes_from_pixels(workers: Any) -> None:
+    """Evaluated side by side and filmed, they are those of Gymnasium's own environment."""
+    config = EnvConfig(pixels=Pixels(6, stack=2), time_limit=3, workers=workers)
+    agent = Told([[1.0, 0.0, 0.0, 0.3, -0.2]] * 2, {"pixels": (6, 6, 6)})
+    vec = envs.vector("softrl/Gears-v0", config, 2, 0)
+    result = evaluate(agent, vec, [5, 6])  # type: ignore[arg-type]
+    vec.close()
+    pictures: list[np.ndarray] = []
+    alone = film(agent, envs.make("softrl/Gears-v0", config), 5, pictures.append)  # type: ignore[arg-type]
+    truths = []
+    for seed in (5, 6):
+        own = gymnasium.make("softrl/Gears-v0")
+        own.reset(seed=seed)
+        action = {"gear": 0, "throttle": np.array([0.9, -0.6], np.float32)}
+        truths.append(sum(float(own.step(action)[1]) for _ in range(3)))
+    assert result.returns == pytest.approx(truths, rel=1e-6)
+    assert result.lengths == [3, 3]
+    assert alone == pytest.approx(truths[0], rel=1e-6)
+    assert [picture.shape for picture in pictures] == [(6, 6, 3)] * 4
+    assert {seen.dtype for seen in agent.seen} == {torch.uint8}

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from softrl.data.pixels import Pixels
 from softrl.errors import UserError
 from softrl.run import resolve as resolving
 from softrl.run.config import Run
@@ -17,11 +18,22 @@ def test_nothing_is_left_to_choose() -> None:
     assert run.compile in ("off", "graph")
     assert run.threads is not None
     assert 1 <= run.threads <= 4
+    assert run.env.repeat == 1
     assert resolve(run) == run
 
 
+def test_the_action_repeat_of_pixels_is_the_task_s() -> None:
+    seen = replace(Run().env, name="cartpole_swingup", pixels=Pixels())
+    run = resolve(replace(Run(), env=seen, steps=85_000))
+    assert run.env.repeat == 8
+    assert updates(run) == 10_000
+    assert updates(replace(run, env=seen)) == 10_000
+    assert resolve(replace(Run(), env=replace(seen, repeat=2))).env.repeat == 2
+    assert resolve(replace(Run(), env=replace(seen, pixels=None))).env.repeat == 1
+
+
 def test_what_was_asked_for_stays() -> None:
-    asked = replace(Run(), device="cpu", compile="off", threads=3)
+    asked = replace(Run(), device="cpu", compile="off", threads=3, collect="async", env=replace(Run().env, repeat=3))
     assert resolve(asked) == asked
 
 
@@ -43,3 +55,10 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="--device cpu"):
         resolve(replace(Run(), device="cuda"))
+
+
+def test_pixels_are_collected_beside_the_updates_and_states_before_them() -> None:
+    pixels = replace(Run(), env=replace(Run().env, pixels=Pixels()))
+    assert resolve(Run()).collect == "sync"
+    assert resolve(pixels).collect == "async"
+    assert resolve(replace(pixels, collect="sync")).collect == "sync"

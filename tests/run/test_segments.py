@@ -6,7 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
+from softrl.data.replay import Replay, ReplayConfig
 from softrl.run.segments import Segments
+from softrl.types import Spec, Step
 
 LENGTH = 8
 
@@ -140,3 +142,55 @@ def test_less_than_a_segment_makes_no_file(ring, tmp_path, rows):
     state = Segments(tmp_path, replay, LENGTH).state_dict()
     assert files(tmp_path) == []
     same(replay, restored(ring, tmp_path, state, 100))
+
+
+# ------------------------------------------------------------ frames of replay
+
+PIXELS = Spec({"pixels": (6, 4, 5)}, 1, stack=2)
+
+
+def filmed(start, stop, replay):
+    """Add rows of random pictures; an episode has five rows, and environments are out of step."""
+    for time in range(start, stop):
+        pixels = torch.randint(256, (2, 6, 4, 5), generator=torch.Generator().manual_seed(time), dtype=torch.uint8)
+        now = torch.full((2,), float(time))
+        last = torch.tensor([time % 5 == 4, time % 5 == 2])
+        replay.add(Step({"pixels": pixels}, now[:, None], now, torch.zeros(2, dtype=torch.bool), last))
+
+
+def empty(folder):
+    return Replay(ReplayConfig(22, memory_map=folder is not None), PIXELS, 2, 0.9, seed=0, folder=folder)
+
+
+@pytest.mark.parametrize("rows", [5, 11, 40])
+@pytest.mark.parametrize("mapped", [False, True], ids=["memory", "file"])
+def test_a_resumed_replay_of_frames_draws_and_goes_on_exactly(tmp_path, rows, mapped):
+    """Also in a folder where the file of frames is ahead of the checkpoint."""
+    folder = tmp_path if mapped else None
+    replay = empty(folder)
+    filmed(0, rows, replay)
+    segments = Segments(tmp_path / "replay", replay, LENGTH)
+    state, sampling = segments.state_dict(), replay.state_dict()
+    assert all(state[end]["obs.pixels"].dtype == torch.uint8 for end in ("head", "tail") if state[end])
+    expected = [replay.sample(16) for _ in range(3)]
+    filmed(rows, rows + 7, replay)
+    later = replay.sample(16)
+
+    again = empty(folder)
+    Segments(tmp_path / "replay", again, LENGTH).load_state_dict(state)
+    again.load_state_dict(sampling)
+    resumed = [again.sample(16) for _ in range(3)]
+    filmed(rows, rows + 7, again)
+    for before, after in zip([*expected, later], [*resumed, again.sample(16)], strict=True):
+        assert torch.equal(before.obs["pixels"], after.obs["pixels"])
+        assert all(torch.equal(a, b) for a, b in zip(before[1:7], after[1:7], strict=True))
+
+
+def test_segments_hold_frames_as_bytes(tmp_path):
+    replay = Replay(ReplayConfig(40), PIXELS, 2, 0.9, seed=0)
+    filmed(0, 16, replay)
+    segments = Segments(tmp_path / "replay", replay, LENGTH)
+    segments.state_dict()
+    frames, numbers = LENGTH * 2 * 3 * 4 * 5, LENGTH * 2 * 4 * replay.ring.shape[-1]
+    assert len(segments.references) == 2
+    assert all(frames + numbers < reference.bytes < frames + numbers + 1000 for reference in segments.references)

@@ -52,3 +52,7 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def observe(self, obs: Obs) -> None:
         """Take the observations of a collected row, [N,..], into running statistics."""
+
+    @abstractmethod
+    def pictures(self, window: Window) -> dict[str, Tensor]:
+        """What to look at of a window's first rows, bytes [3,height,width] by name."""

@@ -19,6 +19,8 @@ class Identity:
     normalizer: Unchanged | Running = field(default_factory=Unchanged)
     """How observations are scaled."""
 
+    views = 1
+
     def around(self, trunk: AnyTrunk) -> AnyTrunk:
         """The trunk of a network that reads what the policy reads: nothing comes before it."""
         return trunk
@@ -82,3 +84,6 @@ class IdentityEncoder(Encoder):
 
     def observe(self, obs: Obs) -> None:
         self.normalizer.observe(obs["state"])
+
+    def pictures(self, window: Window) -> dict[str, Tensor]:
+        return {}

@@ -1,0 +1,55 @@
+"""A large array in a file instead of in memory."""
+
+import errno
+import os
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from softrl.errors import UserError
+from softrl.types import Shape
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def mapped(path: Path, shape: Shape) -> Tensor:
+    """The uint8 array in a .npy file, to be read and written in place; a file that is not there is made.
+
+    Raises:
+        UserError: there is no room for it, or what is there has another shape; it is left as it is.
+    """
+    if not path.exists():
+        make(path, shape)
+    try:
+        np.lib.format.open_memmap(path, mode="r")  # refuses a file that was cut short, which writing would lengthen
+        array = np.lib.format.open_memmap(path, mode="r+")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is no file of frames that can be read and written: move it away") from error
+    if array.shape != shape or array.dtype != np.uint8 or not array.flags.c_contiguous:
+        raise UserError(
+            f"{path} holds {array.dtype} {list(array.shape)} where this run keeps uint8 {list(shape)}: it belongs to "
+            "another run, so move it away or choose another folder"
+        )
+    return torch.from_numpy(array)
+
+
+def make(path: Path, shape: Shape) -> None:
+    """Make the file whole: all of its room is taken now, and none can be missing in the midst of a run."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with open(partial, "wb") as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            file.flush()
+            os.posix_fallocate(file.fileno(), file.tell(), prod(shape))
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        reason = "the disk is full" if error.errno in FULL else (error.strerror or str(error)).lower()
+        raise UserError(
+            f"cannot make {path} with {prod(shape) / 1e9:.1f} GB of frames, {reason}: make room, lower "
+            "replay.capacity, or leave out replay.memory_map"
+        ) from error

@@ -1,0 +1,139 @@
+"""Pixel observations: what a camera sees after each decision, stacked. Shapes: see `softrl.types`."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+
+from softrl.data.control import Control
+from softrl.data.names import control_task
+from softrl.errors import UserError
+
+COLOURS = 3
+REPEATS = {"ball_in_cup": 4, "cartpole": 8, "cheetah": 4, "finger": 2, "reacher": 4, "walker": 2}
+"""Frames each action is held for in the six domains of PlaNet (Hafner et al. 2019, arXiv 1811.04551, table 1)."""
+REPEAT = 2
+"""The same for the other domains of DeepMind Control, as in Dreamer (Hafner et al. 2020, arXiv 1912.01603)."""
+
+AnyEnv = gymnasium.Env[Any, Any]
+Info = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Pictures in the place of states: uint8 [3 * stack, size, size], colours before rows, the newest frame last."""
+
+    size: int = 84
+    """Height and width of a picture; what an environment draws larger is averaged over areas."""
+    camera: int | None = None
+    """Camera of a DeepMind Control task; none is the one that follows the quadruped, and the first of the others."""
+    stack: int = 3
+    """Newest frames in one observation; the first of an episode is repeated while there are fewer."""
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise UserError(f"env.pixels.size is {self.size}: a picture is at least 1 pixel wide")
+        if self.stack < 1:
+            raise UserError(f"env.pixels.stack is {self.stack}: an observation has at least 1 frame")
+        if self.camera is not None and self.camera < 0:
+            raise UserError(f"env.pixels.camera is {self.camera}: cameras are counted from 0")
+
+
+def usual_repeat(name: str) -> int:
+    """Frames for which learning from pixels holds each action: a number for each DeepMind Control domain, else 1."""
+    task = control_task(name)
+    return REPEATS.get(task[0], REPEAT) if task else 1
+
+
+def seen(env: AnyEnv, config: Pixels) -> AnyEnv:
+    """The environment seen through a camera, one frame a decision; raises UserError for a camera it does not have."""
+    return Camera(env, config) if isinstance(env.unwrapped, Control) else Screen(env, config)
+
+
+class Camera(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
+    """What a camera of a DeepMind Control task sees, uint8 [3,size,size]."""
+
+    def __init__(self, env: AnyEnv, config: Pixels) -> None:
+        super().__init__(env)
+        control: Any = env.unwrapped
+        self.size, self.camera = config.size, control.camera if config.camera is None else config.camera
+        if self.camera >= control.cameras:
+            raise UserError(f"env.pixels.camera is {self.camera}: the task has cameras 0 to {control.cameras - 1}")
+        self.observation_space = pictures(COLOURS, self.size)
+
+    def observation(self, observation: Any) -> np.ndarray:
+        """A new frame."""
+        control: Any = self.env.unwrapped
+        return planes(control.look(self.size, self.camera))
+
+
+class Screen(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
+    """What a Gymnasium environment renders, brought to uint8 [3,size,size]."""
+
+    def __init__(self, env: AnyEnv, config: Pixels) -> None:
+        super().__init__(env)
+        if config.camera is not None:
+            raise UserError(
+                f"env.pixels.camera is {config.camera}: only DeepMind Control tasks have cameras to choose from, leave "
+                "it out"
+            )
+        self.size = config.size
+        self.observation_space = pictures(COLOURS, self.size)
+
+    def observation(self, observation: Any) -> np.ndarray:
+        """A new frame."""
+        return planes(resized(self.env.render(), self.size))
+
+
+class Stack(gymnasium.Wrapper[np.ndarray, Any, Any, Any]):
+    """The newest `depth` frames [3,H,W] of an episode in one array [3 * depth,H,W].
+
+    The newest comes last, and the first frame is repeated at the reset.
+    """
+
+    def __init__(self, env: AnyEnv, depth: int) -> None:
+        super().__init__(env)
+        space: Any = env.observation_space
+        self.frames: deque[np.ndarray] = deque(maxlen=depth)
+        self.depth = depth
+        self.observation_space = pictures(depth * COLOURS, space.shape[-1])
+
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
+        """Start an episode."""
+        frame, info = self.env.reset(seed=seed, options=options)
+        self.frames.extend([frame] * self.depth)
+        return np.concatenate(self.frames), info
+
+    def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, Info]:
+        """One decision."""
+        frame, reward, terminated, truncated, info = self.env.step(action)
+        self.frames.append(frame)
+        return np.concatenate(self.frames), reward, terminated, truncated, info
+
+
+def pictures(channels: int, size: int) -> Box:
+    """The space of square pictures."""
+    return Box(0, 255, (channels, size, size), np.uint8)
+
+
+def planes(picture: np.ndarray) -> np.ndarray:
+    """[H,W,3] -> [3,H,W], a new array."""
+    return np.ascontiguousarray(picture.transpose(2, 0, 1))
+
+
+def resized(picture: Any, size: int) -> np.ndarray:
+    """A picture [H,W,3] as [size,size,3]: each pixel is the mean of the area that it covers. Raises UserError."""
+    given = np.asarray(picture)
+    if given.ndim != 3 or given.shape[2] != COLOURS or given.dtype != np.uint8:
+        raise UserError(
+            f"the environment's render() gave {type(picture).__name__} {list(given.shape)} of {given.dtype}: pixels "
+            "need an array [height, width, 3] of uint8"
+        )
+    if given.shape[:2] == (size, size):
+        return given
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(given).resize((size, size), Image.Resampling.BOX))

@@ -1,0 +1,172 @@
+"""Windows: how decisions, returns, chunks and sequences are read from rows of replay. Shapes: see `softrl.types`."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from softrl.data.chunks import shortened, told
+from softrl.math.returns import n_step
+from softrl.types import Spec
+
+
+class Held(NamedTuple):
+    """What a reader knows of replay."""
+
+    spec: Spec
+    gamma: float
+    places: dict[str, slice]  # of the numbers in a row
+    stops: Tensor  # [L,N] bool: no outcome here, or not yet
+    generator: torch.Generator
+
+
+class Outcome(NamedTuple):
+    """What windows say: the actions, what came of them, and the rows of their observations."""
+
+    action: Tensor  # [B,T,A]
+    reward: Tensor  # [B,T]
+    discount: Tensor  # [B,T]
+    first: Tensor  # [B,T]
+    rows: Tensor  # [O,B,W], O observations
+    cells: Tensor  # [O,B], where these rows lie
+    last: Tensor | None = None  # [B,T]
+
+
+class Reader(ABC):
+    """Reads windows from the rows that they touch."""
+
+    successive = False  # whether the observations of a window are those of a row and the next one of its episode
+
+    def __init__(self, held: Held, rows: int) -> None:
+        self.held, self.rows = held, rows  # a window touches so many rows
+        self.ahead = 1  # so many must follow its first for a window to start
+        self.powers = held.gamma ** torch.arange(rows, device=held.stops.device)
+
+    @abstractmethod
+    def barred(self, last: Tensor) -> Tensor:
+        """Where rows with enough rows behind them still start no window, given which are final observations, [N]."""
+
+    @abstractmethod
+    def read(self, rows: Tensor, cells: Tensor) -> Outcome:
+        """The windows in rows [T+1,B,W], or [T,B,W] of sequences, at these cells, [T+1,B] or [T,B]."""
+
+    def column(self, rows: Tensor, name: str) -> Tensor:
+        """The number of this name in rows, [..,W] -> [..]."""
+        return rows[..., self.held.places[name].start]
+
+
+class Decisions(Reader):
+    """Windows that start with a decision, and end with an observation of the same episode."""
+
+    def barred(self, last: Tensor) -> Tensor:
+        return last
+
+    def first_action(self, rows: Tensor) -> Tensor:
+        """What was done where windows start, [B,1,A]."""
+        return rows[0, :, None, self.held.places["action"]]
+
+    def first(self, rows: Tensor) -> Tensor:
+        """Whether windows start with an episode, [B,1]."""
+        return self.column(rows[0], "first")[:, None].bool()
+
+    def open(self, cells: Tensor) -> Tensor:
+        """Whether a decision with an outcome follows the ones before it, [T-1,B]."""
+        return ~self.held.stops.flatten().take(cells[1:-1])
+
+    def inside(self, going: Tensor) -> Tensor:
+        """Which decisions of windows count, [T,B]: the first, and the others up to where it does not go on, [T-1,B]."""
+        return torch.cat([going.new_ones(1, going.shape[1]), going.cumprod(0).bool()])
+
+    def outcome(self, action: Tensor, rows: Tensor, cells: Tensor, inside: Tensor) -> Outcome:
+        """Return and discount of the decisions inside windows, and the observations before and after them."""
+        reward, terminated = self.column(rows[:-1], "reward"), self.column(rows[:-1], "terminated").bool()
+        count = inside.sum(0)[None]  # [1,B]
+        after, there = rows.take_along_dim(count[..., None], 0)[0], cells.take_along_dim(count, 0)[0]
+        total, discount = n_step(reward, terminated, inside, self.powers)
+        return Outcome(
+            action=action,
+            reward=total[:, None],
+            discount=discount[:, None],
+            first=self.first(rows),
+            rows=torch.stack([rows[0], after]),
+            cells=torch.stack([cells[0], there]),
+        )
+
+
+class OneStep(Decisions):
+    """What `Steps` says of windows of one decision, in a quarter of its time."""
+
+    successive = True
+
+    def read(self, rows: Tensor, cells: Tensor) -> Outcome:
+        gamma = self.held.gamma
+        discount = self.column(rows[0], "terminated").mul(-gamma).add_(gamma)
+        reward = self.column(rows[0], "reward")
+        return Outcome(self.first_action(rows), reward[:, None], discount[:, None], self.first(rows), rows, cells)
+
+
+class Steps(Decisions):
+    """The first action, and what came up to a final observation, the newest row or the horizon."""
+
+    def read(self, rows: Tensor, cells: Tensor) -> Outcome:
+        return self.outcome(self.first_action(rows), rows, cells, self.inside(self.open(cells)))
+
+
+class Chunks(Decisions):
+    """All actions up to there, or to a new plan, with marks behind those that count; see `softrl.data.chunks`.
+
+    Chunks start at every decision, also in the midst of a plan. Where `spec.prefixes` are valued, they also stop where
+    the agent planned anew: an action that answers to what happened inside the window is no part of a plan made before.
+    """
+
+    def read(self, rows: Tensor, cells: Tensor) -> Outcome:
+        prefixes, generator = self.held.spec.prefixes, self.held.generator
+        going = self.open(cells)
+        if prefixes:
+            inside = shortened(self.inside(going & ~self.column(rows[1:-1], "fresh").bool()), generator)
+        else:
+            inside = self.inside(going)
+        ended = (self.column(rows[:-1], "terminated").bool() & inside).any(0)
+        action = rows[:-1, :, self.held.places["action"]]
+        return self.outcome(told(action, inside, ended, prefixes, generator), rows, cells, inside)
+
+
+class Sequences(Reader):
+    """T rows of one environment that follow each other, each with the decision taken there.
+
+    discount_t = gamma * (1 - terminated_t)
+
+    They start anywhere, and may hold the end of one episode and the start of the next: `first` says which rows open an
+    episode, and `last` which hold a final observation, where nothing was decided.
+    """
+
+    def __init__(self, held: Held, rows: int) -> None:
+        super().__init__(held, rows)
+        self.ahead = rows - 1
+
+    def barred(self, last: Tensor) -> Tensor:
+        return torch.zeros_like(last)
+
+    def read(self, rows: Tensor, cells: Tensor) -> Outcome:
+        rewarded, ended, first, last = (
+            self.column(rows, name).T for name in ("reward", "terminated", "first", "last")
+        )  # [B,T]
+        return Outcome(
+            action=rows[..., self.held.places["action"]].transpose(0, 1),
+            reward=rewarded,
+            discount=self.held.gamma * (1 - ended),
+            first=first.bool(),
+            rows=rows,
+            cells=cells,
+            last=last.bool(),
+        )
+
+
+def reader(held: Held, steps: int) -> Reader:
+    """What reads sequences of `spec.sequence` rows, chunks of `spec.chunk` actions, or returns over so many steps."""
+    if held.spec.sequence:
+        return Sequences(held, held.spec.sequence)
+    if held.spec.chunk > 1:
+        return Chunks(held, held.spec.chunk + 1)
+    return Steps(held, steps + 1) if steps > 1 else OneStep(held, 2)

@@ -1,0 +1,20 @@
+"""Target copies: networks that follow a learned one at a distance."""
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def frozen_copy(module: M) -> M:
+    """A copy without gradients: targets start as hard copies."""
+    return copy.deepcopy(module).requires_grad_(False)
+
+
+@torch.no_grad()
+def follow(target: nn.Module, source: nn.Module, tau: float) -> None:
+    """Polyak averaging, target <- target + tau (source - target); tau = 1 copies (arXiv 1801.01290, algorithm 1)."""
+    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)

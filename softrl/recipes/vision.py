@@ -1,0 +1,84 @@
+"""From pixels: SAC+AE, the same without a decoder, DrQ and CURL."""
+
+from typing import Any
+
+from softrl.agent.optim import Adam
+from softrl.data.pixels import Pixels
+from softrl.nn.augment import Crop, Shift
+from softrl.nn.auxiliary import Contrast, Reconstruction
+from softrl.nn.encoders.pixels import Pixels as PixelEncoder
+from softrl.recipes.recipe import Recipe
+
+COMMON: dict[str, Any] = {
+    "env.pixels": Pixels(),
+    "agent.encoder": PixelEncoder(),
+    "agent.*.hidden": (1024, 1024),
+    "agent.*.init": "orthogonal",
+    "agent.*.learning_rate": 1e-3,
+    "agent.optim.temperature": Adam(1e-4, beta1=0.5),
+    "agent.actor.log_std_bound": "tanh",
+    "agent.actor.log_std_min": -10.0,
+    "agent.lookahead.tau": 0.01,
+    "agent.temperature.initial": 0.1,
+    "train.batch": 128,
+    "train.actor_every": 2,
+    "train.target_every": 2,
+    "train.warmup": 2_000,
+}
+"""What the four have in common: the settings of SAC+AE."""
+
+WARMUPS = {
+    "cartpole_*": {"train.warmup": 8_000},
+    "cheetah_*": {"train.warmup": 4_000},
+    "reacher_*": {"train.warmup": 4_000},
+    "ball_in_cup_*": {"train.warmup": 4_000},
+}
+"""Frames in which each of these tasks decides a thousand times."""
+
+
+def from_pixels(name: str, about: str, arxiv: str, changes: dict[str, Any]) -> Recipe:
+    """A recipe of the family with what it does otherwise."""
+    defines = ("env.pixels", "agent.encoder")
+    return Recipe(name, about, arxiv, changes={**COMMON, **changes}, defines=defines, tasks=WARMUPS)
+
+
+SAC_AE = from_pixels(
+    "sac_ae",
+    "Soft actor-critic from pixels, whose convolutions also learn to reconstruct what they saw.",
+    arxiv="1910.01741",
+    changes={
+        "agent.encoder": PixelEncoder(auxiliary=Reconstruction()),
+        "agent.optim.encoder.weight_decay": 1e-7,
+    },
+)
+
+SAC_PIXELS = from_pixels(
+    "sac_pixels",
+    "Soft actor-critic from pixels, taught by the critic alone.",
+    arxiv="1910.01741",
+    changes={},
+)
+
+DRQ = from_pixels(
+    "drq",
+    "Soft actor-critic from pixels that are shifted at random, with targets and losses averaged over two shifts.",
+    arxiv="2004.13649",
+    changes={
+        "agent.encoder": PixelEncoder(augmentation=Shift(), tau=0.01),
+        "agent.optim.temperature": Adam(1e-3),
+        "replay.capacity": 100_000,
+    },
+)
+
+CURL = from_pixels(
+    "curl",
+    "Soft actor-critic from pixels, whose convolutions also learn to tell a picture by another crop of it.",
+    arxiv="2004.04136",
+    changes={
+        "env.pixels": Pixels(size=100),
+        "agent.encoder": PixelEncoder(squashed=False, augmentation=Crop(), auxiliary=Contrast()),
+        "replay.capacity": 100_000,
+    },
+)
+
+RECIPES = (SAC_AE, SAC_PIXELS, DRQ, CURL)
