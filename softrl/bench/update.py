@@ -1,4 +1,4 @@
-"""`softrl bench update`: the time of one update, eager and compiled, over the floor of its matrix products."""
+"""`softrl bench update`: the time of one update, eager and compiled, over the floor of its products."""
 
 import itertools
 import json
@@ -8,20 +8,23 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from softrl.agent.compile import Mode, compiled, packed
 from softrl.bench.floor import floor, products
 from softrl.bench.timing import Call, paired, table
 from softrl.data.replay import Replay
+from softrl.nn.layers import set_precision
 from softrl.recipes import apply
 from softrl.run.config import Run, at_least
 from softrl.run.resolve import resolve
+from softrl.run.trainer import DTYPES
 from softrl.types import Spec, Window
 
 MODES: dict[str, tuple[Mode, ...]] = {"both": ("graph", "off"), "off": ("off",), "graph": ("graph",)}
 NAMES = {"graph": "compiled", "off": "eager"}
 SAMPLE = "replay sample"
-ROWS = 100_000  # in replay while sampling is timed
+ROWS, PICTURES = 100_000, 4_000  # in replay while sampling is timed, of states and of pictures
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Options:
     """Numbers in an observation."""
     actions: int = 6
     """Components of an action."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Numbers in the products of the update; those of the floor stay float32."""
     compile: Literal["both", "off", "graph"] = "both"
     """Which updates to measure: eager, compiled or both."""
     pairs: int = 12
@@ -61,8 +66,8 @@ def report(options: Options) -> Iterator[str]:
         yield json.dumps(result)
         return
     yield (
-        f"{run.recipe}: {options.observations} observations, {options.actions} actions, batch {run.train.batch}, "
-        f"{run.threads} threads, float32; floor: {result['products']:g} matrix products, {result['gflop']:.2f} GFLOP"
+        f"{run.recipe}: {seen(run, options)}, {options.actions} actions, batch {run.train.batch}, "
+        f"{run.threads} threads, {run.precision}; floor: {result['products']:g} products, {result['gflop']:.2f} GFLOP"
     )
     rows = [("", "ms", "over the floor", "lowest", "highest")]
     for name, figures in result["measured"].items():
@@ -77,12 +82,29 @@ def configured(options: Options) -> Run:
     """The recipe's run with the options' sizes."""
     run = apply(options.recipe, Run())
     train = replace(run.train, batch=options.batch or run.train.batch)
-    return resolve(replace(run, train=train, threads=options.threads, device="cpu", compile="off"))
+    run = replace(run, train=train, threads=options.threads, precision=options.precision)
+    return resolve(replace(run, device="cpu", compile="off"))
+
+
+def seen(run: Run, options: Options) -> str:
+    """What an agent of the recipe observes, and how much of it."""
+    pixels = run.env.pixels
+    return (
+        f"{3 * pixels.stack}x{pixels.size}x{pixels.size} pixels" if pixels else f"{options.observations} observations"
+    )
+
+
+def space(run: Run, options: Options) -> Spec:
+    """The world in which the update is measured."""
+    pixels = run.env.pixels
+    if pixels is None:
+        return Spec({"state": (options.observations,)}, options.actions)
+    return Spec({"pixels": (3 * pixels.stack, pixels.size, pixels.size)}, options.actions, stack=pixels.stack)
 
 
 def measure(run: Run, options: Options) -> dict[str, Any]:
     """Milliseconds of an update and of a sample of replay, as pairs with the floor measured them."""
-    spec = Spec({"state": (options.observations,)}, options.actions)
+    spec = space(run, options)
     replay = filled(run, spec)
     cycle = math.lcm(run.train.actor_every, run.train.target_every)  # updates until the flags repeat
     needed = [
@@ -110,6 +132,7 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
 def updates(run: Run, spec: Spec, replay: Replay, mode: Mode, cycle: int) -> Call:
     """A call that makes `cycle` updates of an agent of its own, as the trainer makes them; compiled when it returns."""
     agent = run.agent.build(spec)
+    set_precision(agent, DTYPES[run.precision])
     step = compiled(packed(agent.step), mode)
     windows: Iterator[Window] = itertools.cycle([replay.sample(run.train.batch) for _ in range(8)])
 
@@ -123,8 +146,15 @@ def updates(run: Run, spec: Spec, replay: Replay, mode: Mode, cycle: int) -> Cal
 
 def filled(run: Run, spec: Spec) -> Replay:
     """A replay of random rows."""
-    replay = Replay(replace(run.replay, capacity=ROWS), spec, 1, run.train.gamma, seed=0)
-    columns = replay.rows(0, ROWS)
+    rows = PICTURES if run.env.pixels else ROWS
+    replay = Replay(replace(run.replay, capacity=rows), spec, 1, run.train.gamma, seed=0)
+    columns = {name: drawn(column) for name, column in replay.rows(0, rows).items()}
     marks = {name: (torch.rand(columns[name].shape) < 1e-3).float() for name in ("terminated", "first", "last")}
-    replay.restore(0, ROWS, [(0, {name: torch.randn(column.shape) for name, column in columns.items()} | marks)])
+    ages = {name: torch.zeros_like(columns[name]) for name in ("age",) if name in columns}
+    replay.restore(0, rows, [(0, columns | marks | ages)])
     return replay
+
+
+def drawn(column: Tensor) -> Tensor:
+    """Random numbers in the place of a column's, bytes for bytes."""
+    return torch.randn(column.shape) if column.is_floating_point() else torch.randint_like(column, 256)

@@ -17,7 +17,7 @@ def test_update_reports_a_ratio_for_each_mode_and_the_share_of_sampling() -> Non
     eager = result["measured"]["eager"]
     assert eager["lowest"] <= eager["median"] <= eager["highest"]
     head, _, *rows = update.report(options)
-    assert "28 matrix products" in head
+    assert "28 products" in head
     assert [row.split()[0] for row in rows[:2]] == ["eager", "replay"]
     assert rows[2].startswith("a sample of replay takes ")
 
