@@ -1,5 +1,6 @@
 """Convolutions of an update, forward and backward, as the floor repeats them."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -78,5 +79,5 @@ def frozen(options: Any) -> tuple[Any, ...]:
     return tuple(tuple(option) if type(option) is list else option for option in options)
 
 
-RECORDED = {aten.convolution: forward, aten.convolution_backward: backward}
+RECORDED: dict[Any, Callable[..., Convolved]] = {aten.convolution: forward, aten.convolution_backward: backward}
 """How each operation is noted."""

@@ -6,7 +6,6 @@ losses and optimisers are none and count nothing.
 """
 
 import statistics
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -90,8 +89,7 @@ class Recorder(TorchDispatchMode):
             first = OPERANDS[func.overloadpacket]
             self.found.append(described(*args[first : first + 2]))
         if func.overloadpacket in RECORDED:
-            note: Callable[..., Convolved] = RECORDED[func.overloadpacket]
-            self.found.append(note(*args))
+            self.found.append(RECORDED[func.overloadpacket](*args))
         return func(*args, **(kwargs or {}))
 
 

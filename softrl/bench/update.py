@@ -88,10 +88,8 @@ def configured(options: Options) -> Run:
 
 def seen(run: Run, options: Options) -> str:
     """What an agent of the recipe observes, and how much of it."""
-    pixels = run.env.pixels
-    return (
-        f"{3 * pixels.stack}x{pixels.size}x{pixels.size} pixels" if pixels else f"{options.observations} observations"
-    )
+    ((name, shape),) = space(run, options).obs.items()
+    return f"{name} of {'x'.join(map(str, shape))}"
 
 
 def space(run: Run, options: Options) -> Spec:
