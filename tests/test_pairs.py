@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections import Counter
+from functools import partial
 
 import pytest
 import torch
@@ -17,8 +18,18 @@ from softrl.run.config import Run
 from softrl.run.fields import flat
 from softrl.types import Spec, Window
 
-SPECS = [Spec({"state": (5,)}, 2), Spec({"state": (5,)}, 0, (3,)), Spec({"state": (5,)}, 2, (2, 3))]
+SPACES = [Spec({}, 2), Spec({}, 0, (3,)), Spec({}, 2, (2, 3))]
 """Numbers, choices, both: a pair is tried on each until one accepts it."""
+
+
+def worlds(run: Run) -> list[Spec]:
+    """The spaces with what a run observes, its pictures small."""
+    if run.env.pixels is None:
+        return [spec._replace(obs={"state": (5,)}) for spec in SPACES]
+    size, stack = min(run.env.pixels.size, 24), run.env.pixels.stack
+    return [spec._replace(obs={"pixels": (3 * stack, size, size)}, stack=stack) for spec in SPACES]
+
+
 NAMES = [name for name in RECIPES if name != "tiny"]
 PAIRS = list(itertools.permutations(NAMES, 2))
 SEEDED = random.Random(0).sample(PAIRS, 40)
@@ -32,34 +43,41 @@ def window(agent: Agent, seed: int, rows: int = 16) -> Window:
     action = torch.cat([*picks, numbers], -1)
     if spec.chunk > 1:
         action = marked(action, torch.randint(1, spec.chunk + 1, (rows,), generator=g))
+    length = spec.sequence or 1
+    if spec.sequence:
+        action = action.expand(rows, length, -1)
+    draws = {"state": torch.randn, "pixels": partial(torch.randint, 256, dtype=torch.uint8)}
+    flags = torch.zeros(rows, length, dtype=torch.bool)
     return Window(
-        {"state": torch.randn(rows, 2, 5, generator=g)},
+        {name: draws[name]((rows, max(length, 2), *shape), generator=g) for name, shape in spec.obs.items()},
         action,
-        torch.randn(rows, 1, generator=g),
-        torch.full((rows, 1), 0.99),
-        torch.zeros(rows, 1, dtype=torch.bool),
+        torch.randn(rows, length, generator=g),
+        torch.full((rows, length), 0.99),
+        flags,
         torch.ones(rows),
         torch.arange(rows),
+        flags if spec.sequence else None,
     )
 
 
 def accepting(run: Run) -> Spec:
     """The first space in which the run's agent is possible; raises UserError with the last refusal."""
-    for spec in SPECS[:-1]:
+    *others, last = worlds(run)
+    for spec in others:
         try:
             fitted(run.agent, spec).check(spec)
         except UserError:
             continue
         return spec
-    fitted(run.agent, SPECS[-1]).check(SPECS[-1])
-    return SPECS[-1]
+    fitted(run.agent, last).check(last)
+    return last
 
 
 def stacked(first: str, second: str) -> tuple[Run, Spec] | str:
     """The run of two recipes and a space for it, or the sentence that refuses them."""
     try:
         run = apply(f"{first}+{second}", Run())
-        return run, accepting(run)
+        return run, accepting(apply(f"{first}+{second}+tiny", Run()))
     except UserError as error:
         return str(error)
 

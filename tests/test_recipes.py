@@ -15,11 +15,12 @@ CHOICES = Spec(obs={"state": (3,)}, continuous=0, choices=(4,))
 PIXELS = Spec(obs={"pixels": (9, 84, 84)}, continuous=2, stack=3)
 SPACES = {
     **dict.fromkeys(("sac_discrete", "sd_sac", "ddsac"), CHOICES),
+    **dict.fromkeys(("dreamer", "latent_sac", "smac"), PIXELS._replace(obs={"pixels": (3, 64, 64)}, stack=1)),
     **dict.fromkeys(("sac_ae", "sac_pixels", "drq"), PIXELS),
     "sac_hybrid": CHOICES._replace(continuous=2),
     "curl": PIXELS._replace(obs={"pixels": (9, 100, 100)}),
 }
-SHRUNK = ("soft_moe", "simba", "curl")
+SHRUNK = ("soft_moe", "simba", "curl", "smac")
 """Recipes with whatever `tiny` makes smaller."""
 
 
@@ -33,7 +34,7 @@ def test_a_recipe_is_short_has_a_paper_and_a_sentence_and_builds(name):
     assert recipe.name == name
     assert len(recipe.changes) <= 15 or name == "tiny"  # which is no paper's
     assert recipe.about.endswith(".")
-    assert recipe.arxiv is None if name == "tiny" else len(recipe.arxiv.split(".")) == 2
+    assert recipe.arxiv is None if name in ("tiny", "states") else len(recipe.arxiv.split(".")) == 2
     run = apply(name, Run())
     run.agent.build(SPACES.get(name, Spec(obs={"state": (3,)}, continuous=2)))
     assert run.recipe == name

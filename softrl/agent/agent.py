@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from softrl.agent.config import AgentConfig
+from softrl.agent.dream import update_dreamer
 from softrl.agent.kinds import behind, fitted
 from softrl.agent.optim import OptimizerGroup
 from softrl.agent.plan import judged, proposed
@@ -16,7 +17,7 @@ from softrl.nn.encoders import Carry
 from softrl.types import Metrics, Obs, Spec, Step, Window
 
 Update = Callable[..., tuple[Metrics, Tensor]]
-UPDATES: dict[str, Update] = {"sac": update, "sac_v1": update_v1}
+UPDATES: dict[str, Update] = {"sac": update, "sac_v1": update_v1, "dreamer": update_dreamer}
 
 
 class Agent(nn.Module):
@@ -27,7 +28,8 @@ class Agent(nn.Module):
     def __init__(self, config: AgentConfig, spec: Spec) -> None:
         super().__init__()
         config = fitted(config, spec)
-        spec = spec._replace(chunk=config.chunk.length, prefixes=config.chunk.prefixes)
+        plan, rows = config.chunk, config.encoder.sequence
+        spec = spec._replace(chunk=plan.length, prefixes=plan.prefixes, sequence=rows)
         self.config, self.spec = config, spec
         self.encoder = config.encoder.build(spec)
         width, read = self.encoder.width, self.encoder.policy_width
@@ -51,6 +53,10 @@ class Agent(nn.Module):
     def update(self, window: Window, *, actor: bool = True, follow: bool = True) -> tuple[Metrics, Tensor]:
         """Learn from one window of replay; answers metrics (0-d tensors) and the error of each row, [B]."""
         return self.step(self, window, actor=actor, follow=follow)
+
+    def value(self, z: Tensor, action: Tensor) -> Tensor:
+        """What the actor's loss takes actions [K,B,A] at latents [B,D] to be worth, [K,B]."""
+        return self.actor_rule(self.critic(z, action).atoms).mean()
 
     def initial(self, count: int) -> Carry:
         """What is remembered between acts at the start of `count` episodes, each entry [N,..]."""

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from softrl.agent.dream import Imagination
 from softrl.agent.explore import OnPolicy, Optimistic, RepeatedNoise, StateDependent
 from softrl.agent.kinds import fitted
 from softrl.agent.lookahead import Joint, JointTarget, Split, StateTarget
+from softrl.agent.noise import AdditiveNoise
 from softrl.agent.optim import Optimizers
 from softrl.agent.penalty import EntropyPenalty, Unpenalized
 from softrl.agent.plan import AdaptiveChunk, Chunk
@@ -14,6 +16,7 @@ from softrl.agent.regress import Clipped, Plain
 from softrl.agent.regularize import Free, L2Init, Wasserstein
 from softrl.agent.temperature import Fixed, Learned
 from softrl.errors import UserError
+from softrl.math.latents import check_estimator
 from softrl.math.rules import Average, Minimum, Pessimism, SubsetMinimum, Truncate
 from softrl.nn.actors.beta import Beta
 from softrl.nn.actors.categorical import Categorical
@@ -22,10 +25,12 @@ from softrl.nn.actors.factored import Factored
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.actors.gsde import GSDE
 from softrl.nn.actors.hybrid import Hybrid
+from softrl.nn.actors.latent import Latent, Marginal
 from softrl.nn.actors.mixture import Mixture
-from softrl.nn.critics import ActionIn, ActionOut, ChoiceOut
+from softrl.nn.critics import ActionIn, ActionOut, ChoiceOut, StateValue
 from softrl.nn.encoders.identity import Identity
 from softrl.nn.encoders.pixels import Pixels
+from softrl.nn.encoders.world import World
 from softrl.nn.normalize import ReturnScale, Scale
 from softrl.nn.norms import BATCH_STATISTICS
 from softrl.types import Spec
@@ -33,10 +38,12 @@ from softrl.types import Spec
 if TYPE_CHECKING:
     from softrl.agent.agent import Agent
 
-NEEDS = {"sac": "action value", "sac_v1": "state value"}
+NEEDS = {"sac": "action value", "sac_v1": "state value", "dreamer": "imagined value"}
 """What each update asks its lookahead to offer."""
+LEARNS = {"sac": "actions", "sac_v1": "actions", "dreamer": "states"}
+"""Whose values each update's critic learns."""
 
-AnyActor = Gaussian | GSDE | Categorical | Hybrid | Factored | Beta | Mixture | Deterministic
+AnyActor = Gaussian | GSDE | Categorical | Hybrid | Factored | Beta | Mixture | Deterministic | Marginal | Latent
 Rule = Minimum | SubsetMinimum | Average | Truncate | Pessimism
 
 
@@ -44,21 +51,21 @@ Rule = Minimum | SubsetMinimum | Average | Truncate | Pessimism
 class AgentConfig:
     """The parts of an agent; the defaults are soft actor-critic (arXiv 1812.05905)."""
 
-    update: Literal["sac", "sac_v1"] = "sac"
-    """Order of the lines: sac (twin critics with targets) or sac_v1 (with a state-value network, 2018)."""
-    encoder: Identity | Pixels = field(default_factory=Identity)
+    update: Literal["sac", "sac_v1", "dreamer"] = "sac"
+    """Order of the lines: sac (twin critics with targets), sac_v1 (a state value, 2018) or dreamer (imagination)."""
+    encoder: Identity | Pixels | World = field(default_factory=Identity)
     """What was observed -> the latents that actor and critic see."""
     actor: AnyActor = field(default_factory=Gaussian)
     """The policy."""
-    explorer: OnPolicy | RepeatedNoise | StateDependent | Optimistic = field(default_factory=OnPolicy)
+    explorer: OnPolicy | RepeatedNoise | StateDependent | Optimistic | AdditiveNoise = field(default_factory=OnPolicy)
     """How the agent behaves while it collects."""
-    critic: ActionIn | ActionOut | ChoiceOut = field(default_factory=ActionIn)
-    """The action values."""
+    critic: ActionIn | ActionOut | ChoiceOut | StateValue = field(default_factory=ActionIn)
+    """The action values, or for dreamer the state value."""
     regression: Plain | Clipped = field(default_factory=Plain)
     """How the critic is moved towards its target."""
     chunk: Chunk | AdaptiveChunk = field(default_factory=Chunk)
     """How many actions are chosen at once."""
-    lookahead: Split | Joint | JointTarget | StateTarget = field(default_factory=Split)
+    lookahead: Split | Joint | JointTarget | StateTarget | Imagination = field(default_factory=Split)
     """How the value of what comes next is evaluated."""
     target_rule: Rule = field(default_factory=Minimum)
     """How the ensemble becomes one distribution in the critic's target."""
@@ -92,10 +99,19 @@ class AgentConfig:
                 f"agent.update '{self.update}' needs a lookahead that offers an {NEEDS[self.update]}, and "
                 f"{type(self.lookahead).__name__} does not: take both from one recipe, sac or sac_v1"
             )
+        if LEARNS[self.update] != self.critic.judges:
+            raise UserError(
+                f"agent.update '{self.update}' learns values of {LEARNS[self.update]}, and agent.critic "
+                f"{type(self.critic).__name__} judges {self.critic.judges}: take both from one recipe"
+            )
+        if self.update == "dreamer" and not self.encoder.sequence:
+            raise UserError("agent.update 'dreamer' imagines with a world model: take agent.encoder from its recipe")
         ensemble = frozenset({"ensemble"} if self.critic.members > 1 else ())
         planned = frozenset() if self.explorer.needs else frozenset({"plans"})  # held noise is for single actions
         require("agent.critic.trunk", self.critic.trunk.needs, "agent.lookahead", self.lookahead.offers)
         require("agent.critic", self.critic.needs, "agent.actor", self.actor.offers)
+        require("agent.encoder.particles", self.encoder.needs, "agent.actor", self.actor.offers)
+        check_estimator(getattr(self.actor, "estimator", "naive"), self.encoder.latents - 1)
         price = frozenset() if self.temperature.learned else frozenset({"fixed temperature"})
         require("agent.actor", getattr(self.actor, "needs", frozenset()), "agent.temperature", price)
         require("agent.regression", self.regression.needs, "agent.lookahead", self.lookahead.offers)
@@ -135,6 +151,7 @@ def require(part: str, needs: frozenset[str], other: str, offers: frozenset[str]
 ADVICE = {
     BATCH_STATISTICS: "use a lookahead with a joint pass, as recipe crossq does, or another norm",
     "distribution": "use the Gaussian actor",
+    "latents": "use the Marginal actor, as recipe smac does, or agent.encoder.particles.count 0",
     "ensemble": "give the critic at least two members",
     "plans": "leave out the recipe that brings another explorer",
     "shared parameters": "use the critic that the space asks for, by leaving agent.critic as it is",

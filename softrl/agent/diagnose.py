@@ -45,7 +45,7 @@ def diagnose(agent: "Agent", window: Window) -> Metrics:
 def views(agent: "Agent", b: Batch, rows: int | None = None) -> dict[str, Look]:
     """Forward passes of the critic and of the actor's trunk over the first rows of a batch, or all, by network."""
     judge = partial(agent.critic, b.z[:rows], b.action[None, :rows])
-    return {"critic": judge, "actor": partial(agent.actor.trunk, b.policy_z[:rows])}
+    return {"critic": judge, "actor": partial(agent.actor.mode, b.policy_z[:rows])}
 
 
 def activity(trunk: Trunk, look: Look) -> list[Tensor]:

@@ -14,16 +14,15 @@ from softrl.types import Spec
 
 @dataclass(frozen=True)
 class Entropy:
-    """Where entropy counts; the critic's target without it is the hard backup of decoupled DSAC (arXiv 2509.09838)."""
+    """Where entropy counts; the critic's target without it is the hard backup of decoupled DSAC (arXiv 2509.09838).
+
+    Where it counts nowhere, returns alone are maximised, as Dreamer does.
+    """
 
     in_backup: bool = True
     """Whether the critic's target, and the state value of 2018, pay for entropy."""
     in_actor: bool = True
     """Whether the actor's loss pays for entropy."""
-
-    def __post_init__(self) -> None:
-        if not (self.in_backup or self.in_actor):
-            raise UserError("agent.temperature.entropy is paid for nowhere: switch in_backup or in_actor on")
 
 
 @dataclass(frozen=True)

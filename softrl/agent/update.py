@@ -45,7 +45,7 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
         judged_z = b.z[: len(z)].detach()  # of the first view
         with batch_statistics(agent.actor):
             a = agent.actor(z)
-        q_actor = agent.actor_rule(agent.critic(judged_z, a.value).atoms).mean()  # [K,B]
+        q_actor = agent.encoder.judge(agent.value, b, a.value)  # [K,B]
         policy = {"actor_loss": policy_loss(q_actor, a, alpha * agent.temperature.in_actor)}
         policy |= agent.regularizer.actor() | agent.penalty(agent.actor, z, a)
         policy |= agent.explorer.losses(agent, z, judged_z)

@@ -102,7 +102,7 @@ def space(run: Run, options: Options) -> Spec:
 
 def measure(run: Run, options: Options) -> dict[str, Any]:
     """Milliseconds of an update and of a sample of replay, as pairs with the floor measured them."""
-    spec = space(run, options)
+    spec = run.agent.build(space(run, options)).spec
     replay = filled(run, spec)
     cycle = math.lcm(run.train.actor_every, run.train.target_every)  # updates until the flags repeat
     needed = [

@@ -1,5 +1,6 @@
 """The equations of the soft backup. Shapes: see `softrl.types`."""
 
+import torch
 from torch import Tensor
 
 from softrl.types import Actions, Atoms
@@ -38,3 +39,18 @@ def n_step(reward: Tensor, terminated: Tensor, inside: Tensor, powers: Tensor) -
     total = (reward.where(inside, 0.0) * powers[:-1, None]).sum(0)
     ended = (terminated & inside).any(0)
     return total, powers.take(inside.sum(0)) * ~ended
+
+
+def lambda_return(reward: Tensor, discount: Tensor, value: Tensor, decay: float) -> Tensor:
+    """Exponentially weighted average of the returns of all lengths (Dreamer, arXiv 1912.01603, eq. 6).
+
+    R_t = r_t + discount_t [ (1 - decay) V_{t+1} + decay R_{t+1} ],    R_{T-1} = r_{T-1} + discount_{T-1} V_T
+
+    All are [T,B]: `value` has V_{t+1}, that of the state after decision t, in place t.
+    """
+    after = value[-1]
+    returns = []
+    for t in reversed(range(len(reward))):
+        after = reward[t] + discount[t] * torch.lerp(value[t], after, decay)
+        returns.append(after)
+    return torch.stack(returns[::-1])

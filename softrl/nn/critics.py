@@ -45,6 +45,7 @@ class ActionIn:
     """What a row of outputs means and how it is learned."""
     members: int = 2
     """Independent critics in the ensemble."""
+    judges = "actions"
     needs = frozenset[str]()
 
     def __post_init__(self) -> None:
@@ -84,6 +85,7 @@ class ActionOut:
     """What a row of outputs means and how it is learned."""
     members: int = 2
     """Independent critics in the ensemble."""
+    judges = "actions"
     needs = frozenset({"shared parameters"})
     passes = 1
 
@@ -108,6 +110,7 @@ class ChoiceOut:
     """What a row of outputs means and how it is learned."""
     members: int = 2
     """Independent critics in the ensemble."""
+    judges = "actions"
     needs = frozenset[str]()
     passes = None
 
@@ -153,8 +156,12 @@ class StateValue:
     head: AnyHead = field(default_factory=Scalar)
     """What a row of outputs means and how it is learned."""
 
-    def build(self, latent: int) -> "StateValueCritic":
-        """The module for latents of width `latent`."""
+    members = 1
+    judges = "states"
+    needs = frozenset[str]()
+
+    def build(self, latent: int, spec: Spec | None = None) -> "StateValueCritic":
+        """The module for latents of width `latent`, whatever the actions."""
         return StateValueCritic(self, latent)
 
 
@@ -167,7 +174,7 @@ class StateValueCritic(nn.Module):
         self.trunk = config.trunk.build(latent)
         self.out = self.trunk.out(self.head.width)
 
-    def forward(self, z: Tensor) -> Prediction:  # [B,D]
+    def forward(self, z: Tensor, action: Tensor | None = None) -> Prediction:  # [B,D], whatever the action
         row = self.out(self.trunk(z))[:, None]  # [1,1,B,W]
         return Prediction(row, self.head.atoms(row))
 

@@ -1,13 +1,15 @@
 """Recipes by name: papers as data, stacked with `+`. Configuration only: no tensors are made here."""
 
 from softrl.errors import UserError, nearest
-from softrl.recipes import actions, classic, critics, modifiers, scale, vision
+from softrl.recipes import actions, classic, critics, modifiers, scale, vision, worlds
 from softrl.recipes.recipe import Recipe, Say, say_nothing, stack
 from softrl.run.config import Run
 from softrl.run.fields import override
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for family in (classic, critics, scale, modifiers, actions, vision) for recipe in family.RECIPES
+    recipe.name: recipe
+    for family in (classic, critics, scale, modifiers, actions, vision, worlds)
+    for recipe in family.RECIPES
 }
 """Every recipe that --recipe knows; add your own under its name."""
 

@@ -85,6 +85,7 @@ TINY = Recipe(
         "agent.*.convolutions.channels": 4,
         "env.*.size": 24,
         "agent.*.augmentation.pixels": 20,
+        "agent.encoder.seq*": 10,
         "agent.*.expert_hidden": 32,
         "replay.capacity": 10_000,
         "train.batch": 32,

@@ -1,5 +1,7 @@
 """What a critic predicts and how many there are: ensembles, quantiles, categorical critics."""
 
+from typing import Literal
+
 from softrl.math.rules import Average, SubsetMinimum, Truncate
 from softrl.nn.heads import Categorical, Quantile
 from softrl.nn.normalize import ReturnScale
@@ -64,40 +66,38 @@ TQC = Recipe(
     },
 )
 
-C51 = Recipe(
+
+def categorical(name: Literal["c51", "hl_gauss", "two_hot"], about: str, arxiv: str) -> Recipe:
+    """A recipe whose critics have a fixed support; its name says how they learn on it."""
+    return Recipe(
+        name,
+        about,
+        arxiv,
+        changes={
+            "agent.critic.head": Categorical(101, -5.0, 5.0, name),
+            "agent.reward_scale": ReturnScale(largest=5.0),
+            "agent.temperature.initial": 0.01,
+        },
+        defines=("agent.critic.head", "agent.critic.head.target", "agent.reward_scale"),
+    )
+
+
+C51 = categorical(
     "c51",
     "Critics of 101 fixed returns with learned probabilities; rewards scaled so that returns fit into [-5, 5].",
     arxiv="1707.06887",
-    changes={
-        "agent.critic.head": Categorical(101, -5.0, 5.0, "c51"),
-        "agent.reward_scale": ReturnScale(largest=5.0),
-        "agent.temperature.initial": 0.01,
-    },
-    defines=("agent.critic.head", "agent.critic.head.target", "agent.reward_scale"),
 )
 
-HL_GAUSS = Recipe(
+HL_GAUSS = categorical(
     "hl_gauss",
     "Categorical critics that learn the expected target, smeared out by a Gaussian, as a classification.",
     arxiv="2403.03950",
-    changes={
-        "agent.critic.head": Categorical(101, -5.0, 5.0, "hl_gauss"),
-        "agent.reward_scale": ReturnScale(largest=5.0),
-        "agent.temperature.initial": 0.01,
-    },
-    defines=("agent.critic.head", "agent.critic.head.target", "agent.reward_scale"),
 )
 
-TWO_HOT = Recipe(
+TWO_HOT = categorical(
     "two_hot",
     "Categorical critics that learn the expected target as weights of its two neighbours in the support.",
     arxiv="2301.04104",
-    changes={
-        "agent.critic.head": Categorical(101, -5.0, 5.0, "two_hot"),
-        "agent.reward_scale": ReturnScale(largest=5.0),
-        "agent.temperature.initial": 0.01,
-    },
-    defines=("agent.critic.head", "agent.critic.head.target", "agent.reward_scale"),
 )
 
 SAC_N = Recipe(

@@ -72,11 +72,6 @@ def test_entropy_counts_everywhere_unless_switched_off() -> None:
     assert (temperature.in_backup, temperature.in_actor) == (1.0, 0.0)
 
 
-def test_entropy_that_counts_nowhere_is_refused() -> None:
-    with pytest.raises(UserError, match="nowhere"):
-        Entropy(in_backup=False, in_actor=False)
-
-
 def test_a_temperature_that_the_actor_does_not_feel_is_not_learned() -> None:
     with pytest.raises(UserError, match="fixed"):
         Learned(entropy=Entropy(in_actor=False))

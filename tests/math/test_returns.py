@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, strategies as st
 from torch import tensor
 
-from softrl.math.returns import bellman, n_step, soft_value
+from softrl.math.returns import bellman, lambda_return, n_step, soft_value
 from softrl.types import Actions, Atoms
 
 
@@ -72,3 +72,28 @@ def test_n_step_equals_a_loop(horizon: int, gamma: float, seed: int) -> None:
             alive *= 1.0 - float(terminated[i, row])
         assert abs(float(total[row]) - expected) < 1e-4
         assert abs(float(discount[row]) - alive * gamma ** int(decisions[row])) < 1e-5
+
+
+def test_lambda_return_by_hand() -> None:
+    # last: 4 + 0.5 * 8 = 8;  first: 1 + 0.5 * (0.75 * 2 + 0.25 * 8) = 2.75
+    returns = lambda_return(tensor([[1.0], [4.0]]), tensor([[0.5], [0.5]]), tensor([[2.0], [8.0]]), 0.25)
+    assert returns.tolist() == [[2.75], [8.0]]
+
+
+@given(st.integers(1, 6), st.floats(0.0, 1.0), st.integers(0, 2**31))
+def test_lambda_return_is_the_average_of_returns_of_all_lengths(horizon: int, decay: float, seed: int) -> None:
+    """(1 - decay) sum_n decay^(n-1) G_n, with the rest of the weight on the longest."""
+    generator = torch.Generator().manual_seed(seed)
+    reward, discount, value = (torch.rand(horizon, 3, generator=generator) for _ in range(3))
+    returns = lambda_return(reward, discount, value, decay)
+    for t in range(horizon):
+        for row in range(3):
+            expected, longest = 0.0, horizon - t
+            for n in range(1, longest + 1):
+                total, reached = 0.0, 1.0
+                for i in range(t, t + n):
+                    total += reached * float(reward[i, row])
+                    reached *= float(discount[i, row])
+                total += reached * float(value[t + n - 1, row])
+                expected += (decay ** (n - 1)) * (1.0 if n == longest else 1 - decay) * total
+            assert abs(float(returns[t, row]) - expected) < 1e-4

@@ -1,6 +1,7 @@
 """Encoders: what was observed -> the latents that actor and critic see."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -8,6 +9,7 @@ from softrl.nn.actors import Actor
 from softrl.types import Atoms, Batch, Obs, Window
 
 Carry = dict[str, Tensor]  # what an encoder remembers between acts, leading axis [N]
+Value = Callable[[Tensor, Tensor], Tensor]  # [B,D], [K,B,A] -> [K,B]
 Losses = dict[str, Tensor]  # named scalars
 
 
@@ -28,6 +30,10 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def own(self) -> list[nn.Module]:
         """The modules inside that the encoder's own losses train; a module may be in both lists."""
+
+    @abstractmethod
+    def judge(self, value: Value, b: Batch, action: Tensor) -> Tensor:
+        """What the policy's actions [K,B/V,A] are worth, [K,B/V], by values of detached latents and actions."""
 
     @abstractmethod
     def merged(self, target: Atoms) -> Atoms:

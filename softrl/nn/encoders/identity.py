@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from softrl.errors import UserError
 from softrl.nn.actors import Actor
-from softrl.nn.encoders import Carry, Encoder, Losses
+from softrl.nn.encoders import Carry, Encoder, Losses, Value
 from softrl.nn.networks import AnyTrunk
 from softrl.nn.normalize import Running, Unchanged
 from softrl.types import Atoms, Batch, Obs, Spec, Window
@@ -20,6 +20,9 @@ class Identity:
     """How observations are scaled."""
 
     views = 1
+    sequence = 0
+    latents = 1
+    needs = frozenset[str]()
 
     def around(self, trunk: AnyTrunk) -> AnyTrunk:
         """The trunk of a network that reads what the policy reads: nothing comes before it."""
@@ -66,6 +69,9 @@ class IdentityEncoder(Encoder):
 
     def own(self) -> list[nn.Module]:
         return []
+
+    def judge(self, value: Value, b: Batch, action: Tensor) -> Tensor:
+        return value(b.z.detach(), action)
 
     def merged(self, target: Atoms) -> Atoms:
         return target

@@ -11,7 +11,7 @@ from softrl.nn.actors import Actor
 from softrl.nn.augment import AnyAugmentation, Still
 from softrl.nn.auxiliary import AnyAuxiliary, Nothing
 from softrl.nn.convolutions import Convolutions, ConvolutionStack, Size
-from softrl.nn.encoders import Carry, Encoder, Losses
+from softrl.nn.encoders import Carry, Encoder, Losses, Value
 from softrl.nn.layers import without_decay
 from softrl.nn.targets import follow, frozen_copy
 from softrl.nn.trunks import TrunkConfig
@@ -42,6 +42,9 @@ class Pixels:
     """What teaches the convolutions beside the critic."""
     tau: float = 0.05
     """Share of the way that the target copy moves towards convolutions and critic's bottleneck when it follows."""
+    sequence = 0
+    latents = 1
+    needs = frozenset[str]()
 
     def __post_init__(self) -> None:
         if self.features < 1:
@@ -149,6 +152,9 @@ class PixelEncoder(Encoder):
 
     def own(self) -> list[nn.Module]:
         return self.auxiliary.own(self.body)
+
+    def judge(self, value: Value, b: Batch, action: Tensor) -> Tensor:
+        return value(b.z[: len(b.policy_z)].detach(), action)
 
     def merged(self, target: Atoms) -> Atoms:
         # The mean of the views' targets is the mean of their mixture, and heads take any number of weighted atoms.

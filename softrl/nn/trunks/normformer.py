@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
 from softrl.errors import UserError
 from softrl.nn.layers import Activation, ActivationName, Linear, Scaler
 from softrl.nn.norms import LayerNorm
-from softrl.nn.trunks import Trunk, Units, check_sizes, units_inside
+from softrl.nn.stream import Stream
+from softrl.nn.trunks import check_sizes
 
 SKIPS: dict[bool, Callable[[int, int], nn.Module]] = {False: lambda width, members: nn.Identity(), True: Scaler}
 
@@ -39,32 +41,9 @@ class NormFormer:
         if self.branch_gain < 0:
             raise UserError(f"branch_gain is {self.branch_gain}: a gain cannot be negative")
 
-    def build(self, inputs: int, members: int = 1) -> "NormFormerTrunk":
+    def build(self, inputs: int, members: int = 1) -> Stream:
         """The module for vectors of width `inputs`."""
-        return NormFormerTrunk(self, inputs, members)
-
-
-class NormFormerTrunk(Trunk):
-    """h = W x, then h <- skip * h + block(h), then LN(h)."""
-
-    def __init__(self, config: NormFormer, inputs: int, members: int) -> None:
-        super().__init__()
-        self.width, self.members = config.width, members
-        self.embed = Linear(inputs, config.width, members)
-        self.blocks = nn.ModuleList(Block(config, members) for _ in range(config.blocks))
-        self.norm = LayerNorm(config.width, members)
-
-    def forward(self, x: Tensor) -> Tensor:  # [B,D] or [E,B,D] -> [E,B,W]
-        x = self.embed(x)
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x)
-
-    def out(self, outputs: int) -> nn.Module:
-        return Linear(self.width, outputs, self.members)
-
-    def hidden(self) -> list[Units]:
-        return units_inside(self.blocks)
+        return Stream(inputs, self.width, members, self.blocks, partial(Block, self, members))
 
 
 class Block(nn.Module):

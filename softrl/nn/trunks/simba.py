@@ -1,12 +1,14 @@
 """SimBa: pre-normalised residual blocks."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
 from softrl.nn.layers import Activation, Linear
 from softrl.nn.norms import LayerNorm
-from softrl.nn.trunks import Trunk, Units, check_sizes, units_inside
+from softrl.nn.stream import Stream
+from softrl.nn.trunks import check_sizes
 
 
 @dataclass(frozen=True)
@@ -27,36 +29,13 @@ class SimBa:
     def __post_init__(self) -> None:
         check_sizes("SimBa", width=self.width, blocks=self.blocks, expansion=self.expansion)
 
-    def build(self, inputs: int, members: int = 1) -> "SimBaTrunk":
+    def build(self, inputs: int, members: int = 1) -> Stream:
         """The module for vectors of width `inputs`."""
-        return SimBaTrunk(self, inputs, members)
-
-
-class SimBaTrunk(Trunk):
-    """h = W x, then h <- h + block(h), then LN(h)."""
-
-    def __init__(self, config: SimBa, inputs: int, members: int) -> None:
-        super().__init__()
-        self.width, self.members = config.width, members
-        self.embed = Linear(inputs, config.width, members)
-        self.blocks = nn.ModuleList(Block(config, members) for _ in range(config.blocks))
-        self.norm = LayerNorm(config.width, members)
-
-    def forward(self, x: Tensor) -> Tensor:  # [B,D] or [E,B,D] -> [E,B,W]
-        x = self.embed(x)
-        for block in self.blocks:
-            x = x + block(x)
-        return self.norm(x)
-
-    def out(self, outputs: int) -> nn.Module:
-        return Linear(self.width, outputs, self.members)
-
-    def hidden(self) -> list[Units]:
-        return units_inside(self.blocks)
+        return Stream(inputs, self.width, members, self.blocks, partial(Block, self, members))
 
 
 class Block(nn.Module):
-    """W2 ReLU(W1 LN(x)), [E,B,W] -> [E,B,W]."""
+    """x + W2 ReLU(W1 LN(x)), [E,B,W] -> [E,B,W]."""
 
     def __init__(self, config: SimBa, members: int) -> None:
         super().__init__()
@@ -67,4 +46,4 @@ class Block(nn.Module):
         self.contract = Linear(inner, config.width, members, "he")
 
     def forward(self, x: Tensor) -> Tensor:  # [E,B,W] -> [E,B,W]
-        return self.contract(self.activation(self.expand(self.norm(x))))
+        return x + self.contract(self.activation(self.expand(self.norm(x))))

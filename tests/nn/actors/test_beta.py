@@ -112,28 +112,6 @@ def test_far_out_everything_is_finite() -> None:
     assert all(t.isfinite().all() for t in (*gradients, actions.log_prob, policy.mode(z)))
 
 
-def test_sample_and_forward_draw_the_same_action() -> None:
-    policy, z = actor(), torch.randn(5, 4)
-    torch.manual_seed(1)
-    drawn_alone = policy.sample(z)
-    torch.manual_seed(1)
-    assert torch.equal(policy(z).value[0], drawn_alone)
-
-
-def test_it_traces_into_one_graph_with_its_gradient() -> None:
-    policy, z = actor(), torch.randn(5, 4)
-
-    def gradient(z: Tensor) -> Tensor:
-        actions = policy(z)
-        return torch.autograd.grad((actions.log_prob.sum() + actions.value.sum()), [policy.out.weight])[0]
-
-    torch.manual_seed(1)
-    expected = gradient(z)
-    torch.manual_seed(1)
-    with torch._dynamo.config.patch(trace_autograd_ops=True):
-        torch.testing.assert_close(torch.compile(gradient, fullgraph=True, backend="eager")(z), expected)
-
-
 def test_a_largest_concentration_that_leaves_none_is_refused() -> None:
     with pytest.raises(UserError, match="concentration_max is 1"):
         Beta(concentration_max=1.0)

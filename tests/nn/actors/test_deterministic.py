@@ -54,15 +54,6 @@ def test_it_asks_for_a_fixed_temperature() -> None:
     assert not Deterministic().offers
 
 
-def test_it_traces_into_one_graph() -> None:
-    policy, z = actor(), torch.randn(5, 4)
-    traced = torch.compile(lambda z: policy(z).value.sum() + policy.sample(z).sum(), fullgraph=True, backend="eager")
-    torch.manual_seed(1)
-    expected = policy(z).value.sum() + policy.sample(z).sum()
-    torch.manual_seed(1)
-    torch.testing.assert_close(traced(z), expected)
-
-
 def test_negative_noise_is_refused() -> None:
     with pytest.raises(UserError, match="noise is -1"):
         Deterministic(noise=-1.0)

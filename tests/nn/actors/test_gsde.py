@@ -97,23 +97,6 @@ def test_the_mean_is_bounded_and_the_mode_is_it() -> None:
     assert torch.equal(policy.mode(z), mean.tanh())
 
 
-def test_sample_and_forward_draw_the_same_action() -> None:
-    policy, z = actor(), torch.randn(5, 4)
-    torch.manual_seed(1)
-    drawn = policy.sample(z)
-    torch.manual_seed(1)
-    assert torch.equal(policy(z).value[0], drawn)
-
-
-def test_it_traces_into_one_graph() -> None:
-    policy, z = actor(), torch.randn(5, 4)
-    traced = torch.compile(lambda z: policy(z).log_prob, fullgraph=True, backend="eager")
-    torch.manual_seed(1)
-    expected = policy(z).log_prob
-    torch.manual_seed(1)
-    torch.testing.assert_close(traced(z), expected)
-
-
 def test_a_bound_that_leaves_no_mean_is_refused() -> None:
     with pytest.raises(UserError, match="mean_bound"):
         GSDE(mean_bound=0.0)

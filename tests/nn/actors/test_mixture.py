@@ -128,21 +128,6 @@ def test_tiny_deviations_keep_their_density() -> None:
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
-def test_it_traces_into_one_graph_with_its_gradient() -> None:
-    policy, z = actor(), torch.randn(5, 4)
-
-    def gradient(z: Tensor) -> Tensor:
-        actions = policy(z)
-        loss = actions.expectation(actions.log_prob).sum() + policy.sample(z).sum()
-        return torch.autograd.grad(loss, [policy.out.weight])[0]
-
-    torch.manual_seed(1)
-    expected = gradient(z)
-    torch.manual_seed(1)
-    with torch._dynamo.config.patch(trace_autograd_ops=True):
-        torch.testing.assert_close(torch.compile(gradient, fullgraph=True, backend="eager")(z), expected)
-
-
 def test_bad_values_are_refused() -> None:
     with pytest.raises(UserError, match="components is 0"):
         Mixture(components=0)

@@ -1,0 +1,92 @@
+"""Sights: how a world model reads observations, and how it tells what it expects to see. Shapes: see `softrl.types`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from softrl.errors import UserError
+from softrl.math.latents import symlog
+from softrl.nn.readout import DENSE, Readout, check_rowwise
+from softrl.nn.trunks.mlp import MLP
+from softrl.types import Obs, Spec
+
+
+class Sight(nn.Module, ABC):
+    """Observations -> embeddings, and features -> expected observations; leading axes are free."""
+
+    width: int  # of an embedding
+
+    @abstractmethod
+    def target(self, obs: Obs) -> Tensor:
+        """What is to be predicted of observations, [..,O]."""
+
+    @abstractmethod
+    def embed(self, target: Tensor) -> Tensor:
+        """Embeddings of what `target` gave, [..,O] -> [..,width]."""
+
+    @abstractmethod
+    def predict(self, features: Tensor) -> Tensor:
+        """The expected target, [..,F] -> [..,O]."""
+
+    @abstractmethod
+    def visible(self, target: Tensor) -> Tensor | None:
+        """Pictures of targets, bytes [..,3,H,W]; none where there is nothing to look at."""
+
+
+def surprise(predicted: Tensor, target: Tensor, axes: int) -> Tensor:
+    """-log N(target; predicted, 1) without its constant, summed over all but the leading axes: [..,O] -> [..]."""
+    return 0.5 * (predicted - target).square().flatten(axes).sum(-1)
+
+
+SCALES: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "symlog": symlog}
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """State observations through perceptrons, compressed as in DreamerV3 (arXiv 2301.04104)."""
+
+    encoder: MLP = DENSE
+    """What reads."""
+    decoder: MLP = DENSE
+    """What predicts."""
+    scale: Literal["none", "symlog"] = "symlog"
+    """What is done to observations before they are read and predicted."""
+
+    def __post_init__(self) -> None:
+        check_rowwise(self.encoder, self.decoder)
+
+    def check(self, spec: Spec) -> None:
+        """Raises UserError where there is no state to be observed."""
+        if "state" not in spec.obs:
+            raise UserError("agent.encoder.sight Vectors needs state observations, and there are pixels: use Pictures")
+
+    def build(self, features: int, spec: Spec) -> "VectorSight":
+        """The module that predicts from that many features; raises UserError as `check` does."""
+        self.check(spec)
+        return VectorSight(self, features, *spec.obs["state"])
+
+
+class VectorSight(Sight):
+    """Embeddings are the features of the encoder's trunk."""
+
+    def __init__(self, config: Vectors, features: int, size: int) -> None:
+        super().__init__()
+        self.scale = SCALES[config.scale]
+        self.encoder = config.encoder.build(size)
+        self.decoder = Readout(config.decoder, features, size)
+        self.width = self.encoder.width
+
+    def target(self, obs: Obs) -> Tensor:
+        return self.scale(obs["state"])
+
+    def embed(self, target: Tensor) -> Tensor:
+        return self.encoder(target.flatten(0, -2))[0].unflatten(0, target.shape[:-1])
+
+    def predict(self, features: Tensor) -> Tensor:
+        return self.decoder(features)
+
+    def visible(self, target: Tensor) -> None:
+        return None

@@ -1,0 +1,91 @@
+"""With a learned world model: Dreamer, latent SAC and SMAC; SMAC without one; a modifier for state observations."""
+
+from typing import Any
+
+from softrl.agent.dream import Imagination
+from softrl.agent.noise import AdditiveNoise
+from softrl.agent.optim import Adam
+from softrl.agent.temperature import Entropy, Fixed
+from softrl.data.pixels import Pixels
+from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.actors.latent import Latent, Marginal
+from softrl.nn.critics import StateValue
+from softrl.nn.encoders.world import World
+from softrl.nn.particles import Particles
+from softrl.nn.trunks.mlp import MLP
+from softrl.recipes.recipe import Recipe
+
+POLICY = MLP((300, 300, 300, 300), init="lecun", activation="elu")
+VALUES = MLP((300, 300, 300), init="lecun", activation="elu")
+CAREFUL = Adam(6e-4, max_gradient_norm=100.0)
+
+COMMON: dict[str, Any] = {
+    "env.pixels": Pixels(size=64, stack=1),
+    "env.repeat": 2,
+    "agent.encoder": World(),
+    "agent.explorer": AdditiveNoise(),
+    "agent.optim.encoder": CAREFUL,
+    "train.batch": 50,
+    "train.updates_per_decision": 0.2,
+    "train.warmup": 10_000,
+}
+"""What the recipes have in common: Dreamer's world model, one picture at a time, a hundred updates in 1000 frames."""
+
+LATENT: dict[str, Any] = {
+    **COMMON,
+    "agent.critic.trunk": VALUES,
+    "agent.optim.value.max_gradient_norm": 100.0,
+    "agent.optim.actor.max_gradient_norm": 100.0,
+}
+"""Soft actor-critic on the features of real sequences."""
+
+DREAMER = Recipe(
+    "dreamer",
+    "A policy learned in imagination, by gradients through a recurrent world model.",
+    arxiv="1912.01603",
+    changes={
+        **COMMON,
+        "agent.update": "dreamer",
+        "agent.actor": Gaussian(POLICY),
+        "agent.critic": StateValue(VALUES),
+        "agent.lookahead": Imagination(),
+        "agent.temperature": Fixed(1.0, Entropy(in_backup=False, in_actor=False)),
+        "agent.optim.value": Adam(8e-5, max_gradient_norm=100.0),
+        "agent.optim.actor": Adam(8e-5, max_gradient_norm=100.0),
+    },
+    defines=("agent.update", "agent.encoder", "agent.critic", "agent.lookahead"),
+)
+
+LATENT_SAC = Recipe(
+    "latent_sac",
+    "Soft actor-critic on the features of a recurrent world model, over real sequences.",
+    arxiv="2210.00999",
+    changes={**LATENT, "agent.actor.trunk": POLICY},
+    defines=("agent.encoder",),
+)
+
+SMAC = Recipe(
+    "smac",
+    "Latent soft actor-critic whose policy's density is averaged over many posterior trajectories.",
+    arxiv="2210.00999",
+    changes={**LATENT, "agent.encoder": World(particles=Particles(32)), "agent.actor": Marginal(POLICY)},
+    defines=("agent.encoder", "agent.actor"),
+)
+
+SMAC_STATE = Recipe(
+    "smac_state",
+    "Soft actor-critic with a latent in the policy, which is averaged out of its density; no world model.",
+    arxiv="2210.00999",
+    changes={"agent.actor": Latent()},
+    defines=("agent.actor",),
+)
+
+STATES = Recipe(
+    "states",
+    "A modifier that lets a recipe for pixels with a world model read the environment's own observations.",
+    arxiv=None,
+    changes={"env.pixels": None},
+    defines=("env.pixels",),
+)
+
+RECIPES = (DREAMER, LATENT_SAC, SMAC, SMAC_STATE, STATES)

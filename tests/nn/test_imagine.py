@@ -1,0 +1,166 @@
+"""Imagination and open-loop prediction against loops over single starts."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from softrl.errors import UserError
+from softrl.nn.actors.deterministic import Deterministic
+from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.encoders.world import World, WorldModel
+from softrl.nn.imagine import film, foreseen, imagine, prediction_error
+from softrl.nn.latents import Normal
+from softrl.nn.pictures import Pictures
+from softrl.nn.rssm import RSSM
+from softrl.nn.sights import Vectors
+from softrl.nn.trunks.mlp import MLP
+from softrl.types import Spec, Window
+
+TINY, SMALL = (MLP((width,), activation="elu") for width in (8, 32))
+SPEC = Spec({"state": (3,)}, 2)
+B, T, R = 4, 9, 5
+
+
+@dataclass(frozen=True)
+class Certain(Normal):
+    """Latents without noise."""
+
+    def noise(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        return torch.zeros(*shape, self.size)
+
+
+def world(latent: Normal | None = None) -> WorldModel:
+    return World(Vectors(TINY, TINY), RSSM(7, 8, latent or Normal(4)), TINY, TINY).build(SPEC)
+
+
+def window(obs: dict[str, Tensor] | None = None) -> Window:
+    last = torch.zeros(B, T, dtype=torch.bool)
+    last[0, 5] = True
+    first = torch.cat([torch.ones(B, 1, dtype=torch.bool), last[:, :-1]], 1)
+    filled = torch.rand(B, T)
+    obs = obs or {"state": torch.randn(B, T, 3)}
+    return Window(obs, torch.rand(B, T, 2), filled, filled, first, torch.ones(B), torch.arange(B), last)
+
+
+def test_imagination_equals_a_loop_over_starts() -> None:
+    model, actor = world(Certain(4)), Deterministic(TINY).build(11, SPEC)
+    start = torch.randn(R, model.width)
+    dream = imagine(model, actor, start, 3)
+    assert (dream.features.shape, dream.actions.value.shape) == ((4, R, model.width), (1, 3 * R, 2))
+    for r in range(R):
+        features = start[r : r + 1]
+        for t in range(3):
+            action = actor(features).value[0]
+            features = model.dynamics.imagine(features, action)
+            place = t * R + r
+            torch.testing.assert_close(dream.actions.value[0, place], action[0])
+            torch.testing.assert_close(dream.features[t + 1, r], features[0])
+            torch.testing.assert_close(dream.reward[t, r], model.reward(features)[0, 0])
+            torch.testing.assert_close(dream.going[t, r], model.persistence(features)[0, 0].sigmoid())
+
+
+def test_gradients_reach_the_policy_through_what_it_does_and_not_through_what_it_reads() -> None:
+    """The gradient of the last reward equals that of a loop in which the policy's inputs are constants."""
+    model, actor = world(Certain(4)), Deterministic(TINY).build(11, SPEC)
+    start = torch.randn(R, model.width)
+    dream = imagine(model, actor, start, 3)
+    parameters = list(actor.parameters())
+    gradients = torch.autograd.grad(dream.reward[-1].sum(), parameters)
+    read = dream.features.detach()
+    features = start
+    for t in range(3):
+        features = model.dynamics.imagine(features, actor(read[t]).value[0])
+    for p, q in zip(gradients, torch.autograd.grad(model.reward(features).sum(), parameters), strict=True):
+        torch.testing.assert_close(p, q)
+        assert p.abs().sum() > 0
+
+
+def test_open_loop_prediction_equals_a_loop() -> None:
+    model, w = world(Certain(4)), window()
+    predicted = foreseen(model, w, 3)
+    assert predicted.shape == (T, B, 3)
+    posterior = model.trace(w).filtered.features[:, 0]
+    for b in range(B):
+        features = posterior[2, b][None]
+        for t in range(T):
+            if t < 3:
+                expected = model.sight.predict(posterior[t, b][None])
+            else:
+                action = w.action[b, t - 1][None]
+                if w.first[b, t]:
+                    features, action = torch.zeros_like(features), torch.zeros_like(action)
+                features = model.dynamics.imagine(features, action)
+                expected = model.sight.predict(features)
+            torch.testing.assert_close(predicted[t, b], expected[0])
+    errors = prediction_error(model, w, 3)
+    target = model.sight.target(w.obs)
+    assert float(errors[7]) == pytest.approx(float((predicted[7] - target[:, 7]).square().mean()))
+
+
+def test_what_comes_after_is_not_seen() -> None:
+    model, w = world(Certain(4)), window()
+    state = w.obs["state"].clone()
+    state[:, 3:] = 5.0
+    assert torch.equal(foreseen(model, w, 3), foreseen(model, w._replace(obs={"state": state}), 3))
+
+
+def test_a_film_has_truth_above_prediction_above_their_difference() -> None:
+    pixels = torch.randint(0, 256, (B, T, 3, 16, 16), dtype=torch.uint8)
+    spec = Spec({"pixels": (3, 16, 16)}, 2)
+    model = World(Pictures(2), RSSM(7, 8, Certain(4)), TINY, TINY).build(spec)
+    w = window({"pixels": pixels})
+    shown = film(model, w, rows=2)["open_loop"]
+    assert (shown.dtype, shown.shape) == (torch.uint8, (T, 3, 3 * 16, 2 * 16))
+    assert (shown[:, :, :16, 16:].int() - pixels[1].int()).abs().max() <= 1
+    predicted = foreseen(model, w, 5)
+    expected = ((predicted[:, 1] + 0.5) * 256).clamp(0, 255).to(torch.uint8)
+    assert (shown[:, :, 16:32, 16:].int() - expected.int()).abs().max() <= 1
+    difference = (predicted[:, 0] - (pixels[0] / 255 - 0.5)) / 2
+    expected = ((difference + 0.5) * 256).clamp(0, 255).to(torch.uint8)
+    assert (shown[:, :, 32:, :16].int() - expected.int()).abs().max() <= 1
+    assert film(world(), window()) == {}
+
+
+def test_bad_values_are_refused() -> None:
+    model, actor = world(), Gaussian(TINY).build(11, SPEC)
+    with pytest.raises(UserError, match="horizon is 0"):
+        imagine(model, actor, torch.randn(R, model.width), 0)
+    for seen in (0, T):
+        with pytest.raises(UserError, match=f"{seen} of {T} observations"):
+            foreseen(model, window(), seen)
+
+
+@pytest.mark.slow
+def test_open_loop_prediction_is_learned_on_a_deterministic_task() -> None:
+    """A point that is pushed about: five rows are seen, the error of the next fifteen falls below half."""
+    model = World(
+        Vectors(SMALL, SMALL, "none"),
+        RSSM(32, 32, Normal(4)),
+        SMALL,
+        SMALL,
+        free_nats=1.0,
+    ).build(Spec({"state": (2,)}, 1))
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+
+    def pushed(rows: int) -> Window:
+        action = torch.rand(rows, 20, 1) * 2 - 1
+        speed = torch.cat([torch.zeros(rows, 1), 0.5 * action[:, :-1, 0]], 1).cumsum(1)
+        place = torch.randn(rows, 1) + 0.3 * speed.cumsum(1)
+        state = torch.stack([place, speed], -1)
+        no = torch.zeros(rows, 20, dtype=torch.bool)
+        first = no.clone()
+        first[:, 0] = True
+        reward = -place.abs()
+        return Window({"state": state}, action, reward, torch.ones(rows, 20), first, torch.ones(rows), no, no)
+
+    test = pushed(64)
+    before = prediction_error(model, test)[5:].mean()
+    for _ in range(300):
+        optimizer.zero_grad()
+        w = pushed(16)
+        torch.stack(list(model.losses(w, model.trace(w)).values())).sum().backward()
+        optimizer.step()
+    after = prediction_error(model, test)[5:].mean()
+    assert after < 0.5 * before
