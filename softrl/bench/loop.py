@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from gymnasium.vector import AsyncVectorEnv
+
 from softrl.bench.timing import Stopwatch, table
 from softrl.recipes import apply
 from softrl.run.config import Run, at_least
@@ -138,7 +140,9 @@ def advance(trainer: Trainer, env_steps: int) -> None:
 def watch_parts(watch: Stopwatch, trainer: Trainer) -> None:
     """Time the parts of a trainer's step beside the update."""
     watch.watch("act", trainer.collector, "choose")
-    watch.watch("environment", trainer.env, "step")
+    whole, halves = ("step",), ("step_async", "step_wait")  # of a worker process, only the waiting is of this loop
+    for method in halves if isinstance(trainer.env, AsyncVectorEnv) else whole:
+        watch.watch("environment", trainer.env, method)
     watch.watch("replay add", trainer.replay, "add")
     watch.watch("replay sample", trainer.replay, "sample")
     for method in ("add", "write", "episode"):

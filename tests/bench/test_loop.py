@@ -15,3 +15,9 @@ def test_loop_says_where_the_time_of_a_step_goes() -> None:
     assert result["steps_per_second"] > 0
     assert 0.95 < result["updates_per_step"] <= 1  # the step that resets the environment owes none
     assert result["evaluation_seconds"] > 0
+
+
+def test_the_waiting_for_worker_processes_is_told() -> None:
+    options = loop.Options(env="Pendulum-v1", recipe="sac+tiny", steps=40, settle=4, envs=2, threads=1, compile="off")
+    result = loop.measure(loop.configured(options), options)
+    assert result["ms"]["environment"] > 0
