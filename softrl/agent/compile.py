@@ -1,7 +1,9 @@
 """Compiling an update into one graph; nothing of it shows in the maths."""
 
+import itertools
 import shutil
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any, Literal
 
 import torch
@@ -11,6 +13,9 @@ from softrl.errors import UserError
 from softrl.types import Metrics, Window
 
 Mode = Literal["auto", "off", "graph", "cudagraph"]
+LASTING = ("agent", "L['agent']", "G[", "dict(", "type(")
+"""How the names of guards begin whose answer never changes, in the spellings of torch's versions."""
+NUMBERS = itertools.count()
 
 
 def compiled(update: Callable[..., Any], mode: Mode) -> Callable[..., Any]:
@@ -34,7 +39,19 @@ def compiled(update: Callable[..., Any], mode: Mode) -> Callable[..., Any]:
         "alignment_asserts": False,
         "triton.cudagraphs": mode == "cudagraph",
     }
-    return torch.compile(update, fullgraph=traces_gradients(), dynamic=False, options=options)
+    return torch.compile(apart(update), fullgraph=traces_gradients(), dynamic=False, options=options)
+
+
+def apart(function: Any) -> Callable[..., Any]:
+    """The same function with a code object of its own.
+
+    Graphs are kept by code object, and guards do not look into agents: two agents that differ in their parts would
+    share one.
+    """
+    code = function.__code__.replace(co_name=f"{function.__name__}_{next(NUMBERS)}")
+    copy = FunctionType(code, function.__globals__, code.co_name, function.__defaults__, function.__closure__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
 
 
 def packed(update: Callable[..., tuple[Metrics, Tensor]]) -> Callable[..., tuple[tuple[str, ...], Tensor, Tensor]]:
@@ -57,8 +74,8 @@ def traces_gradients() -> bool:
 
 
 def guards_of_the_call(guards: Sequence[Any]) -> list[bool]:
-    """Which guards to check at every call: those of the window and the flags, not the hundreds of the agent's parts."""
-    return [not guard.name.startswith(("L['agent']", "G[")) for guard in guards]
+    """Which guards to check at every call: those of the window and the flags, not the thousand of the agent's parts."""
+    return [not guard.name.startswith(LASTING) for guard in guards]
 
 
 def compiler() -> str | None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from softrl.data.mapped import mapped
+from softrl.data.memory import reserved
 from softrl.types import Shape
 
 
@@ -23,7 +24,7 @@ class Frames:
         channels, *picture = shape
         self.channels, self.stack, self.envs, self.device = channels // stack, stack, envs, device
         size = (length, envs, self.channels, *picture)
-        self.ring = mapped(path, size) if path else torch.empty(size, dtype=torch.uint8, device=device)
+        self.ring = mapped(path, size) if path else reserved(size, torch.uint8, device)
         self.flat = self.ring.flatten(0, 1)  # [L*N,3,H,W], one row of time is `envs` cells
         self.back = torch.arange(stack - 1, -1, -1, device=device)  # rows back from a row to each picture of its stack
         self.staged = device.type == "cuda" and self.ring.device.type == "cpu"

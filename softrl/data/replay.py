@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from softrl.data.frames import Frames
+from softrl.data.memory import reserved
 from softrl.data.priority import LAP, Proportional, Recency, Ring, Sampler, Uniform
 from softrl.data.windows import Held, reader
 from softrl.errors import UserError
@@ -101,14 +102,14 @@ class Replay:
         shapes |= dict.fromkeys(marks, ())
         ends = list(accumulate(map(prod, shapes.values())))
         self.places = {name: slice(end - prod(shapes[name]), end) for name, end in zip(shapes, ends, strict=True)}
-        self.stops = torch.ones(self.length, envs, dtype=torch.bool, device=self.device)  # where no window starts
+        self.stops = reserved((self.length, envs), torch.bool, self.device).fill_(True)  # where no window starts
         self.reader = reader(Held(spec, gamma, self.places, self.stops, self.generator), config.steps)
         # Of two decisions beside the newest row, whose outcome is not known, one at least starts a window.
         if self.length < max(self.reader.rows, 3) + self.context:
             raise UserError(
                 f"replay.capacity {config.capacity} leaves {self.length} rows for each of {envs} environments: raise it"
             )
-        self.ring = torch.empty(self.length, envs, ends[-1], device=self.device)
+        self.ring = reserved((self.length, envs, ends[-1]), torch.float32, self.device)
         self.columns = {
             name: self.ring[..., place].view(self.length, envs, *shapes[name]) for name, place in self.places.items()
         }

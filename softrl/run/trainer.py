@@ -16,7 +16,7 @@ from softrl.agent.compile import compiled, packed
 from softrl.agent.diagnose import churn, diagnose, probe
 from softrl.data import envs
 from softrl.data.collect import Collected, Collector
-from softrl.data.replay import Replay
+from softrl.data.replay import Replay, ReplayConfig
 from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.nn.layers import set_precision
@@ -30,6 +30,8 @@ from softrl.run.log import Logger
 from softrl.run.seed import Generators, derive, evaluation_seed
 from softrl.run.segments import Segments
 
+SMALLEST = 1_000
+"""Rows of each environment that replay has room for at least: a window may look far ahead."""
 PICTURED = 8
 """Rows of replay that pictures show."""
 MUCH_CLIPPED = 0.05
@@ -95,7 +97,7 @@ class Trainer:
         set_precision(self.agent, DTYPES[run.precision])
         self.step = compiled(packed(self.agent.step), run.compile)
         seed = derive(run.seed, "replay")
-        self.replay = Replay(run.replay, spec, run.envs, run.train.gamma, seed, run.device, folder)
+        self.replay = Replay(roomy(run, self.source), spec, run.envs, run.train.gamma, seed, run.device, folder)
         self.collector = Collector(self.env, self.agent, spec, derive(run.seed, "explore"), device=run.device)
         self.count = Counters()
         self.owed = Ratio(run.train.updates_per_decision)
@@ -328,3 +330,14 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def roomy(run: Run, source: Source) -> ReplayConfig:
+    """The replay of a run, without room for rows that it can never bring.
+
+    A frame brings a row, or where it ends an episode two. A file has its size for good, so it is left as it is.
+    """
+    most = 2 * (run.steps + run.envs * envs.repeats(source, run.env))
+    if run.replay.memory_map or run.replay.capacity <= most:
+        return run.replay
+    return replace(run.replay, capacity=max(most, SMALLEST * run.envs))

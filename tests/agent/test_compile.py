@@ -1,13 +1,15 @@
 """Compiled updates are one graph and agree with eager ones."""
 
 import copy
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
 
 from softrl.agent import compile as compiling
 from softrl.agent.agent import Agent
-from softrl.agent.compile import compiled
+from softrl.agent.compile import apart, compiled, guards_of_the_call, packed
 from softrl.agent.config import AgentConfig
 from softrl.errors import UserError
 from softrl.recipes import RECIPES, apply
@@ -110,3 +112,35 @@ def test_another_batch_or_flag_is_another_graph() -> None:
         torch.manual_seed(i)
         step(graph, window(i, batch), **flags)
     assert difference(eager, graph) < 1e-5
+
+
+def test_guards_that_are_left_are_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch names them: none of the agent's parts, all of the window and the flags."""
+    torch._dynamo.reset()
+    kept: list[str] = []
+
+    def watched(guards: Sequence[Any]) -> list[bool]:
+        answer = guards_of_the_call(guards)
+        kept.extend(guard.name for guard, keep in zip(guards, answer, strict=True) if keep)
+        return answer
+
+    agent = small("sac").build(SPEC)
+    with torch._dynamo.config.patch(trace_autograd_ops=True):
+        step = torch.compile(packed(agent.step), backend="eager", options={"guard_filter_fn": watched})
+        step(agent, window(0), actor=True, follow=False)
+    assert len(kept) < 40
+    for name in ("window.reward", "window.obs['state']", "flags['actor']", "flags['follow']"):
+        assert any(name in guard.replace("L['window']", "window").replace("L['flags']", "flags") for guard in kept), (
+            name
+        )
+    assert not any(guard.startswith(("agent", "L['agent']")) for guard in kept)
+
+
+def test_what_is_compiled_for_one_agent_is_not_taken_for_another() -> None:
+    def two(x: int, *, y: int = 2) -> int:
+        return x * y
+
+    one, other = apart(two), apart(two)
+    assert one(3) == other(3) == 6
+    assert one(3, y=5) == 15
+    assert len({two.__code__, one.__code__, other.__code__}) == 3

@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,8 @@ from softrl.cli.flags import split, switches
 from softrl.cli.main import main
 from softrl.cli.train import Options, configured, understood
 from softrl.data import graphics
+from softrl.recipes import apply
+from softrl.run.config import Run
 from softrl.run.fields import override
 from softrl.types import Spec
 
@@ -67,10 +70,23 @@ def test_every_row_says_something_that_can_be_done_or_that_it_cannot_yet():
             assert quoted(here) or "not yet" in here or "always" in here or "learned" in here, there
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("softrl train")])
+def recipe_of(command: str) -> str:
+    words = shlex.split(command)
+    return words[words.index("--recipe") + 1] if "--recipe" in words else "sac"
+
+
+def trainings() -> list[Any]:
+    """Commands that train; those that draw pictures take long."""
+    commands = [command for command in COMMANDS if command.startswith("softrl train")]
+    drawn = {command: apply(recipe_of(command), Run()).env.pixels is not None for command in commands}
+    return [pytest.param(command, marks=pytest.mark.slow) if drawn[command] else command for command in commands]
+
+
+@pytest.mark.parametrize("command", trainings())
 def test_training_commands_run(command, here, small, capsys):
-    words = shlex.split(command)[1:]
-    recipe = words[words.index("--recipe") + 1] if "--recipe" in words else "sac"
+    words, recipe = shlex.split(command)[1:], recipe_of(command)
+    if apply(recipe, Run()).env.pixels and graphics.missing():
+        pytest.skip("no OpenGL here")
     shrunk = ["--help"] if "--help" in words else small
     assert main([*words, "--recipe", f"{recipe}+tiny", *shrunk]) == 0
     assert capsys.readouterr().out

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from softrl import api
+from softrl.data.names import GEARS
 from softrl.run.saved import available
 
 FORK = multiprocessing.get_context("fork")  # a child starts in milliseconds, with everything imported
@@ -106,6 +107,12 @@ def test_normalisers_priorities_held_noise_and_new_units(tmp_path: Path) -> None
     """What the improvements remember beside weights: in buffers, in the carry and in the sampler."""
     options = {"steps": 400, "agent.plasticity.every": 20, "agent.plasticity.threshold": 0.3, "log.diagnostics": 50}
     killed_again_and_again("Pendulum-v1", tmp_path, "flashsac+per+redo+tiny", kills=3, seed=4, **options)
+
+
+@pytest.mark.parametrize(("env", "recipe"), [(GEARS, "sac_ae+tiny"), ("Pendulum-v1", "smac+states+tiny")])
+def test_pictures_and_what_a_world_model_remembers(tmp_path: Path, env: str, recipe: str) -> None:
+    options = {"steps": 200, "eval.every": 100, "train.warmup": 50, "train.batch": 4, "env.repeat": 1}
+    killed_again_and_again(env, tmp_path, recipe, kills=1, seed=2, **options)
 
 
 @pytest.mark.slow
