@@ -1,5 +1,7 @@
 """The examples run as they are printed, only shorter."""
 
+import math
+import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,22 @@ def test_own_loop(capsys: pytest.CaptureFixture[str]) -> None:
 def test_own_environment(capsys: pytest.CaptureFixture[str]) -> None:
     run("own_environment.py")["main"](200)
     assert "watts" in capsys.readouterr().out
+
+
+def test_choices_and_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    """Critics with three quantiles and plain ones; what is said of each component under its name is of that one."""
+    run("choices_and_numbers.py")["main"]()
+    out = capsys.readouterr().out
+    assert re.findall(r"critics: (\w+)", out) == ["Quantile", "Scalar"]
+    for name, options, most in (("choices", 25, math.log(25)), ("continuous", 4, 2 * math.log(2))):
+        found = re.findall(rf"^{name}: log-probabilities \[(.+)\], entropy (.+)$", out, re.MULTILINE)
+        assert len(found) == 2
+        for listed, entropy in found:
+            values = [float(value) for value in listed.split(", ")]
+            assert len(values) == 3
+            assert all(abs(value + math.log(options)) < 1.5 for value in values)  # nearly uniform, as it starts
+            assert 0.8 * most < float(entropy) < 1.1 * most
+    assert len(re.findall(r"critic loss \d", out)) == 2
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

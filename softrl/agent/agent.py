@@ -43,6 +43,7 @@ class Agent(nn.Module):
         self.plan = config.chunk.build(spec)
         self.regression = config.regression.build()
         self.penalty = config.penalty.build(self.actor, spec)
+        self.imitation = config.imitation.build(spec)
         self.target_rule, self.actor_rule = config.target_rule, config.actor_rule
         values, policy = [*self.encoder.taught(), self.critic, self.lookahead], [self.actor, self.explorer]
         self.regularizer = config.regularizer.build(values, policy)

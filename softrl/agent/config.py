@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from softrl.agent.dream import Imagination
 from softrl.agent.explore import OnPolicy, Optimistic, RepeatedNoise, StateDependent
+from softrl.agent.imitate import Cloning, SelectiveCloning, Unguided
 from softrl.agent.kinds import fitted
 from softrl.agent.lookahead import Joint, JointTarget, Split, StateTarget
 from softrl.agent.noise import AdditiveNoise
@@ -77,6 +78,8 @@ class AgentConfig:
     """What rewards are multiplied with in the update."""
     penalty: Unpenalized | EntropyPenalty = field(default_factory=Unpenalized)
     """What keeps the policy's entropy from jumping."""
+    imitation: Unguided | Cloning | SelectiveCloning = field(default_factory=Unguided)
+    """What keeps the policy near the actions in replay."""
     regularizer: Free | L2Init | Wasserstein = field(default_factory=Free)
     """What keeps weights near where they started."""
     plasticity: Keep | Reset | ShrinkAndPerturb | ReDo | ContinualBackprop = field(default_factory=Keep)
@@ -93,6 +96,11 @@ class AgentConfig:
                 "agent.chunk plans continuous actions only: choose agent.chunk.length 1, or an environment with a "
                 "Box of actions"
             )
+        if spec.choices and self.imitation.needs:
+            raise UserError(
+                "agent.imitation clones continuous actions only: leave out the recipe that brings it, or choose an "
+                "environment with a Box of actions"
+            )
         self.encoder.check(spec)
         if NEEDS[self.update] not in self.lookahead.offers:
             raise UserError(
@@ -106,6 +114,11 @@ class AgentConfig:
             )
         if self.update == "dreamer" and not self.encoder.sequence:
             raise UserError("agent.update 'dreamer' imagines with a world model: take agent.encoder from its recipe")
+        if self.update == "dreamer" and self.imitation.needs:
+            raise UserError(
+                "agent.update 'dreamer' learns from imagined actions, and agent.imitation clones replayed ones: leave "
+                "out the recipe that brings it"
+            )
         ensemble = frozenset({"ensemble"} if self.critic.members > 1 else ())
         planned = frozenset() if self.explorer.needs else frozenset({"plans"})  # held noise is for single actions
         require("agent.critic.trunk", self.critic.trunk.needs, "agent.lookahead", self.lookahead.offers)
@@ -118,6 +131,7 @@ class AgentConfig:
         self.regression.check(self.critic.head)
         require("agent.actor.trunk", self.actor.trunk.needs, "the actor's loss", frozenset({BATCH_STATISTICS}))
         require("agent.explorer", self.explorer.needs, "agent.actor and agent.critic", self.actor.offers | ensemble)
+        require("agent.imitation", self.imitation.needs, "agent.actor", self.actor.offers)
         require("agent.chunk", self.chunk.needs, "agent.actor and agent.explorer", self.actor.offers | planned)
         for part, network in (("actor", self.actor), ("explorer", self.explorer)):
             if getattr(getattr(network, "trunk", None), "dropout", 0.0) > 0:

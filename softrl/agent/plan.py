@@ -166,20 +166,23 @@ class Queue(Plan):
             "plan.done": none,
             "plan.length": none.clone(),
             "plan.fresh": none.bool(),
+            "plan.tally": self.due.new_zeros(count, 3),  # plans, decisions of all but the newest, sum of confidences
         }
 
     def act(self, agent: "Agent", z: Tensor, carry: Carry, deterministic: bool) -> tuple[Tensor, Carry]:
-        actions, done, length = (carry[f"plan.{name}"] for name in ("actions", "done", "length"))
+        actions, done, length, tally = (carry[f"plan.{name}"] for name in ("actions", "done", "length", "tally"))
         fresh = done >= length
         rows = fresh.nonzero()[:, 0]
         if len(rows):  # most steps of a long plan cost no network
             plan, carry = asked(agent, z[rows], carry, deterministic)
             actions = actions.index_copy(0, rows, plan.unflatten(-1, (self.horizon, self.width)))
-            length = length.index_copy(0, rows, agent.actor.lengths(z[rows], deterministic))
+            chosen, confidence = agent.actor.lengths(z[rows], deterministic)
+            length = length.index_copy(0, rows, chosen)
+            tally = tally.index_add(0, rows, torch.stack([torch.ones_like(confidence), done[rows], confidence], -1))
             done = done.masked_fill(fresh, 0)
         action = actions.take_along_dim(done[:, None, None], 1)[:, 0]
-        renewed = {"plan.actions": actions, "plan.done": done + 1, "plan.length": length, "plan.fresh": fresh}
-        return action, carry | renewed
+        renewed = {"actions": actions, "done": done + 1, "length": length, "fresh": fresh, "tally": tally}
+        return action, carry | {f"plan.{name}": value for name, value in renewed.items()}
 
     def decisions(self, actions: Actions) -> Tensor:
         discounted = (marks(actions.value.detach(), self.horizon) * self.due).sum(-1)  # [K,B]
@@ -214,9 +217,19 @@ class AdaptiveOpenLoop(Queue):
             value = agent.critic(judged_z[:count], beginnings(plan)).atoms.mean() - alpha * log_prob.T  # [E,h,B]
             label = no_worse(value, self.doubt)
         logits = agent.actor.lengths.logits(few)
-        seen = logits.detach()
-        metrics = {
-            "chunk_length": agent.actor.lengths.lengths(seen).float().mean(),
-            "confidence": seen.sigmoid().mean(),
-        }
+        length, confidence = agent.actor.lengths.lengths(logits.detach())
+        metrics = {"chunk_length": length.float().mean(), "confidence": confidence.mean()}
         return {"confidence_loss": confidence_loss(logits, label)}, metrics
+
+
+def executed(carry: Carry, i: int) -> tuple[float | None, ...]:
+    """Mean executed length and mean confidence of the plans of environment `i` in the episode so far.
+
+    None where no plan was made yet, and nothing at all of an agent that does not plan.
+    """
+    if "plan.tally" not in carry:
+        return ()
+    plans, before, confidence = carry["plan.tally"][i].tolist()
+    if not plans:
+        return None, None
+    return (before + int(carry["plan.done"][i])) / plans, confidence / plans

@@ -49,6 +49,7 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
         policy = {"actor_loss": policy_loss(q_actor, a, alpha * agent.temperature.in_actor)}
         policy |= agent.regularizer.actor() | agent.penalty(agent.actor, z, a)
         policy |= agent.explorer.losses(agent, z, judged_z)
+        policy |= agent.imitation(agent, b, a.expectation(q_actor).detach())
         lengths, planned = agent.plan.losses(agent, z, judged_z, alpha)
         agent.optim.actor.step(policy | lengths)
         goal = agent.temperature.target * agent.plan.decisions(a)

@@ -34,6 +34,7 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
     policy = {"actor_loss": policy_loss(judged.mean(), a, alpha * agent.temperature.in_actor)}
     policy |= agent.regularizer.actor() | agent.penalty(agent.actor, z, a)
     policy |= agent.explorer.losses(agent, z, judged_z)
+    policy |= agent.imitation(agent, b, a.expectation(judged.mean()).detach())
 
     q = agent.critic(b.z, b.action[None])
     v, v_next = agent.lookahead(b)

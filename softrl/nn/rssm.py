@@ -22,6 +22,8 @@ class RSSM:
 
     h_t = GRU(act(W [z_{t-1}, a_{t-1}] + b), h_{t-1})
     prior  z_t ~ p(. | h_t),    posterior  z_t ~ q(. | h_t, x_t)
+
+    As in PlaNet (arXiv 1811.04551, section 3).
     """
 
     deterministic: int = 200

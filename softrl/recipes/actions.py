@@ -1,5 +1,6 @@
-"""What actions are: choices, choices with numbers, other densities, plans of several actions."""
+"""What actions are: choices, choices with numbers, other densities, plans of several, priors over all of them."""
 
+from softrl.agent.imitate import Cloning, SelectiveCloning
 from softrl.agent.penalty import EntropyPenalty
 from softrl.agent.plan import AdaptiveChunk, Chunk
 from softrl.agent.regress import Clipped
@@ -90,4 +91,20 @@ QC_ADAPTIVE = Recipe(
     defines=("agent.chunk",),
 )
 
-RECIPES = (SAC_DISCRETE, SD_SAC, DDSAC, SAC_HYBRID, BETA, MIXTURE, DETERMINISTIC, QC, QC_ADAPTIVE)
+BC = Recipe(
+    "bc",
+    "The policy is kept near all actions in replay: the prior of QC-RLPD, to be stacked on qc.",
+    arxiv="2507.07969",
+    changes={"agent.imitation": Cloning()},
+    defines=("agent.imitation",),
+)
+
+BC_BETTER = Recipe(
+    "bc_better",
+    "The policy is kept near those actions in replay that the critics value above its own.",
+    arxiv="1709.10089",
+    changes={"agent.imitation": SelectiveCloning()},
+    defines=("agent.imitation",),
+)
+
+RECIPES = (SAC_DISCRETE, SD_SAC, DDSAC, SAC_HYBRID, BETA, MIXTURE, DETERMINISTIC, QC, QC_ADAPTIVE, BC, BC_BETTER)

@@ -10,6 +10,7 @@ from gymnasium.spaces import Space
 from gymnasium.vector import VectorEnv
 
 from softrl.agent.agent import Agent
+from softrl.agent.plan import executed
 from softrl.data import envs
 from softrl.data.collect import tensors
 from softrl.data.sources import Source
@@ -25,6 +26,7 @@ class Evaluation(NamedTuple):
     returns: list[float]
     lengths: list[int]  # frames
     successes: list[float]  # empty where the environment says nothing of success
+    plans: list[tuple[float | None, ...]]  # mean executed length and confidence, nothing where actions are not planned
 
 
 def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: bool = True) -> Evaluation:
@@ -36,6 +38,7 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
     device = agent.temperature.target.device
     returns, lengths = np.zeros(count), np.zeros(count, np.int64)
     successes: dict[int, float] = {}
+    plans: list[tuple[float | None, ...]] = [()] * count
     with torch.random.fork_rng():
         torch.manual_seed(seeds[0])
         observation, _ = env.reset(seed=list(seeds))  # type: ignore[arg-type]
@@ -49,8 +52,10 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
             ended = running & (terminated | truncated)
             if "is_success" in info:
                 successes |= {int(i): float(info["is_success"][i]) for i in np.flatnonzero(ended)}
+            for i in np.flatnonzero(ended).tolist():
+                plans[i] = executed(carry, i)
             running &= ~ended
-    return Evaluation(returns.tolist(), lengths.tolist(), [successes[i] for i in sorted(successes)])
+    return Evaluation(returns.tolist(), lengths.tolist(), [successes[i] for i in sorted(successes)], plans)
 
 
 def film(agent: Agent, env: Env[Any, Any], seed: int, show: Callable[[np.ndarray], None]) -> float:

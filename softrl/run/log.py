@@ -24,6 +24,8 @@ TABLES = {
     ),
     "episodes.csv": ("env_steps", "episode", "return", "length"),
 }
+PLANNED = ("chunk_length", "confidence")
+"""Last columns of train.csv and eval.csv where several actions are planned at once: means over the plans executed."""
 _RECENT = 100  # training episodes behind the rollout tags, as Stable-Baselines3 has it
 
 
@@ -34,11 +36,12 @@ class Logger:
     the tags under `time/` and the time stamps of log.txt are the only values that depend on the clock.
     """
 
-    def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
+    def __init__(self, folder: Path, device: torch.device | str = "cpu", planned: bool = False) -> None:
         self.events = Events(folder)
         self._means = Means(device)
         self._recent: deque[tuple[float, int]] = deque(maxlen=_RECENT)
-        headers = {name: ",".join(columns) + "\n" for name, columns in TABLES.items()}
+        more = {name: (*TABLES[name], *PLANNED) for name in ("train.csv", "eval.csv") if planned}
+        headers = {name: ",".join(columns) + "\n" for name, columns in (TABLES | more).items()}
         headers |= {"metrics.jsonl": "", "log.txt": ""}
         self._files = {name: AppendedFile(folder / name, header.encode()) for name, header in headers.items()}
 
@@ -58,11 +61,21 @@ class Logger:
         return values
 
     def episode(
-        self, env_steps: int, episode: int, episode_return: float, length: int, success: float | None, seconds: float
+        self,
+        env_steps: int,
+        episode: int,
+        episode_return: float,
+        length: int,
+        success: float | None,
+        seconds: float,
+        planned: Sequence[float | None] = (),
     ) -> None:
-        """Write a finished training episode; `success` is None where the environment does not say."""
+        """Write a finished training episode; `success` is None where the environment does not say.
+
+        `planned` holds the values of the columns PLANNED, None where no plan was made.
+        """
         self._recent.append((float(episode_return), int(length)))
-        self._row("train.csv", env_steps, episode, float(episode_return), int(length), success, seconds)
+        self._row("train.csv", env_steps, episode, float(episode_return), int(length), success, seconds, *planned)
 
     def evaluation(
         self,
@@ -73,6 +86,7 @@ class Logger:
         lengths: Sequence[int],
         successes: Sequence[float] | None,
         seconds: float,
+        planned: Sequence[float] = (),
     ) -> dict[str, float]:
         """Write one evaluation: a row, a row for each episode, and the tags, which are returned.
 
@@ -84,8 +98,10 @@ class Logger:
         length_mean = float(np.mean(lengths))
         success = None if successes is None else float(np.mean(successes))
         extremes = (float(min(returns)), float(max(returns)))
-        self._row("eval.csv", env_steps, decisions, updates, mean, spread, *extremes, length_mean, success, seconds)
+        cells = (mean, spread, *extremes, length_mean, success, seconds, *planned)
+        self._row("eval.csv", env_steps, decisions, updates, *cells)
         values = {"eval/mean_reward": mean, "eval/std_reward": spread, "eval/mean_ep_length": length_mean}
+        values |= {f"eval/{name}": value for name, value in zip(PLANNED, planned, strict=False)}
         self._scalars(env_steps, values)
         return values
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from softrl.agent.compile import compiled, packed
 from softrl.agent.diagnose import churn, diagnose, probe
+from softrl.agent.plan import executed
 from softrl.data import envs
 from softrl.data.collect import Collected, Collector
 from softrl.data.replay import Replay, ReplayConfig
@@ -107,7 +109,7 @@ class Trainer:
         self.video_due = (
             EvaluationClock(run.video.every, run.steps) if isinstance(run.video.every, int) else AtEnd(run.steps)
         )
-        self.log = Logger(folder, run.device)
+        self.log = Logger(folder, run.device, planned=spec.chunk > 1)
         self.checkpoints = Checkpoints(
             folder,
             run.checkpoint.keep,
@@ -164,9 +166,10 @@ class Trainer:
         self.replay.add(got.row)
         self.count.env_steps += got.frames
         self.count.decisions += got.decisions
-        for episode in got.episodes:
+        for i, episode in zip(np.flatnonzero(self.collector.over).tolist(), got.episodes, strict=True):
             self.count.episodes += 1
-            self.log.episode(self.count.env_steps, self.count.episodes, *episode, self.seconds())
+            planned = executed(self.collector.carry, i)
+            self.log.episode(self.count.env_steps, self.count.episodes, *episode, self.seconds(), planned)
             self.console.episode(self.count.episodes, episode.total, self.seconds() - self.opened)
             self.opened = self.seconds()
 
@@ -236,9 +239,9 @@ class Trainer:
         count, run = self.count, self.run
         seeds = [evaluation_seed(run.seed, count.env_steps, i) for i in range(run.eval.episodes)]
         result = evaluate(self.agent, self.eval_env, seeds)
-        values = self.log.evaluation(
-            count.env_steps, count.decisions, count.updates, *result[:2], result.successes or None, self.seconds()
-        )
+        planned = np.array(result.plans, float).mean(0).tolist()  # over episodes
+        at = (count.env_steps, count.decisions, count.updates)
+        values = self.log.evaluation(*at, *result[:2], result.successes or None, self.seconds(), planned)
         self.last = mean = values["eval/mean_reward"]
         self.evaluated = count.env_steps
         self.console.evaluation(count.env_steps, mean)

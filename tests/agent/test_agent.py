@@ -1,6 +1,7 @@
 """The agent: acting, and a state_dict that is the whole state of learning."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from safetensors.torch import load, save
 
 from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
-from softrl.types import Spec, Window
+from softrl.types import Spec
 
 SPEC = Spec({"state": (5,)}, 2)
 
@@ -17,18 +18,6 @@ SPEC = Spec({"state": (5,)}, 2)
 def agent() -> Agent:
     torch.manual_seed(0)
     return AgentConfig().build(SPEC)
-
-
-def window() -> Window:
-    return Window(
-        {"state": torch.randn(8, 2, 5)},
-        torch.rand(8, 1, 2),
-        torch.randn(8, 1),
-        torch.full((8, 1), 0.99),
-        torch.zeros(8, 1, dtype=torch.bool),
-        torch.ones(8),
-        torch.arange(8),
-    )
 
 
 def test_actions_lie_in_the_unit_box(agent: Agent) -> None:
@@ -48,7 +37,7 @@ def test_deterministic_acts_repeat_and_draw_nothing(agent: Agent) -> None:
     assert not torch.equal(agent.act(obs, {})[0], first)
 
 
-def test_state_dict_is_everything(agent: Agent) -> None:
+def test_state_dict_is_everything(agent: Agent, window: Any) -> None:
     """Through bytes and into a fresh agent, learning goes on bit for bit."""
     for _ in range(3):
         agent.update(window())
@@ -65,7 +54,7 @@ def test_state_dict_is_everything(agent: Agent) -> None:
         assert torch.equal(value, other.state_dict()[name]), name
 
 
-def test_a_copy_learns_on_its_own(agent: Agent) -> None:
+def test_a_copy_learns_on_its_own(agent: Agent, window: Any) -> None:
     other = copy.deepcopy(agent)
     before = agent.actor.out.weight.clone()
     other.update(window())

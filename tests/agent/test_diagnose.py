@@ -14,7 +14,7 @@ from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.critics import ActionIn
 from softrl.nn.trunks.d2rl import D2RL
 from softrl.nn.trunks.mlp import MLP
-from softrl.types import Spec, Window
+from softrl.types import Spec
 
 SPEC = Spec({"state": (5,)}, 2)
 
@@ -22,18 +22,6 @@ SPEC = Spec({"state": (5,)}, 2)
 def build(trunk: Any = None, members: int = 3) -> Agent:
     trunk = trunk or MLP((6, 4))
     return AgentConfig(critic=ActionIn(trunk, members=members), actor=Gaussian(trunk)).build(SPEC)
-
-
-def window(rows: int = 16) -> Window:
-    return Window(
-        {"state": torch.randn(rows, 2, 5)},
-        torch.rand(rows, 1, 2),
-        torch.randn(rows, 1),
-        torch.full((rows, 1), 0.99),
-        torch.zeros(rows, 1, dtype=torch.bool),
-        torch.ones(rows),
-        torch.arange(rows),
-    )
 
 
 @pytest.mark.parametrize("members", [1, 3])
@@ -91,7 +79,7 @@ def test_weight_norm_is_that_of_all_learned_weights_in_a_row() -> None:
     torch.testing.assert_close(weight_norm(network), nn.utils.parameters_to_vector(learned).norm().detach())
 
 
-def test_a_diagnosis_is_numbers_for_critic_and_actor() -> None:
+def test_a_diagnosis_is_numbers_for_critic_and_actor(window: Any) -> None:
     agent, w = build(), window()
     found = diagnose(agent, w)
     kinds = ("dormant_share", "effective_rank", "weight_norm")
@@ -103,12 +91,12 @@ def test_a_diagnosis_is_numbers_for_critic_and_actor() -> None:
     assert float(diagnose(agent, w)["critic_dormant_share"]) == pytest.approx(0.6)
 
 
-def test_a_trunk_without_units_of_its_own_has_no_dormant_share() -> None:
+def test_a_trunk_without_units_of_its_own_has_no_dormant_share(window: Any) -> None:
     assert not {"critic_dormant_share", "actor_dormant_share"} & diagnose(build(D2RL((6, 4))), window()).keys()
 
 
 @pytest.mark.parametrize("ask", [diagnose, probe])
-def test_asking_draws_no_random_numbers_and_moves_nothing(ask: Any) -> None:
+def test_asking_draws_no_random_numbers_and_moves_nothing(ask: Any, window: Any) -> None:
     agent, w = build(), window()
     before = {name: value.clone() for name, value in agent.state_dict().items()}
     state = torch.get_rng_state()
@@ -117,7 +105,7 @@ def test_asking_draws_no_random_numbers_and_moves_nothing(ask: Any) -> None:
     assert all(torch.equal(value, before[name]) for name, value in agent.state_dict().items())
 
 
-def test_asking_a_critic_with_dropout_leaves_the_generator_alone() -> None:
+def test_asking_a_critic_with_dropout_leaves_the_generator_alone(window: Any) -> None:
     agent = AgentConfig(critic=ActionIn(MLP((6, 4), dropout=0.3))).build(SPEC)
     w, state = window(), torch.get_rng_state()
     diagnose(agent, w)
@@ -125,7 +113,7 @@ def test_asking_a_critic_with_dropout_leaves_the_generator_alone() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_churn_is_how_far_the_answers_moved() -> None:
+def test_churn_is_how_far_the_answers_moved(window: Any) -> None:
     agent, w = build(), window()
     before = probe(agent, w)
     assert before.value.shape == (3, 16)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from softrl.agent.explore import OnPolicyExplorer
-from softrl.agent.plan import AdaptiveChunk, Chunk, EveryStep, judged, proposed
+from softrl.agent.plan import AdaptiveChunk, Chunk, EveryStep, executed, judged, proposed
 from softrl.data import envs
 from softrl.data.collect import Collector
 from softrl.data.envs import EnvConfig
@@ -36,8 +36,9 @@ class Scripted:
     def mode(self, z: Tensor) -> Tensor:
         return -self.sample(z)
 
-    def lengths(self, z: Tensor, deterministic: bool) -> Tensor:
-        return self.length[z[:, 0].long() % len(self.length)]
+    def lengths(self, z: Tensor, deterministic: bool) -> tuple[Tensor, Tensor]:
+        length = self.length[z[:, 0].long() % len(self.length)]
+        return length, length / 10
 
 
 def scripted(*length: int) -> Any:
@@ -59,6 +60,19 @@ def test_a_plan_is_executed_action_by_action_in_each_environment() -> None:
     assert [a for a, _ in fresh] == [True, False, False, True, False, False]
     assert [a for _, a in fresh] == [True, False, True, False, True, False]
     assert agent.actor.asked == 2 + 3  # of twelve decisions
+
+
+def test_executed_lengths_and_confidences_are_averaged_over_the_plans_of_an_episode() -> None:
+    """Environment 0 executes 3, 3 and one of 3 actions, environment 1 three times 2 and one; confidence is a tenth."""
+    agent, plan = scripted(3, 2), Chunk(H).build(SPEC)
+    carry = plan.initial(2)
+    assert executed(carry, 0) == (None, None)
+    for time in range(7):
+        z = torch.tensor([[2.0 * time], [2.0 * time + 1]])
+        _, carry = plan.act(agent, z, carry, deterministic=False)
+    assert executed(carry, 0) == pytest.approx((7 / 3, 0.3))
+    assert executed(carry, 1) == pytest.approx((7 / 4, 0.2))
+    assert executed(EveryStep().initial(2), 0) == ()
 
 
 def test_evaluation_plans_with_the_mode() -> None:
@@ -219,7 +233,7 @@ def test_confidences_learn_where_going_on_is_harmful() -> None:
     """At z = n exactly n actions are worth executing: the length that is learned is n."""
     lengths, metrics = learned(harm=1.0)
     z = torch.tensor([[1.0], [2.0], [3.0]])
-    assert lengths(z, deterministic=True).tolist() == [1, 2, 3]
+    assert lengths(z, deterministic=True)[0].tolist() == [1, 2, 3]
     c = lengths.logits(z).sigmoid()
     torch.testing.assert_close(c, torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]), atol=0.1, rtol=0)
     assert metrics["chunk_length"].item() == pytest.approx(2, abs=0.5)
@@ -227,7 +241,7 @@ def test_confidences_learn_where_going_on_is_harmful() -> None:
 
 def test_where_nothing_is_lost_plans_are_executed_whole() -> None:
     lengths, metrics = learned(harm=0.0)
-    assert (lengths(torch.tensor([[1.0], [2.0], [3.0]]), deterministic=True) == H).all()
+    assert (lengths(torch.tensor([[1.0], [2.0], [3.0]]), deterministic=True)[0] == H).all()
     assert metrics["confidence"] > 0.9
 
 

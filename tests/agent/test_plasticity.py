@@ -30,27 +30,21 @@ SMALL = MLP((6, 4), norm="layer")
 OPTIM = Optimizers(value=Adam(1e-2, weight_decay=0.1, schedule=LinearDecay(0.1, 50)))
 
 
-def window(rows: int = 16) -> Window:
-    return Window(
-        {"state": torch.randn(rows, 2, 5)},
-        torch.rand(rows, 1, 2),
-        torch.randn(rows, 1),
-        torch.full((rows, 1), 0.99),
-        torch.zeros(rows, 1, dtype=torch.bool),
-        torch.ones(rows),
-        torch.arange(rows),
-    )
-
-
 def build(plasticity: Any, trunk: Any = SMALL, members: int = 2, **parts: Any) -> Agent:
     critic = ActionIn(trunk, members=members)
     return AgentConfig(critic=critic, actor=Gaussian(trunk), plasticity=plasticity, **parts).build(SPEC)
 
 
-def learned(agent: Agent, updates: int = 3) -> Agent:
-    for _ in range(updates):
-        agent.update(window())
-    return agent
+@pytest.fixture
+def learned(window: Callable[..., Window]) -> Callable[[Agent], Agent]:
+    """Gives an agent three updates."""
+
+    def learn(agent: Agent) -> Agent:
+        for _ in range(3):
+            agent.update(window())
+        return agent
+
+    return learn
 
 
 def state(module: torch.nn.Module) -> dict[str, Tensor]:
@@ -61,9 +55,8 @@ def changed(module: torch.nn.Module, before: dict[str, Tensor]) -> set[str]:
     return {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
 
 
-def seeded(agent: Agent, n: int, w: Window | None = None) -> Agent:
+def seeded(agent: Agent, n: int, w: Window) -> Agent:
     """Intervene after update `n`, and answer the agent that a fresh build draws from the same random numbers."""
-    w = w or window()
     torch.manual_seed(11)
     agent.plasticity.intervene(agent, w, n)
     torch.manual_seed(11)
@@ -73,7 +66,7 @@ def seeded(agent: Agent, n: int, w: Window | None = None) -> Agent:
 # ------------------------------------------------------------ keep
 
 
-def test_keep_changes_nothing_and_draws_nothing() -> None:
+def test_keep_changes_nothing_and_draws_nothing(window: Any, learned: Any) -> None:
     agent, w = learned(build(Keep())), window()
     before, generator = state(agent), torch.get_rng_state()
     agent.plasticity.intervene(agent, w, 1_000_000)
@@ -87,10 +80,12 @@ def test_keep_changes_nothing_and_draws_nothing() -> None:
 @pytest.mark.parametrize(
     "extra", [{}, {"explorer": Optimistic()}, {"regularizer": L2Init(0.1)}], ids=["sac", "bro", "l2"]
 )
-def test_a_reset_agent_is_a_freshly_built_one_in_the_same_memory(extra: dict[str, Any]) -> None:
+def test_a_reset_agent_is_a_freshly_built_one_in_the_same_memory(
+    extra: dict[str, Any], window: Any, learned: Any
+) -> None:
     agent = learned(build(Reset(every=4), optim=OPTIM, **extra))
     memory = {name: value.data_ptr() for name, value in agent.state_dict().items()}
-    fresh = seeded(agent, 8)
+    fresh = seeded(agent, 8, window())
     assert changed(agent, state(fresh)) == set()
     assert {name: value.data_ptr() for name, value in agent.state_dict().items()} == memory
     torch.manual_seed(3)
@@ -102,7 +97,7 @@ def test_a_reset_agent_is_a_freshly_built_one_in_the_same_memory(extra: dict[str
     assert changed(agent, state(fresh)) == set()  # and so it learns the same from here on
 
 
-def test_resets_come_at_multiples_and_at_the_updates_named() -> None:
+def test_resets_come_at_multiples_and_at_the_updates_named(window: Any, learned: Any) -> None:
     agent = learned(build(Reset(every=4, at=(3, 5))))
     acted = []
     for n in range(1, 13):
@@ -118,10 +113,10 @@ def test_resets_come_at_multiples_and_at_the_updates_named() -> None:
 
 
 @pytest.mark.parametrize("kept", ["critic", "actor", "temperature"])
-def test_what_is_not_to_be_reset_stays(kept: str) -> None:
+def test_what_is_not_to_be_reset_stays(kept: str, window: Any, learned: Any) -> None:
     agent = learned(build(Reset(every=1, **{kept: False}), optim=OPTIM))
     before = state(agent)
-    fresh = state(seeded(agent, 1))
+    fresh = state(seeded(agent, 1, window()))
     parts = {
         "critic": ("critic.", "lookahead.", "optim.value."),
         "actor": ("actor.", "optim.actor."),
@@ -135,7 +130,7 @@ def test_what_is_not_to_be_reset_stays(kept: str) -> None:
     }  # fmt: skip
 
 
-def test_the_state_value_and_its_target_are_reset_too() -> None:
+def test_the_state_value_and_its_target_are_reset_too(window: Any, learned: Any) -> None:
     agent = learned(
         build(Reset(every=1), update="sac_v1", lookahead=StateTarget(tau=0.5), temperature=Fixed(), optim=OPTIM)
     )
@@ -147,10 +142,10 @@ def test_the_state_value_and_its_target_are_reset_too() -> None:
     assert all(not value.any() for name, value in agent.optim.value.state_dict().items() if name != "learning_rate")
 
 
-def test_a_partial_reset_draws_the_last_layers_anew() -> None:
+def test_a_partial_reset_draws_the_last_layers_anew(window: Any, learned: Any) -> None:
     agent = learned(build(Reset(every=1, layers=2), optim=OPTIM, regularizer=L2Init(1.0)))
     before = state(agent)
-    fresh = seeded(agent, 1)
+    fresh = seeded(agent, 1, window())
     for network, model, name in ((agent.critic, fresh.critic, "critic"), (agent.actor, fresh.actor, "actor")):
         drawn = {f"trunk.layers.1.{p}" for p in ("weight", "bias")} | {f"out.{p}" for p in ("weight", "bias")}
         for key, value in network.state_dict().items():
@@ -178,14 +173,14 @@ def test_more_layers_than_there_are_is_refused() -> None:
 # ------------------------------------------------------------ shrink and perturb
 
 
-def test_shrink_and_perturb_by_hand() -> None:
+def test_shrink_and_perturb_by_hand(window: Any, learned: Any) -> None:
     agent = learned(build(ShrinkAndPerturb(every=2, shrink=0.3, noise=0.1), optim=OPTIM))
     for parameter in agent.critic.trunk.after.parameters():
         parameter.data.add_(0.5)  # norms have learned something, and keep it
     before, memory = state(agent), [p.data_ptr() for p in agent.parameters()]
     agent.plasticity.intervene(agent, window(), 3)
     assert changed(agent, before) == set()
-    fresh = seeded(agent, 4)
+    fresh = seeded(agent, 4, window())
     for name in ("critic", "actor"):
         network, model = getattr(agent, name), getattr(fresh, name)
         for key, value in network.state_dict().items():
@@ -197,7 +192,7 @@ def test_shrink_and_perturb_by_hand() -> None:
     assert [p.data_ptr() for p in agent.parameters()] == memory
 
 
-def test_perturbed_weights_are_put_back_on_their_constraint() -> None:
+def test_perturbed_weights_are_put_back_on_their_constraint(window: Any) -> None:
     agent = build(ShrinkAndPerturb(every=1), MLP((6, 4), unit_norm=True))
     agent.plasticity.intervene(agent, window(), 1)
     for layer in agent.critic.trunk.layers:
@@ -209,7 +204,9 @@ def test_perturbed_weights_are_put_back_on_their_constraint() -> None:
 
 
 @pytest.mark.parametrize("members", [2, 3])
-def test_redo_draws_the_dormant_unit_of_one_member_anew_and_nothing_else(members: int) -> None:
+def test_redo_draws_the_dormant_unit_of_one_member_anew_and_nothing_else(
+    members: int, window: Any, learned: Any
+) -> None:
     # A unit of tanh is hardly ever silent, so only the one made dormant below is.
     agent = learned(build(ReDo(every=10, threshold=1e-3), MLP((6, 4), activation="tanh"), members))
     agent.critic.trunk.layers[0].weight.data[1, :, 2] = 0
@@ -218,7 +215,7 @@ def test_redo_draws_the_dormant_unit_of_one_member_anew_and_nothing_else(members
     agent.plasticity.intervene(agent, window(), 9)
     assert changed(agent, before) == set()
     torch.set_rng_state(generator)
-    fresh = seeded(agent, 10)
+    fresh = seeded(agent, 10, window())
     expected = {name: value.clone() for name, value in before.items()}
     for kind in ("weight", "bias"):
         draw = fresh.critic.trunk.layers[0].get_parameter(kind)
@@ -234,7 +231,7 @@ def test_redo_draws_the_dormant_unit_of_one_member_anew_and_nothing_else(members
     assert len(changed(agent, before)) >= 6
 
 
-def test_redo_looks_at_no_more_rows_than_asked() -> None:
+def test_redo_looks_at_no_more_rows_than_asked(window: Any) -> None:
     agent, w = build(ReDo(every=1, threshold=0.0, batch=4), MLP((6,))), window()
     layer = agent.critic.trunk.layers[0]
     layer.weight.data.zero_()
@@ -245,7 +242,7 @@ def test_redo_looks_at_no_more_rows_than_asked() -> None:
     assert (layer.weight[:, 1:] != 0).all()
 
 
-def test_redo_without_dormant_units_draws_no_random_numbers() -> None:
+def test_redo_without_dormant_units_draws_no_random_numbers(window: Any) -> None:
     agent, w = build(ReDo(every=1, threshold=0.0), MLP((6, 4), activation="silu")), window()
     before, generator = state(agent), torch.get_rng_state()
     agent.plasticity.intervene(agent, w, 1)
@@ -256,7 +253,7 @@ def test_redo_without_dormant_units_draws_no_random_numbers() -> None:
 # ------------------------------------------------------------ continual backprop
 
 
-def test_continual_backprop_gives_up_the_least_useful_unit_of_each_member() -> None:
+def test_continual_backprop_gives_up_the_least_useful_unit_of_each_member(window: Any) -> None:
     # One unit of eight is owed at the first look.
     agent, w = build(ContinualBackprop(rate=1 / 8, maturity=0), MLP((8,), activation="tanh")), window()
     x = torch.cat([w.obs["state"][:, 0], w.action[:, 0]], -1)
@@ -275,7 +272,7 @@ def test_continual_backprop_gives_up_the_least_useful_unit_of_each_member() -> N
         assert torch.equal(out.weight[e, others], before["critic.out.weight"][e, others])
 
 
-def test_continual_backprop_looks_when_it_is_due() -> None:
+def test_continual_backprop_looks_when_it_is_due(window: Any) -> None:
     agent = build(ContinualBackprop(every=3, rate=0.1, maturity=0), MLP((6,)))
     (population,) = agent.plasticity.populations["critic"]
     ages = []
@@ -299,7 +296,7 @@ EVERY: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_learning_goes_on_exactly_from_a_saved_state(name: str) -> None:
+def test_learning_goes_on_exactly_from_a_saved_state(name: str, window: Any) -> None:
     agent = build(EVERY[name]())
 
     def go(learner: Agent, first: int, last: int) -> None:
@@ -320,7 +317,7 @@ def test_learning_goes_on_exactly_from_a_saved_state(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_compiled_update_sees_what_was_done_in_between() -> None:
+def test_a_compiled_update_sees_what_was_done_in_between(window: Any) -> None:
     """With everything on it is one graph, which keeps pointers to all weights and moments."""
     eager = build(Reset(every=2), optim=OPTIM, regularizer=L2Init(1e-3))
     graph = copy.deepcopy(eager)
@@ -339,7 +336,7 @@ def test_a_compiled_update_sees_what_was_done_in_between() -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_copy_is_treated_on_its_own(name: str) -> None:
+def test_a_copy_is_treated_on_its_own(name: str, window: Any, learned: Any) -> None:
     agent = learned(build(EVERY[name]()))
     twin, before = copy.deepcopy(agent), state(agent)
     for n in range(1, 7):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch._dynamo.testing import CompileCounter
 
 from softrl.types import Spec
 
@@ -15,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import heavy
 import speed
 from plain.windows import decisions, sequences, stretches, transitions
+
+pytestmark = pytest.mark.slow  # they build networks of the published sizes
 
 SMALL = ("--size", "16", "--batch", "2", "--length", "3", "--compile", "off", "--seconds", "0", "--threads", "1")
 
@@ -61,18 +62,6 @@ def test_ratios_are_taken_within_each_round() -> None:
     lines = dict(line.split(": ", 1) for line in heavy.compared(times))
     assert lines["eager"] == "11 (2 to 20) ms; 2 (2 to 2) of the floor; 2.5 (2 to 3) times as fast as plain code"
     assert lines["plain"] == "32 (4 to 60) ms; 5 (4 to 6) of the floor"
-
-
-def test_functions_of_their_own_have_graphs_of_their_own() -> None:
-    counter = CompileCounter()
-
-    def double(x: torch.Tensor) -> torch.Tensor:
-        return 2 * x
-
-    for _ in range(2):
-        step = torch.compile(heavy.apart(double), backend=counter, fullgraph=True)
-        torch.testing.assert_close(step(torch.ones(2)), torch.full((2,), 2.0))
-    assert counter.frame_count == 2
 
 
 def test_plain_code_is_given_the_same_numbers() -> None:

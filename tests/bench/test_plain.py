@@ -21,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from plain import dreamer, sac_ae, world
 from plain.windows import decisions, sequences, stretches, transitions
 
+pytestmark = pytest.mark.slow  # they build networks of the published sizes
+
 PIXELS, SEQUENCES = Spec({"pixels": (9, 24, 24)}, 2, stack=3), Spec({"pixels": (3, 16, 16)}, 2, sequence=4)
 SMALL = world.Sizes(size=16, actions=2)
 

@@ -40,6 +40,24 @@ def test_the_columns_are_the_promised_ones(tmp_path):
     assert header("episodes.csv") == "env_steps,episode,return,length\n"
 
 
+def test_agents_that_plan_have_two_more_columns_behind_the_promised_ones(tmp_path):
+    log = Logger(tmp_path, planned=True)
+    log.episode(10, 1, 2.5, 10, None, 0.25, (None, None))
+    log.episode(20, 2, 3.5, 10, 1.0, 0.5, (10 / 3, 0.75))
+    values = log.evaluation(20, 10, 5, [1.0], [5], None, 1.5, [4.0, 0.9])
+    assert (tmp_path / "train.csv").read_text() == (
+        "env_steps,episode,return,length,success,seconds,chunk_length,confidence\n"
+        "10,1,2.5,10,,0.25,,\n"
+        "20,2,3.5,10,1.0,0.5,3.3333333333333335,0.75\n"
+    )
+    header, row = (tmp_path / "eval.csv").read_text().splitlines()
+    assert header.endswith(",success_mean,seconds,chunk_length,confidence")
+    assert row == "20,10,5,1.0,0.0,1.0,1.0,5.0,,1.5,4.0,0.9"
+    assert values["eval/chunk_length"] == 4.0
+    assert values["eval/confidence"] == 0.9
+    assert (tmp_path / "episodes.csv").read_text().startswith("env_steps,episode,return,length\n")
+
+
 def test_evaluation_by_hand(tmp_path):
     log = Logger(tmp_path)
     values = log.evaluation(100, 50, 25, [1.0, 3.0, 8.0, 0.0], [10, 20, 30, 40], [1.0, 0.0, 0.0, 0.0], 2.5)

@@ -109,9 +109,11 @@ def test_normalisers_priorities_held_noise_and_new_units(tmp_path: Path) -> None
     killed_again_and_again("Pendulum-v1", tmp_path, "flashsac+per+redo+tiny", kills=3, seed=4, **options)
 
 
-@pytest.mark.parametrize(("env", "recipe"), [(GEARS, "sac_ae+tiny"), ("Pendulum-v1", "smac+states+tiny")])
+@pytest.mark.parametrize(
+    ("env", "recipe"), [(GEARS, "sac_ae+tiny"), pytest.param("Pendulum-v1", "smac+states+tiny", marks=pytest.mark.slow)]
+)
 def test_pictures_and_what_a_world_model_remembers(tmp_path: Path, env: str, recipe: str) -> None:
-    options = {"steps": 200, "eval.every": 100, "train.warmup": 50, "train.batch": 4, "env.repeat": 1}
+    options = {"steps": 200, "eval.every": 100, "train.warmup": 50, "train.batch": 4, "env.workers": "sync"}
     killed_again_and_again(env, tmp_path, recipe, kills=1, seed=2, **options)
 
 

@@ -17,19 +17,19 @@ class Lengths(nn.Module, ABC):
     """How many actions of a plan are executed before the next plan is made."""
 
     @abstractmethod
-    def forward(self, z: Tensor, deterministic: bool = False) -> Tensor:
-        """The lengths of plans made at latents [B,D], [B] in 1..h."""
+    def forward(self, z: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor]:
+        """The lengths of plans made at latents [B,D], [B] in 1..h, and the mean confidence in their actions, [B]."""
 
 
 class AllLengths(Lengths):
-    """Plans are executed to their end."""
+    """Plans are executed to their end, as if nothing were doubted: confidence 1."""
 
     def __init__(self, horizon: int) -> None:
         super().__init__()
         self.horizon = horizon
 
-    def forward(self, z: Tensor, deterministic: bool = False) -> Tensor:
-        return torch.full((len(z),), self.horizon, device=z.device)
+    def forward(self, z: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor]:
+        return torch.full((len(z),), self.horizon, device=z.device), z.new_ones(len(z))
 
 
 class ConfidentLengths(Lengths):
@@ -48,15 +48,16 @@ class ConfidentLengths(Lengths):
         """Log-odds of the confidences, [B,D] -> [B,h-1]."""
         return self.out(self.trunk(z))[0]
 
-    def lengths(self, logits: Tensor) -> Tensor:
-        """What the threshold says of log-odds, [B,h-1] -> [B]."""
-        return executed(logits.sigmoid(), self.threshold)
+    def lengths(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """What the threshold says of log-odds, and the mean confidence, [B,h-1] -> [B], [B]."""
+        confidence = logits.sigmoid()
+        return executed(confidence, self.threshold), confidence.mean(-1)
 
-    def forward(self, z: Tensor, deterministic: bool = False) -> Tensor:
-        length = self.lengths(self.logits(z))
+    def forward(self, z: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor]:
+        length, confidence = self.lengths(self.logits(z))
         if deterministic:
-            return length
-        return torch.where(torch.rand(len(z), device=z.device) < self.whole, self.horizon, length)
+            return length, confidence
+        return torch.where(torch.rand(len(z), device=z.device) < self.whole, self.horizon, length), confidence
 
 
 class ChunkedActor(Actor):
@@ -85,16 +86,21 @@ class ChunkedActor(Actor):
         out: nn.Module = self.actor.out
         return out
 
+    def distribution(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation of whole plans before the squashing, [B,D] -> [B,h*A], [B,h*A]."""
+        moments: tuple[Tensor, Tensor] = self.actor.distribution(z)
+        return moments
+
     def plan(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Reparametrised plans and the discounted log-densities of their beginnings, [B,D] -> [B,h,A], [B,h]."""
-        mean, log_std = (x.unflatten(-1, (self.horizon, -1)) for x in self.actor.distribution(z))
+        mean, log_std = (x.unflatten(-1, (self.horizon, -1)) for x in self.distribution(z))
         value, log_prob = squash(mean, log_std)
         return value, (powers(self.gamma, self.horizon, z.device) * log_prob).cumsum(-1)
 
     def forward(self, z: Tensor) -> Actions:
         plan, log_prob = self.plan(z)
         with torch.no_grad():
-            length = self.lengths(z)
+            length, _ = self.lengths(z)
         value = marked(plan, length).flatten(-2)  # [B,h*(A+1)]
         charged = log_prob.take_along_dim(length[:, None] - 1, -1)  # [B,1]
         return Actions(value[None], charged[None], torch.ones_like(charged)[None, :, 0])

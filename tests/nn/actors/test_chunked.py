@@ -66,7 +66,9 @@ def test_what_is_not_executed_has_no_gradient() -> None:
 
 def test_whole_plans_draw_no_lengths() -> None:
     actor, z = built(AllLengths(H)), torch.randn(B, D)
-    assert (actor.lengths(z) == H).all()
+    length, confidence = actor.lengths(z)
+    assert (length == H).all()
+    assert (confidence == 1).all()
     torch.manual_seed(1)
     actor(z)
     after = torch.get_rng_state()
@@ -87,16 +89,17 @@ def test_sample_and_mode_are_those_of_the_actor() -> None:
 
 def test_some_plans_are_executed_whole_while_collecting_and_none_when_evaluated() -> None:
     lengths, z = confident([0.1, 0.9], whole=0.25), torch.randn(4000, D)
-    collected = lengths(z)
+    collected, confidence = lengths(z)
+    torch.testing.assert_close(confidence, torch.full((4000,), 0.5))
     assert float((collected == H).float().mean()) == pytest.approx(0.25, abs=0.03)
     assert set(collected.tolist()) == {1, H}
-    assert (lengths(z, deterministic=True) == 1).all()
+    assert (lengths(z, deterministic=True)[0] == 1).all()
 
 
 @pytest.mark.parametrize(("threshold", "length"), [(0.0, 3), (0.5, 2), (0.8, 1), (1.0, 1)])
 def test_the_threshold(threshold: float, length: int) -> None:
     lengths = confident([0.7, 0.3], threshold)
-    assert (lengths(torch.randn(B, D), deterministic=True) == length).all()
+    assert (lengths(torch.randn(B, D), deterministic=True)[0] == length).all()
 
 
 def test_values_of_lengths_can_be_compared() -> None:

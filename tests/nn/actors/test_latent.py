@@ -128,6 +128,7 @@ def test_it_learns_with_the_one_update_on_other_trunks() -> None:
     assert action.shape == (5, 2)
 
 
+@pytest.mark.slow
 def test_it_traces_into_one_graph_with_its_gradient() -> None:
     policy, x = latent(4, estimator="nested"), torch.randn(5, 4)
 

@@ -1,0 +1,135 @@
+"""What keeps a policy near the actions in replay: behaviour priors. Shapes: see `softrl.types`; h actions of a plan."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from softrl.errors import UserError
+from softrl.math.densities import normal_log_prob, squash_log_det
+from softrl.nn.encoders import Losses
+from softrl.types import Batch, Spec
+
+if TYPE_CHECKING:
+    from softrl.agent.agent import Agent
+
+LARGEST = 1 - 1e-5
+"""Size to which replayed actions are cut: a squashed Gaussian never says -1 or 1."""
+
+
+class Imitation(nn.Module, ABC):
+    """Named losses on what the policy says of replayed actions."""
+
+    @abstractmethod
+    def forward(self, agent: "Agent", b: Batch, value: Tensor) -> Losses:
+        """Losses at a batch, where the critics value the policy's own actions at `value`, [B] without gradient."""
+
+
+@dataclass(frozen=True)
+class Unguided:
+    """What was done before says nothing of what to do."""
+
+    needs = frozenset[str]()
+
+    def build(self, spec: Spec) -> "NoImitation":
+        """The module, without state."""
+        return NoImitation()
+
+
+class NoImitation(Imitation):
+    """No losses."""
+
+    def forward(self, agent: "Agent", b: Batch, value: Tensor) -> Losses:
+        return {}
+
+
+@dataclass(frozen=True)
+class Cloning:
+    """strength * E[ -log pi(a|s) ] over replayed actions, the prior of QC-RLPD (arXiv 2507.07969, appendix)."""
+
+    strength: float = 0.01
+    """Weight of the loss, in units of return for each nat."""
+    needs = frozenset({"distribution"})
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength)
+
+    def build(self, spec: Spec) -> "Cloned":
+        """The module, without state."""
+        return Cloned(self.strength, spec)
+
+
+@dataclass(frozen=True)
+class SelectiveCloning:
+    """Cloning of those replayed actions that the critics value above the policy's own (arXiv 1709.10089, eq. 5).
+
+    It needs no good data: what the policy has outgrown is left alone.
+    """
+
+    strength: float = 0.01
+    """Weight of the loss, in units of return for each nat."""
+    needs = frozenset({"distribution"})
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength)
+
+    def build(self, spec: Spec) -> "SelectivelyCloned":
+        """The module, without state."""
+        return SelectivelyCloned(self.strength, spec)
+
+
+def check_strength(strength: float) -> None:
+    """Refuse a prior that pushes away, or does nothing."""
+    if strength <= 0:
+        raise UserError(f"agent.imitation.strength is {strength}: it must be positive, Unguided is the neutral part")
+
+
+class Cloned(Imitation):
+    """strength / B * sum_b w_b sum_i [ i was taken ] (-log pi(x_i | s)), w = 1."""
+
+    def __init__(self, strength: float, spec: Spec) -> None:
+        super().__init__()
+        self.strength, self.horizon, self.width = strength, spec.chunk, spec.continuous
+
+    def forward(self, agent: "Agent", b: Batch, value: Tensor) -> Losses:
+        count = len(value)  # of the first view
+        told = b.action[:count].unflatten(-1, (self.horizon, -1))  # [B,h,A], of plans [B,h,A+1]
+        moments = agent.actor.distribution(b.policy_z.detach())
+        mean, log_std = (moment.unflatten(-1, (self.horizon, self.width)) for moment in moments)
+        log_prob = log_density(mean, log_std, told[..., : self.width])  # [B,h]
+        taken = taken_actions(told[..., self.width :], b.discount[:count])
+        chosen = self.chosen(agent, b, value)
+        return {"imitation_loss": -self.strength * (chosen * (taken * log_prob).sum(-1)).mean()}
+
+    def chosen(self, agent: "Agent", b: Batch, value: Tensor) -> Tensor:
+        """Which rows are cloned, [B] of 0 and 1: all."""
+        return torch.ones_like(value)
+
+
+class SelectivelyCloned(Cloned):
+    """As Cloned, w = [ rule(Q(s, a)) > E_{a'~pi} rule(Q(s, a')) ]."""
+
+    def chosen(self, agent: "Agent", b: Batch, value: Tensor) -> Tensor:
+        """Which rows are cloned, [B] of 0 and 1: those whose action the critics like better than the policy's."""
+        with torch.no_grad():
+            replayed = agent.encoder.judge(agent.value, b, b.action[None, : len(value)])[0]  # [B]
+        return (replayed > value).to(value.dtype)
+
+
+def log_density(mean: Tensor, log_std: Tensor, action: Tensor) -> Tensor:
+    """log pi(a) of a = tanh(u), u ~ N(mean, std), at given actions, [..,A] -> [..]."""
+    u = action.clamp(-LARGEST, LARGEST).atanh()
+    noise = (u - mean) * (-log_std).exp()
+    return (normal_log_prob(noise, log_std) - squash_log_det(u)).sum(-1)
+
+
+def taken_actions(mark: Tensor, discount: Tensor) -> Tensor:
+    """Which of the actions that a critic is told were executed, [B,h,0 or 1], [B] -> [B,h] of 0 and 1.
+
+    Behind a termination, which leaves no discount, a plan is filled up with actions that nobody took. How many is not
+    told, so there the first alone counts; each action is the first of some row. Single actions have no marks.
+    """
+    first = torch.arange(mark.shape[1], device=mark.device) == 0
+    return mark.prod(-1) * (first | (discount[:, None] > 0))

@@ -1,0 +1,60 @@
+"""What a run writes of its plans: executed lengths and confidences, in columns behind the promised ones."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from softrl import api
+
+
+class Ten(gymnasium.Env[Any, Any]):
+    """Episodes of ten decisions that end by time."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.time = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.time += 1
+        return np.full(2, self.time, np.float32), float(action[0]), False, self.time == 10, {}
+
+
+def trained(path: Path, recipe: str, **options: Any) -> Path:
+    """A run of ten episodes, half of them at random, with an evaluation at its start and end."""
+    small = {"steps": 100, "eval.every": 100, "train.warmup": 50, "video.every": "never", "threads": 1}
+    api.train(Ten, f"{recipe}+tiny", run=path, **{**small, **options})
+    return path
+
+
+def column(path: Path, table: str, name: str) -> list[str]:
+    with (path / table).open(newline="") as file:
+        return [row[name] for row in csv.DictReader(file)]
+
+
+def test_a_fixed_plan_of_five_is_executed_twice_in_ten_decisions(tmp_path: Path) -> None:
+    path = trained(tmp_path / "run", "qc")
+    assert column(path, "train.csv", "chunk_length") == [""] * 5 + ["5.0"] * 5
+    assert column(path, "eval.csv", "chunk_length") == ["5.0", "5.0"]
+    assert set(column(path, "eval.csv", "confidence")) == {"1.0"}
+
+
+def test_without_any_confidence_that_suffices_each_decision_is_a_plan(tmp_path: Path) -> None:
+    path = trained(tmp_path / "run", "qc_adaptive", **{"agent.chunk.confidence_threshold": 1.0})
+    assert column(path, "eval.csv", "chunk_length") == ["1.0", "1.0"]
+    for table in ("train.csv", "eval.csv"):
+        values = [float(cell) for cell in column(path, table, "confidence") if cell]
+        assert values
+        assert all(0 < value < 1 for value in values)
+
+
+def test_an_agent_that_does_not_plan_has_the_promised_columns_only(tmp_path: Path) -> None:
+    path = trained(tmp_path / "run", "sac")
+    header = (path / "train.csv").read_text().splitlines()[0]
+    assert header == "env_steps,episode,return,length,success,seconds"
