@@ -1,6 +1,7 @@
 """What keeps a policy near the actions in replay: behaviour priors. Shapes: see `softrl.types`; h actions of a plan."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from softrl.types import Batch, Spec
 if TYPE_CHECKING:
     from softrl.agent.agent import Agent
 
+Chosen = Callable[["Agent", Batch, Tensor], Tensor]
+"""Which rows are cloned, [B], of an agent, a batch and the values [B] of the policy's own actions."""
 LARGEST = 1 - 1e-5
 """Size to which replayed actions are cut: a squashed Gaussian never says -1 or 1."""
 
@@ -58,7 +61,7 @@ class Cloning:
 
     def build(self, spec: Spec) -> "Cloned":
         """The module, without state."""
-        return Cloned(self.strength, spec)
+        return Cloned(self.strength, spec, every)
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,9 @@ class SelectiveCloning:
     def __post_init__(self) -> None:
         check_strength(self.strength)
 
-    def build(self, spec: Spec) -> "SelectivelyCloned":
+    def build(self, spec: Spec) -> "Cloned":
         """The module, without state."""
-        return SelectivelyCloned(self.strength, spec)
+        return Cloned(self.strength, spec, better)
 
 
 def check_strength(strength: float) -> None:
@@ -87,10 +90,14 @@ def check_strength(strength: float) -> None:
 
 
 class Cloned(Imitation):
-    """strength / B * sum_b w_b sum_i [ i was taken ] (-log pi(x_i | s)), w = 1."""
+    """strength / B * sum_b w_b sum_i [ i was taken ] (-log pi(x_i | s)).
 
-    def __init__(self, strength: float, spec: Spec) -> None:
+    w is 1 for every row, or [ rule(Q(s, a)) > E_{a'~pi} rule(Q(s, a')) ] where the better ones alone are chosen.
+    """
+
+    def __init__(self, strength: float, spec: Spec, chosen: Chosen) -> None:
         super().__init__()
+        self.chosen = chosen
         self.strength, self.horizon, self.width = strength, spec.chunk, spec.continuous
 
     def forward(self, agent: "Agent", b: Batch, value: Tensor) -> Losses:
@@ -103,19 +110,17 @@ class Cloned(Imitation):
         chosen = self.chosen(agent, b, value)
         return {"imitation_loss": -self.strength * (chosen * (taken * log_prob).sum(-1)).mean()}
 
-    def chosen(self, agent: "Agent", b: Batch, value: Tensor) -> Tensor:
-        """Which rows are cloned, [B] of 0 and 1: all."""
-        return torch.ones_like(value)
+
+def every(agent: "Agent", b: Batch, value: Tensor) -> Tensor:
+    """All rows are cloned, [B] of 1."""
+    return torch.ones_like(value)
 
 
-class SelectivelyCloned(Cloned):
-    """As Cloned, w = [ rule(Q(s, a)) > E_{a'~pi} rule(Q(s, a')) ]."""
-
-    def chosen(self, agent: "Agent", b: Batch, value: Tensor) -> Tensor:
-        """Which rows are cloned, [B] of 0 and 1: those whose action the critics like better than the policy's."""
-        with torch.no_grad():
-            replayed = agent.encoder.judge(agent.value, b, b.action[None, : len(value)])[0]  # [B]
-        return (replayed > value).to(value.dtype)
+def better(agent: "Agent", b: Batch, value: Tensor) -> Tensor:
+    """Those rows are cloned whose action the critics like better than the policy's, [B] of 0 and 1."""
+    with torch.no_grad():
+        replayed = agent.encoder.judge(agent.value, b, b.action[None, : len(value)])[0]  # [B]
+    return (replayed > value).to(value.dtype)
 
 
 def log_density(mean: Tensor, log_std: Tensor, action: Tensor) -> Tensor:

@@ -238,6 +238,7 @@ def test_particles_learn_with_the_one_update(entropy: str, judged: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [WORLD, ONE_HOT, replace(WORLD, particles=Particles(3))])
 def test_it_traces_into_one_graph_with_its_gradient(config: World) -> None:
     model, w = world(config), window()
