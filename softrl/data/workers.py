@@ -12,11 +12,18 @@ import gymnasium
 from softrl.errors import UserError
 
 SILENT = 100  # above every level of Gymnasium's log
+SLOW_IMPORTS = ("softrl.data.envs", "mujoco", "dm_control.suite")
 
 
 def start_method() -> str:
-    """How workers start: never by forking this process, in which torch has threads whose locks a copy would inherit."""
-    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    """How workers start: never by forking this process, in which torch has threads whose locks a copy would inherit.
+
+    What takes long to import, and is needed here, is imported once for all, in the server that they are forks of.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return "spawn"
+    multiprocessing.set_forkserver_preload([name for name in SLOW_IMPORTS if name in sys.modules])
+    return "forkserver"
 
 
 def leave_terminal(parent: int) -> None:

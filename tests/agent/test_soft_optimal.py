@@ -115,6 +115,7 @@ def check(found: Learned, problem: Problem, optimum: Solution) -> None:
     assert (found.action - (optimum.policy * ACTION).sum(-1)).abs().max() < 0.05
 
 
+@pytest.mark.slow
 def test_sac_reaches_the_soft_optimum() -> None:
     problem = known_problem()
     check(learned(trained(SAC, problem, rate=3e-3), unit=1.0), problem, soft_policy_iteration(problem))

@@ -76,10 +76,17 @@ def recipe_of(command: str) -> str:
 
 
 def trainings() -> list[Any]:
-    """Commands that train; those that draw pictures take long."""
+    """Commands that train; slow are all but one of those with the same recipe, and those that take long."""
     commands = [command for command in COMMANDS if command.startswith("softrl train")]
-    drawn = {command: apply(recipe_of(command), Run()).env.pixels is not None for command in commands}
-    return [pytest.param(command, marks=pytest.mark.slow) if drawn[command] else command for command in commands]
+    recipes = [recipe_of(command) for command in commands]
+    slow = [name in recipes[:i] or long(apply(name, Run())) for i, name in enumerate(recipes)]
+    return [
+        pytest.param(command, marks=[pytest.mark.slow] * late) for command, late in zip(commands, slow, strict=True)
+    ]
+
+
+def long(run: Run) -> bool:
+    return run.env.pixels is not None or run.agent.encoder.sequence > 0
 
 
 @pytest.mark.parametrize("command", trainings())

@@ -24,7 +24,7 @@ SMALL = {
     "train.updates_per_decision": 0.25,
     "video.every": "never",
     "eval.every": 150,
-    "eval.episodes": 2,
+    "eval.episodes": 1,
     "log.every": 70,
     "train.warmup": 60,
     "env.time_limit": 90,
@@ -92,21 +92,20 @@ def killed_again_and_again(env: Any, folder: Path, recipe: str, kills: int, seed
             return
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_kills_at_random_moments_leave_no_trace(tmp_path: Path, seed: int) -> None:
-    """Ten kills in each of two runs."""
-    killed_again_and_again("Pendulum-v1", tmp_path, "sac+tiny", kills=10, seed=seed, steps=600)
+@pytest.mark.parametrize(("seed", "kills"), [(0, 8), pytest.param(1, 30, marks=pytest.mark.slow)])
+def test_kills_at_random_moments_leave_no_trace(tmp_path: Path, seed: int, kills: int) -> None:
+    killed_again_and_again("Pendulum-v1", tmp_path, "sac+tiny", kills=kills, seed=seed, steps=400)
 
 
 def test_two_environments_and_sac_v1(tmp_path: Path) -> None:
-    options = {"envs": 2, "env.workers": "sync", "replay.capacity": 300, "steps": 600}
-    killed_again_and_again("Pendulum-v1", tmp_path, "sac_v1_hard+tiny", kills=3, seed=9, **options)
+    options = {"envs": 2, "env.workers": "sync", "replay.capacity": 200, "steps": 400}
+    killed_again_and_again("Pendulum-v1", tmp_path, "sac_v1_hard+tiny", kills=2, seed=9, **options)
 
 
 def test_normalisers_priorities_held_noise_and_new_units(tmp_path: Path) -> None:
     """What the improvements remember beside weights: in buffers, in the carry and in the sampler."""
-    options = {"steps": 400, "agent.plasticity.every": 20, "agent.plasticity.threshold": 0.3, "log.diagnostics": 50}
-    killed_again_and_again("Pendulum-v1", tmp_path, "flashsac+per+redo+tiny", kills=3, seed=4, **options)
+    options = {"steps": 300, "agent.plasticity.every": 20, "agent.plasticity.threshold": 0.3, "log.diagnostics": 50}
+    killed_again_and_again("Pendulum-v1", tmp_path, "flashsac+per+redo+tiny", kills=2, seed=4, **options)
 
 
 @pytest.mark.parametrize(
@@ -132,9 +131,9 @@ def test_compiled_runs_resume_exactly(tmp_path: Path) -> None:
 
 def test_a_longer_run_in_two_parts_equals_one(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    training("Pendulum-v1", whole, "sac+tiny", steps=600)()
-    training("Pendulum-v1", parts, "sac+tiny", steps=300)()
-    api.resume(parts, steps=600)
+    training("Pendulum-v1", whole, "sac+tiny", steps=300)()
+    training("Pendulum-v1", parts, "sac+tiny", steps=150)()
+    api.resume(parts, steps=300)
     assert_same_run(whole, parts)
 
 
@@ -151,7 +150,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_save_at_once_and_resume_exactly(tmp_path: Path, number: signal.Signals) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    training("Pendulum-v1", whole, "sac+tiny", steps=600)()
+    training("Pendulum-v1", whole, "sac+tiny", steps=400)()
 
     def signalled() -> None:
         told = []
@@ -161,12 +160,12 @@ def test_signals_save_at_once_and_resume_exactly(tmp_path: Path, number: signal.
             if progress.env_steps == 210:
                 os.kill(os.getpid(), number)
 
-        result = api.train("Pendulum-v1", "sac+tiny", seed=3, run=cut, callback=send, **{**SMALL, "steps": 600})
+        result = api.train("Pendulum-v1", "sac+tiny", seed=3, run=cut, callback=send, **{**SMALL, "steps": 400})
         assert not result.finished
 
     assert forked(signalled)
     assert 210 in available(cut)  # not a mark of any schedule
     api.resume(cut)
-    final = "checkpoints/step_000000600/agent.safetensors"
+    final = "checkpoints/step_000000400/agent.safetensors"
     assert (whole / final).read_bytes() == (cut / final).read_bytes()
     assert columns(whole / "eval.csv", ("seconds",)) == columns(cut / "eval.csv", ("seconds",))

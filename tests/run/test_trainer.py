@@ -18,7 +18,15 @@ from softrl.run.config import Run
 from softrl.run.fields import override
 from softrl.run.trainer import Trainer, roomy
 
-SHORT = {"steps": 300, "eval.every": 100, "video.every": "never", "threads": 1, "train.warmup": 50}
+SHORT = {
+    "steps": 300,
+    "eval.every": 100,
+    "eval.episodes": 1,
+    "video.every": "never",
+    "threads": 1,
+    "train.warmup": 50,
+    "train.updates_per_decision": 0.2,
+}
 
 
 class Fragile(gymnasium.Env[Any, Any]):
@@ -77,8 +85,8 @@ def test_a_failing_environment_ends_the_run_and_its_checkpoints_stay(tmp_path: P
 def test_a_worker_that_dies_ends_the_run_and_its_checkpoints_stay(tmp_path: Path) -> None:
     path = tmp_path / "run"
     with pytest.raises(UserError, match="process of the environment died"):
-        trained(path, broken("die"), envs=2, **{"env.workers": "async", "eval.every": 200})
-    assert saved.available(path) == [0, 200]
+        trained(path, broken("die"), **{"env.workers": "async"})
+    assert saved.available(path) == [0, 100]
     assert api.resume(path, env=Fragile).finished
 
 
@@ -115,7 +123,7 @@ def test_a_torn_checkpoint_is_refused_and_the_one_before_is_used(
 
 def test_without_opengl_auto_goes_without_a_video_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphics, "missing", lambda: "rendering needs OpenGL")
-    result = trained(tmp_path / "run", "cartpole_swingup", **{"video.every": "auto"})
+    result = trained(tmp_path / "run", "cartpole_swingup", **{"video.every": "auto", "env.time_limit": 50})
     assert result.finished
     assert "no video: rendering needs OpenGL" in (result.path / "log.txt").read_text()
 
