@@ -100,9 +100,11 @@ def test_members_start_differently_and_every_parameter_is_learned(config) -> Non
     assert all(gradient.abs().sum() > 0 for gradient in gradients)
 
 
-@every
-def test_one_graph_with_gradients_inside(config) -> None:
-    eager, x = with_output(config, 2), torch.randn(9, 5)
+@pytest.mark.parametrize(
+    "name", [name if name in ("crossq", "flash") else pytest.param(name, marks=pytest.mark.slow) for name in TRUNKS]
+)
+def test_one_graph_with_gradients_inside(name: str) -> None:
+    eager, x = with_output(TRUNKS[name], 2), torch.randn(9, 5)
     traced = copy.deepcopy(eager)
 
     def step(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
