@@ -55,6 +55,7 @@ def unique(codes: list[str]) -> list[str]:
     return sorted(set(codes))
 
 
+QUICK = ("sac", "sac_hybrid", "tqc+simba+l2_init", "sac_yarats+qc_adaptive", "smac_state")
 COMMANDS = unique([code.removeprefix("CUDA_VISIBLE_DEVICES=1 ") for _, code in ours() if "softrl " in code])
 FLAGS = sorted({(name, code) for name, code in ours() if code.startswith("--")})
 
@@ -76,17 +77,10 @@ def recipe_of(command: str) -> str:
 
 
 def trainings() -> list[Any]:
-    """Commands that train; slow are all but one of those with the same recipe, and those that take long."""
+    """Commands that train; every recipe trains for a moment elsewhere, so that most are of the slow tier."""
     commands = [command for command in COMMANDS if command.startswith("softrl train")]
-    recipes = [recipe_of(command) for command in commands]
-    slow = [name in recipes[:i] or long(apply(name, Run())) for i, name in enumerate(recipes)]
-    return [
-        pytest.param(command, marks=[pytest.mark.slow] * late) for command, late in zip(commands, slow, strict=True)
-    ]
-
-
-def long(run: Run) -> bool:
-    return run.env.pixels is not None or run.agent.encoder.sequence > 0
+    marks = [[pytest.mark.slow] * (recipe_of(command) not in QUICK) for command in commands]
+    return [pytest.param(command, marks=mark) for command, mark in zip(commands, marks, strict=True)]
 
 
 @pytest.mark.parametrize("command", trainings())

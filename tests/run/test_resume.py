@@ -102,6 +102,7 @@ def test_two_environments_and_sac_v1(tmp_path: Path) -> None:
     killed_again_and_again("Pendulum-v1", tmp_path, "sac_v1_hard+tiny", kills=2, seed=9, **options)
 
 
+@pytest.mark.slow
 def test_normalisers_priorities_held_noise_and_new_units(tmp_path: Path) -> None:
     """What the improvements remember beside weights: in buffers, in the carry and in the sampler."""
     options = {"steps": 300, "agent.plasticity.every": 20, "agent.plasticity.threshold": 0.3, "log.diagnostics": 50}
