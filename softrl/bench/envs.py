@@ -1,19 +1,23 @@
-"""`softrl bench envs`: decisions a second of vector environments, in this process and in processes of their own."""
+"""`softrl bench envs`: what N environments side by side bring, stepped alone and in training."""
 
 import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from softrl.bench import loop
 from softrl.bench.timing import table
 from softrl.data.envs import EnvConfig, step, vector
 from softrl.errors import UserError
 from softrl.run.config import at_least
+from softrl.run.fields import override
 
-WORKERS: tuple[Literal["sync", "async"], ...] = ("sync", "async")
+Workers = Literal["sync", "async", "envpool"]
+Cells = dict[Workers, dict[int, Any]]
+"""What was measured: kind of workers -> number of environments -> figure."""
 
 
 @dataclass(frozen=True)
@@ -21,34 +25,84 @@ class Options:
     """Flags of the command."""
 
     env: str = "HalfCheetah-v5"
-    """Environment to step."""
-    envs: tuple[int, ...] = (1, 4, 16)
+    """Environment to step and to train in."""
+    envs: tuple[int, ...] = (1, 4, 16, 64)
     """Numbers of environments side by side."""
+    workers: tuple[Workers, ...] | None = None
+    """Where environments run; none is sync, async, and envpool where it is installed and has the environment."""
     seconds: float = 2.0
-    """How long each is measured."""
+    """How long stepping alone is measured."""
+    steps: int = 2_000
+    """Environment steps of training that are measured; 0 leaves training out."""
+    settle: int = 500
+    """Environment steps with updates before that, which are not measured."""
+    updates: float = 1.0
+    """Updates for each decision of each environment in training."""
+    recipe: str = "sac"
+    """Recipe to train with."""
+    collect: Literal["sync", "async"] = "sync"
+    """Whether updates run after the step that owes them, or beside the next one."""
+    threads: int | None = None
+    """Threads of torch; none chooses as training does."""
+    compile: Literal["auto", "off", "graph", "cudagraph"] = "auto"
+    """How the update runs; auto compiles where a compiler is."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the networks are."""
     json: bool = False
     """Print one JSON object."""
 
     def __post_init__(self) -> None:
         if not self.envs or min(self.envs) < 1:
             raise UserError("--envs needs numbers of at least 1, such as 1,4,16")
-        at_least(0, {"--seconds": int(self.seconds)})
+        if self.workers == ():
+            raise UserError("--workers needs a kind at least, such as sync,async")
+        if self.seconds <= 0:
+            raise UserError(f"--seconds is {self.seconds}: it must be positive")
+        at_least(0, {"--steps": self.steps})
+        at_least(1, {"--settle": self.settle, "--threads": self.threads})
 
 
 def report(options: Options) -> Iterator[str]:
-    """The lines of the table, or one JSON object."""
-    speeds = {
-        workers: {count: decisions_per_second(options, count, workers) for count in options.envs} for workers in WORKERS
+    """The lines of the tables, or one JSON object."""
+    kinds = options.workers or usable(options.env)
+    stepping: Cells = {
+        kind: {count: decisions_per_second(options, count, kind) for count in options.envs} for kind in kinds
+    }
+    training: Cells = {
+        kind: {count: trained(options, count, kind) for count in options.envs} for kind in kinds if options.steps
     }
     if options.json:
-        yield json.dumps({**asdict(options), "decisions_per_second": speeds})
+        yield json.dumps({**asdict(options), "decisions_per_second": stepping, "training": training})
         return
     yield f"{options.env}: decisions a second, actions drawn at random"
-    rows = [(str(count), *(f"{speeds[workers][count]:.0f}" for workers in WORKERS)) for count in options.envs]
-    yield from table([("environments", *WORKERS), *rows])
+    yield from grid(options, stepping)
+    if training:
+        yield (
+            f"{options.env}, {options.recipe}, collect {options.collect}: env steps a second of training, "
+            f"{options.updates:g} updates a decision"
+        )
+        yield from grid(
+            options,
+            {kind: {count: cell["steps_per_second"] for count, cell in row.items()} for kind, row in training.items()},
+        )
 
 
-def decisions_per_second(options: Options, count: int, workers: Literal["sync", "async"]) -> float:
+def grid(options: Options, cells: Cells) -> list[str]:
+    """A line for each number of environments, a column for each kind of workers."""
+    rows = [(str(count), *(f"{cells[kind][count]:.0f}" for kind in cells)) for count in options.envs]
+    return table([("environments", *cells), *rows])
+
+
+def usable(env: str) -> tuple[Workers, ...]:
+    """The kinds of workers that can run this environment here."""
+    try:
+        vector(env, EnvConfig(workers="envpool"), 1, seed=0).close()
+    except UserError:
+        return ("sync", "async")
+    return ("sync", "async", "envpool")
+
+
+def decisions_per_second(options: Options, count: int, workers: Workers) -> float:
     """Decisions a second of `count` environments side by side; resets cost time and count nothing."""
     env = vector(options.env, EnvConfig(workers=workers), count, seed=0)
     draw = np.random.default_rng(0)
@@ -63,3 +117,20 @@ def decisions_per_second(options: Options, count: int, workers: Literal["sync", 
     seconds = time.perf_counter() - begin
     env.close()
     return decisions / seconds
+
+
+def trained(options: Options, count: int, workers: Workers) -> dict[str, float]:
+    """Environment steps a second of training in `count` environments, and updates for each."""
+    given = loop.Options(
+        env=options.env,
+        recipe=options.recipe,
+        steps=options.steps,
+        settle=options.settle,
+        envs=count,
+        threads=options.threads,
+        compile=options.compile,
+        device=options.device,
+    )
+    asked = {"env.workers": workers, "collect": options.collect, "train.updates_per_decision": options.updates}
+    result = loop.measure(override(loop.configured(given), {**asked, "eval.episodes": 1}), given)
+    return {name: result[name] for name in ("steps_per_second", "updates_per_step")}

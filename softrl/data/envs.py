@@ -10,9 +10,11 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import Autoreset
 
+from softrl.data.envpool import Pool
 from softrl.data.names import aliases, canonical, registry
 from softrl.data.partial import Partial
 from softrl.data.pixels import COLOURS, Pixels, Stack, seen, usual_repeat
+from softrl.data.push import Push
 from softrl.data.snapshot import Resumable
 from softrl.data.sources import AnyEnv, Source, build
 from softrl.data.spaces import FlatActions, named
@@ -36,18 +38,25 @@ class EnvConfig:
     """Frames each action is held for; none is 1, and the usual number of a DeepMind Control task from pixels."""
     time_limit: int | None = None
     """Frames after which an episode is cut; the environment's own limit when not given."""
-    workers: Literal["auto", "sync", "async"] = "auto"
-    """Where they run: sync in this process, async in one process each, auto async for several and for pixels."""
+    workers: Literal["auto", "sync", "async", "envpool"] = "auto"
+    """sync: in this process; async: in one each; auto: async for several and for pixels; envpool: in threads of it."""
     pixels: Pixels | None = None
     """Pictures in the place of states; none gives the environment's own observations."""
     partial: Partial = field(default_factory=Partial)
     """What is lost of the observations."""
+    push: Push = field(default_factory=Push)
+    """What disturbs the simulation."""
 
     def __post_init__(self) -> None:
         if self.repeat is not None and self.repeat < 1:
             raise UserError(f"env.repeat is {self.repeat}: an action is held for at least 1 frame")
         if self.time_limit is not None and self.time_limit < 1:
             raise UserError(f"env.time_limit is {self.time_limit}: an episode has at least 1 frame")
+        if self.workers == "envpool" and (self.pixels or self.partial != Partial() or self.push.probability):
+            raise UserError(
+                "env.workers is envpool, whose simulations cannot be reached, which leaves env.pixels, env.partial and "
+                "env.push without effect: use --env.workers async"
+            )
 
 
 def repeats(source: Source, config: EnvConfig) -> int:
@@ -64,7 +73,7 @@ def make(
     pixels high and wide where the environment lets its caller choose. Raises UserError.
     """
     built = build(source, config.time_limit, render, config.pixels.size if config.pixels else None)
-    env = UnitBox(observed(Frames(built, repeats(source, config)), config))
+    env = UnitBox(observed(Frames(config.push.applied(built), repeats(source, config)), config))
     return Resumable(Spoken(env), seed)
 
 
@@ -90,6 +99,8 @@ def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv
     """
     if envs < 1:
         raise UserError(f"envs is {envs}: a run needs at least 1 environment")
+    if config.workers == "envpool":
+        return pooled(source, config, envs, seed)
     seeds = np.random.SeedSequence(seed).generate_state(envs)
     factories = [partial(worker, source, config, int(child), os.getpid()) for child in seeds]
     # A single environment has a process of its own where it draws, so that it draws while the agent learns.
@@ -107,6 +118,27 @@ def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv
         ) from error
 
 
+def pooled(source: Source, config: EnvConfig, envs: int, seed: int) -> Pool:
+    """The vector of a named task in EnvPool; raises UserError where that cannot be."""
+    if not isinstance(source, str):
+        raise UserError(
+            "env.workers is envpool, which makes its environments itself: give the name of a task, or use "
+            "--env.workers async"
+        )
+    like: Any = make(source, config)  # the face to have
+    like.close()
+    spaces = like.observation_space, like.action_space
+    return Pool(canonical(source), spaces, limit(like), repeats(source, config), envs, seed)
+
+
+def limit(env: AnyEnv) -> int | None:
+    """Frames after which an episode is cut, if any."""
+    return env.get_wrapper_attr("_max_episode_steps") if env.has_wrapper_attr("_max_episode_steps") else None
+
+
+APART = (AsyncVectorEnv, Pool)
+"""Vectors that step while their caller does something else."""
+
 Outcome = tuple[Any, ...]
 """What a step of a vector answers: observations [N,..], rewards [N], terminated [N], truncated [N], infos."""
 
@@ -114,10 +146,10 @@ Outcome = tuple[Any, ...]
 def begin(vec: VectorEnv[Any, Any, Any], actions: np.ndarray) -> Callable[[], Outcome]:
     """Start a step; calling what is answered ends it.
 
-    Environments in processes of their own step meanwhile, the others when the step ends: the outcome is the same. Both
-    halves raise UserError when an environment fails or its process dies; the vector is then closed.
+    Environments in processes or threads of their own step meanwhile, the others when the step ends: the outcome is the
+    same. Both halves raise UserError when an environment fails or its process dies; the vector is then closed.
     """
-    if not isinstance(vec, AsyncVectorEnv):
+    if not isinstance(vec, APART):
         return partial(ended, vec, partial(vec.step, actions))
     with spoken(vec):
         vec.step_async(actions)
@@ -152,7 +184,6 @@ def describe(name: str) -> dict[str, Any]:
     Raises UserError for an unknown name, and for an action space in which no agent of softrl can act.
     """
     env = build(name, None, None)
-    limit = env.get_wrapper_attr("_max_episode_steps") if env.has_wrapper_attr("_max_episode_steps") else None
     layout = {key: list(shape) for key, shape in getattr(env.unwrapped, "layout", {}).items()}
     flat = FlatActions(env.action_space)
     drawn = "rgb_array" in env.metadata.get("render_modes", [])
@@ -163,7 +194,7 @@ def describe(name: str) -> dict[str, Any]:
         "action": named(env.action_space),
         "choices": list(flat.choices),
         "continuous": flat.continuous,
-        "time_limit": limit,
+        "time_limit": limit(env),
         "pixels": f"action repeat {usual_repeat(name)} unless set" if drawn else None,
     }
     env.close()

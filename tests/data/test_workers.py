@@ -119,3 +119,39 @@ def test_workers_do_not_outlive_a_killed_run() -> None:
             return
         time.sleep(0.1)
     raise AssertionError("workers are left")
+
+
+class Large(Still):
+    """Observes more than a pipe holds at once: the number of steps, a million times."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (1_000_000,), np.float32)
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        return np.zeros(1_000_000, np.float32), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        return np.full(1_000_000, self.steps, np.float32), 1.0, False, False, {}
+
+
+def test_observations_come_through_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes through the pipes of a step is small; the caller gets a copy, which later steps leave alone."""
+    vec = vector(Large, ASYNC, 2, 0)
+    vec.reset()
+    sizes = []
+    for pipe in vec.parent_pipes:
+        received = pipe._recv
+
+        def counted(size: int, read: Any = received) -> Any:
+            sizes.append(size)
+            return read(size)
+
+        monkeypatch.setattr(pipe, "_recv", counted)
+    first, second = (step(vec, np.zeros((2, 1), np.float32))[0] for _ in range(2))
+    assert (first == 1).all()
+    assert (second == 2).all()
+    assert 0 < sum(sizes) < 10_000
+    vec.close()
