@@ -1,4 +1,4 @@
-"""Compiling an update into one graph; nothing of it shows in the maths."""
+"""Compiling updates, one or several a launch; nothing of it shows in the maths."""
 
 import itertools
 import shutil
@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from softrl.agent.capture import Captured, in_turn
 from softrl.errors import UserError
 from softrl.types import Metrics, Window
 
@@ -25,6 +26,25 @@ def compiled(update: Callable[..., Any], mode: Mode) -> Callable[..., Any]:
     in the same order in every mode, so modes agree up to rounding. A compiled function expects agents whose parts stay
     the ones it was first called with. Raises UserError where the machine cannot compile.
     """
+    step = traced(update, mode)
+    return Captured(step) if mode == "cudagraph" else step
+
+
+def launched(update: Callable[..., Any], mode: Mode) -> Callable[..., list[Any]]:
+    """Several updates a call, as `in_turn` has them; as a CUDA graph all of them are one launch.
+
+    What is compiled is the single update: twenty in one graph would take twenty times as long to compile.
+    """
+    step = in_turn(traced(update, mode))
+    return Captured(step) if mode == "cudagraph" else step
+
+
+def traced(update: Callable[..., Any], mode: Mode) -> Callable[..., Any]:
+    """The same function, run eagerly or as one graph, launched kernel by kernel; raises UserError as `compiled` does.
+
+    CUDA graphs are left to `softrl.agent.capture`: inductor's own give answers that the next call frees, look at every
+    weight's address before each launch, and cannot hold several updates.
+    """
     if mode in ("off", "auto"):
         return update
     if mode == "cudagraph" and not torch.cuda.is_available():
@@ -37,7 +57,6 @@ def compiled(update: Callable[..., Any], mode: Mode) -> Callable[..., Any]:
         "cpp_wrapper": not torch.cuda.is_available(),  # calls the kernels from C++: a tenth of an update on a CPU
         "size_asserts": False,
         "alignment_asserts": False,
-        "triton.cudagraphs": mode == "cudagraph",
     }
     return torch.compile(apart(update), fullgraph=traces_gradients(), dynamic=False, options=options)
 

@@ -11,6 +11,7 @@ from torch.nn.functional import one_hot
 
 from softrl.data.envs import Outcome, begin
 from softrl.data.snapshot import restores, snapshots
+from softrl.data.transfer import sent
 from softrl.errors import UserError
 from softrl.types import Obs, Spec, Step
 
@@ -80,11 +81,7 @@ class Collector:
 
     def observed(self, observation: np.ndarray) -> Obs:
         """Checked observations as tensors, [N,..]."""
-        if not np.isfinite(observation).all():
-            raise UserError(
-                "the environment returned an observation that is not finite: mend the environment, then resume from "
-                "the last checkpoint"
-            )
+        finite(observation, "an observation")
         return tensors(self.spec, observation, self.device)
 
     def choose(self, random: bool) -> Tensor:
@@ -120,14 +117,10 @@ class Collector:
         observation, reward, terminated, truncated, info = outcome()
         waiting = self.over
         resting = bool(waiting.any())
-        if not np.isfinite(reward).all():
-            raise UserError(
-                "the environment returned a reward that is not finite: mend the environment, then resume from the last "
-                "checkpoint"
-            )
+        finite(reward, "a reward")
         frames = info["frames"]
         if resting:  # what a reset answers is no outcome of an action
-            action = action.masked_fill(torch.from_numpy(waiting)[:, None].to(self.device), 0.0)
+            action = action.masked_fill(sent(torch.from_numpy(waiting)[:, None], self.device), 0.0)
             reward, frames = np.where(waiting, 0.0, reward), np.where(waiting, 0, frames)
             terminated, truncated = terminated & ~waiting, truncated & ~waiting
         row = Step(
@@ -159,9 +152,9 @@ class Collector:
         """Start afresh what the encoder remembers in environments whose episode has just begun, [N] bool."""
         if self.carry:
             fresh = self.policy.initial(len(begun))
-            where = torch.from_numpy(begun).to(self.device)
+            where = sent(torch.from_numpy(begun), self.device)
             for name, value in self.carry.items():
-                value[where] = fresh[name][where]
+                value.copy_(torch.where(where.view(-1, *[1] * (value.dim() - 1)), fresh[name], value))
 
     def state_dict(self) -> dict[str, Any]:
         """Environments, observations, statistics and generator; not between `begin` and `finish`."""
@@ -190,14 +183,23 @@ class Collector:
         self.over = np.where(self.exact, state["over"], True)
         self.total = np.where(self.exact, state["total"], 0.0)
         self.length = np.where(self.exact, state["length"], 0)
-        self.carry = state["carry"]
+        self.carry = {name: value.to(self.device) for name, value in state["carry"].items()}
         self.generator.set_state(state["generator"])
+
+
+def finite(values: np.ndarray, what: str) -> None:
+    """Refuse what an environment returned where it is no number; raises UserError."""
+    if not np.isfinite(values).all():
+        raise UserError(
+            f"the environment returned {what} that is not finite: mend the environment, then resume from the last "
+            "checkpoint"
+        )
 
 
 def tensors(spec: Spec, observation: np.ndarray, device: torch.device | str) -> Obs:
     """Observations of environments from `make`, [N,..], as the agent sees them: uint8 `pixels` or float32 `state`."""
     [name] = spec.obs
-    return {name: torch.from_numpy(np.array(observation, DTYPES[name])).to(device)}
+    return {name: sent(torch.from_numpy(np.array(observation, DTYPES[name])), torch.device(device))}
 
 
 def uniform(spec: Spec, count: int, generator: torch.Generator) -> Tensor:

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import accumulate
-from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,17 +9,16 @@ import torch
 from torch import Tensor
 
 from softrl.data.frames import Frames
+from softrl.data.layout import PICTURES, Layout
 from softrl.data.memory import reserved
-from softrl.data.priority import LAP, Proportional, Recency, Ring, Sampler, Uniform
+from softrl.data.priority import LAP, Proportional, Recency, Ring, Sampler, Uniform, Unprioritised
+from softrl.data.starts import Starts
+from softrl.data.transfer import delivered, sent
 from softrl.data.windows import Held, reader
 from softrl.errors import UserError
 from softrl.types import Obs, Spec, Step, Window
 
 Columns = dict[str, Tensor]
-MARKS = ("reward", "terminated", "first", "last")
-"""One number each, after observations and action; then `fresh`, and for stacks `age`: rows of the episode before it."""
-PICTURES = "pixels"
-"""The observation of this name is kept as frames, and the others as numbers."""
 SEGMENT_ROWS, SEGMENT_BYTES = 4096, 2**25
 """Most rows of time, and most bytes, that are saved in one file."""
 
@@ -45,6 +42,8 @@ class ReplayConfig:
     """Which stored decisions an update learns from."""
     memory_map: bool = False
     """Keep frames in a file of the run's folder instead of in memory."""
+    host: bool = False
+    """Keep rows in the memory of the host and send windows to the GPU; else they are where the networks are."""
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -77,6 +76,8 @@ class Replay:
 
     Of stacked pictures the newest is kept, as uint8. Where the ring was overwritten, the oldest rows whose stacks reach
     back to pictures that are gone start no window.
+
+    Neither adding a row nor sampling waits for a GPU: what is drawn without priorities is drawn on the host.
     """
 
     def __init__(
@@ -91,36 +92,33 @@ class Replay:
     ) -> None:
         config.check(spec, folder)
         self.envs, self.device, self.spec = envs, torch.device(device), spec
+        self.place = torch.device("cpu") if config.host or config.memory_map else self.device  # of the rows
         self.length = config.capacity // envs
         self.newest = 0  # rows of time ever added: the absolute number of the next one
-        self.generator = torch.Generator(self.device).manual_seed(seed)
-        pictures = {name: shape for name, shape in spec.obs.items() if name == PICTURES}
+        self.draws = torch.Generator().manual_seed(seed)  # of starts that no priorities decide
+        self.generator = self.draws if self.place.type == "cpu" else torch.Generator(self.place).manual_seed(seed)
+        self.layout = Layout(spec)
+        self.places, pictures = self.layout.places, self.layout.pictures
         self.context = spec.stack - 1 if pictures else 0  # rows before a row whose pictures belong to its stack
-        self.numbers = [name for name in spec.obs if name not in pictures]
-        shapes = {f"obs.{name}": spec.obs[name] for name in self.numbers} | {"action": (spec.action,)}
-        marks = [*MARKS, *["fresh"] * spec.prefixes, *["age"] * len(pictures)]
-        shapes |= dict.fromkeys(marks, ())
-        ends = list(accumulate(map(prod, shapes.values())))
-        self.places = {name: slice(end - prod(shapes[name]), end) for name, end in zip(shapes, ends, strict=True)}
-        self.stops = reserved((self.length, envs), torch.bool, self.device).fill_(True)  # where no window starts
+        self.ring = reserved((self.length, envs, self.layout.width), torch.float32, self.place)
+        self.columns = self.layout.columns(self.ring)
+        self.starts = Starts(self.ring[..., self.layout.marked], self.layout.marks, self.context)
+        self.stops = self.starts.stops  # [L,N], where no window starts
         self.reader = reader(Held(spec, gamma, self.places, self.stops, self.generator), config.steps)
         # Of two decisions beside the newest row, whose outcome is not known, one at least starts a window.
         if self.length < max(self.reader.rows, 3) + self.context:
             raise UserError(
                 f"replay.capacity {config.capacity} leaves {self.length} rows for each of {envs} environments: raise it"
             )
-        self.ring = reserved((self.length, envs, ends[-1]), torch.float32, self.device)
-        self.columns = {
-            name: self.ring[..., place].view(self.length, envs, *shapes[name]) for name, place in self.places.items()
-        }
         file = folder / "frames.npy" if config.memory_map and folder else None
         self.frames = {
-            name: Frames(self.length, envs, shape, spec.stack, self.device, file) for name, shape in pictures.items()
+            name: Frames(self.length, envs, shape, spec.stack, self.place, file) for name, shape in pictures.items()
         }
         self.flat = self.ring.flatten(0, 1)  # one row of time is `envs` cells
-        self.offsets = envs * torch.arange(self.reader.rows, device=self.device)[:, None]  # [T+1,1]
-        self.sampler: Sampler = config.sampler.build(self.length, envs, self.device)
-        self.uniform: Sampler = Uniform().build(self.length, envs, self.device)
+        self.offsets = envs * torch.arange(self.reader.rows, device=self.place)[:, None]  # [T+1,1]
+        self.sampler: Sampler = config.sampler.build(self.length, envs, self.place)
+        self.prioritised = not isinstance(self.sampler, Unprioritised)
+        self.uniform: Sampler = Uniform().build(self.length, envs, self.place)
 
     def __len__(self) -> int:
         """Rows of time from which a window can start."""
@@ -144,59 +142,55 @@ class Replay:
     def add(self, step: Step) -> None:
         """Append one row for each environment; the oldest row makes room when the ring is full."""
         here = self.newest % self.length
-        first = self.columns["last"][here - 1].bool() if self.newest else torch.ones_like(self.stops[here])
-        for name in self.numbers:
-            self.columns[f"obs.{name}"][here] = step.obs[name]
-        self.columns["action"][here] = step.action
-        self.columns["reward"][here] = step.reward
-        self.columns["terminated"][here] = step.terminated
-        self.columns["first"][here] = first
-        self.columns["last"][here] = step.last
+        self.starts.write(here, step, opens=self.newest == 0)
+        for name in self.layout.numbers:
+            self.columns[f"obs.{name}"][here] = sent(step.obs[name], self.place)
+        self.columns["action"][here] = sent(step.action, self.place)
         if self.spec.prefixes:
             self.columns["fresh"][here] = step.fresh
         for name, frames in self.frames.items():
             frames.write(here, step.obs[name])
-            older = (self.columns["age"][here - 1] + 1).clamp(max=self.context)
-            self.columns["age"][here] = older.masked_fill(first, 0)
-        self.stops[here] = True
         if self.newest >= self.reader.ahead:
             complete = here - self.reader.ahead  # a negative number counts from the ring's end
-            self.stops[complete] = self.reader.barred(self.columns["last"][complete])
+            self.starts.bar(complete, self.reader.barred(self.starts.known["last"][complete]))
         self.newest += 1
-        self.hide()
-        self.sampler.add(self.seen())
+        self.starts.hide(self.oldest)
+        self.sampler.add(self.seen(self.sampler))
 
-    def hide(self) -> None:
-        """Let no window start at the oldest rows whose stacks reach back to rows that were overwritten."""
-        if self.context:
-            before = torch.arange(self.context, device=self.device)  # rows that are left of those before a row
-            rows = (self.oldest + before) % self.length
-            self.stops[rows] |= self.columns["age"][rows] > before[:, None]
+    def seen(self, sampler: Sampler) -> Ring:
+        """What a sampler is told: beside the rows where it keeps priorities there, else on the host."""
+        if sampler is self.sampler and self.prioritised:
+            return Ring(self.stops, self.newest, self.generator, self.context)
+        return Ring(self.starts.host, self.newest, self.draws, self.context)
 
-    def seen(self) -> Ring:
-        """What a sampler is told."""
-        return Ring(self.stops, self.newest, self.generator, self.context)
+    def sample(self, batch: int, times: int = 1) -> Window:
+        """`batch` windows whose starts the sampler draws from all that there are, with replacement.
 
-    def sample(self, batch: int) -> Window:
-        """`batch` windows whose starts the sampler draws from all that there are, with replacement."""
-        return self.window(*self.starts(self.sampler, batch))
+        Behind them lie those of the next `times - 1` samples, fetched in one go.
+        """
+        return self.window(*self.drawn(self.sampler, batch, times))
 
     def peek(self, batch: int) -> Window:
         """A uniform sample that leaves no trace: the next samples are what they would have been."""
-        state = self.generator.get_state()
-        window = self.window(*self.starts(self.uniform, batch))
-        self.generator.set_state(state)
+        generators = (self.draws, self.generator)
+        states = [generator.get_state() for generator in generators]
+        window = self.window(*self.drawn(self.uniform, batch))
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
         return window
 
     def reprioritise(self, index: Tensor, error: Tensor) -> None:
-        """Tell the sampler the absolute temporal differences [B] of a window's rows."""
-        self.sampler.reprioritise(index, error)
+        """Tell a sampler that asks for them the absolute temporal differences [B] of a window's rows."""
+        if self.prioritised:
+            self.sampler.reprioritise(index, error.to(self.place))
 
-    def starts(self, sampler: Sampler, batch: int) -> tuple[Tensor, Tensor]:
-        """Cells of the flattened ring where windows start, and the weights of their losses, [B] each."""
+    def drawn(self, sampler: Sampler, batch: int, times: int = 1) -> tuple[Tensor, Tensor]:
+        """Cells of the flattened ring where windows start, and the weights of their losses, [times * B] each."""
         if not len(self):
             raise ValueError("nothing to sample: replay holds no complete window")
-        return sampler.draw(self.seen(), batch)
+        draws = [sampler.draw(self.seen(sampler), batch) for _ in range(times)]
+        cells, weights = (torch.cat(parts) for parts in zip(*draws, strict=True))
+        return sent(cells, self.place), sent(weights, self.place)
 
     def window(self, cells: Tensor, weight: Tensor) -> Window:
         """The windows that start at these cells, [B]."""
@@ -205,13 +199,14 @@ class Replay:
         rows = self.flat.index_select(0, index.flatten()).unflatten(0, index.shape)  # [T+1,B,W]
         read = self.reader.read(rows, index)
         obs = self.observations(read.rows, read.cells)
-        return Window(obs, read.action, read.reward, read.discount, read.first, weight, index[0], read.last)
+        window = Window(obs, read.action, read.reward, read.discount, read.first, weight, index[0], read.last)
+        return delivered(window, self.device)
 
     def observations(self, rows: Tensor, cells: Tensor) -> Obs:
         """Observations in rows [O,B,W] at cells [O,B], [B,O,..]."""
         obs = {
             name: rows[..., self.places[f"obs.{name}"]].transpose(0, 1).unflatten(-1, self.spec.obs[name])
-            for name in self.numbers
+            for name in self.layout.numbers
         }
         for name, frames in self.frames.items():
             stacks = frames.successive if self.reader.successive else frames.stacks
@@ -221,7 +216,7 @@ class Replay:
     def rows(self, start: int, stop: int) -> Columns:
         """Rows by absolute number, [stop - start, N, ..], to be saved."""
         where = torch.arange(start, stop) % self.length
-        rows = self.ring[where.to(self.device)]
+        rows = self.ring[where.to(self.place)]
         pictures = {f"obs.{name}": frames.ring[where.to(frames.ring.device)] for name, frames in self.frames.items()}
         return {name: rows[..., place] for name, place in self.places.items()} | pictures
 
@@ -231,18 +226,21 @@ class Replay:
         for start, columns in blocks:
             rows = torch.cat([columns[name] for name in self.places], -1)
             where = torch.arange(start, start + len(rows)) % self.length
-            self.ring[where.to(self.device)] = rows.to(self.device)
-            self.stops[where] = self.reader.barred(columns["last"][..., 0]).bool().to(self.device)
+            self.ring[where.to(self.place)] = rows.to(self.place)
+            self.starts.restore(where, columns, self.reader.barred)
             for name, frames in self.frames.items():
-                frames.ring[where] = columns[f"obs.{name}"].to(frames.ring.device)
-        self.stops[torch.arange(newest - self.reader.ahead, newest) % self.length] = True
-        self.hide()
+                frames.ring[where.to(frames.ring.device)] = columns[f"obs.{name}"].to(frames.ring.device)
+        for row in range(newest - self.reader.ahead, newest):
+            self.starts.bar(row % self.length, True)
+        self.starts.hide(self.oldest)
 
     def state_dict(self) -> dict[str, Any]:
-        """The generator of samples and what the sampler goes by; the rows are saved by `rows`."""
-        return {"generator": self.generator.get_state(), "sampler": self.sampler.state_dict()}
+        """The generators of samples and what the sampler goes by; the rows are saved by `rows`."""
+        generators = {"generator": self.generator.get_state(), "draws": self.draws.get_state()}
+        return {**generators, "sampler": self.sampler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Draw the samples that would have come next."""
+        """Draw the samples that would have come next; older states have one generator for all of them."""
         self.generator.set_state(state["generator"])
+        self.draws.set_state(state.get("draws", state["generator"]))
         self.sampler.load_state_dict(state["sampler"])

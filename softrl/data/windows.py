@@ -41,7 +41,7 @@ class Reader(ABC):
     def __init__(self, held: Held, rows: int) -> None:
         self.held, self.rows = held, rows  # a window touches so many rows
         self.ahead = 1  # so many must follow its first for a window to start
-        self.powers = held.gamma ** torch.arange(rows, device=held.stops.device)
+        self.powers = torch.pow(held.gamma, torch.arange(rows, device=held.stops.device))
 
     @abstractmethod
     def barred(self, last: Tensor) -> Tensor:

@@ -51,20 +51,12 @@ def check_views(views: int) -> None:
         raise UserError(f"views is {views}: an image needs at least one view to be learned from")
 
 
-@dataclass(frozen=True)
-class Still:
-    """Images as they are."""
-
-    views = 1
-    random = False
+class Whole:
+    """Views as large as the images, which are acted by as they are."""
 
     def size(self, size: Size) -> Size:
         """The images' own."""
         return size
-
-    def draw(self, images: Tensor) -> Tensor:
-        """The images."""
-        return images
 
     def plain(self, images: Tensor) -> Tensor:
         """The images."""
@@ -72,7 +64,19 @@ class Still:
 
 
 @dataclass(frozen=True)
-class Shift:
+class Still(Whole):
+    """Images as they are."""
+
+    views = 1
+    random = False
+
+    def draw(self, images: Tensor) -> Tensor:
+        """The images."""
+        return images
+
+
+@dataclass(frozen=True)
+class Shift(Whole):
     """Images moved by up to a few pixels either way, their edges repeated (DrQ, arXiv 2004.13649, section 3.1)."""
 
     pad: int = 4
@@ -86,18 +90,10 @@ class Shift:
         if self.pad < 1:
             raise UserError(f"pad is {self.pad}: a shift moves by at least 1 pixel, the augmentation Still by none")
 
-    def size(self, size: Size) -> Size:
-        """The images' own."""
-        return size
-
     def draw(self, images: Tensor) -> Tensor:
         """Images that were moved by -pad to pad pixels in both directions, each by its own lot."""
         top, left = torch.randint(2 * self.pad + 1, (2, len(images)), device=images.device)
         return windows(padded(images, self.pad), top, left, (images.shape[2], images.shape[3]))
-
-    def plain(self, images: Tensor) -> Tensor:
-        """The images."""
-        return images
 
 
 @dataclass(frozen=True)

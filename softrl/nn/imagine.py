@@ -77,7 +77,8 @@ def prediction_error(world: "WorldModel", window: Window, seen: int = 5) -> Tens
 def film(world: "WorldModel", window: Window, rows: int = 6, seen: int = 5) -> dict[str, Tensor]:
     """Truth, prediction and difference below each other, some rows side by side: `open_loop`, bytes [T,3,3*h,rows*w].
 
-    `seen` frames are reconstructed and the others foreseen; where observations are no pictures there is no film.
+    `seen` frames, or all but the last of a shorter window, are reconstructed and the others foreseen. There is no film
+    where observations are no pictures.
     """
     window = window._replace(
         obs={name: x[:rows] for name, x in window.obs.items()},
@@ -86,7 +87,12 @@ def film(world: "WorldModel", window: Window, rows: int = 6, seen: int = 5) -> d
         weight=window.weight[:rows],
     )
     target = world.sight.target(window.obs).transpose(0, 1)
-    predicted = foreseen(world, window, seen)
+    predicted = foreseen(world, window, min(seen, len(target) - 1))
     shown = [world.sight.visible(x) for x in (target, predicted, 0.5 * (predicted - target))]
     panels = [x.permute(0, 2, 3, 1, 4).flatten(-2) for x in shown if x is not None]  # [T,3,h,rows*w]
     return {"open_loop": torch.cat(panels, 2)} if panels else {}
+
+
+def still(film: Tensor, frames: int = 16) -> Tensor:
+    """The first frames of a film side by side, bytes [T,3,h,w] -> [3,h,frames*w]."""
+    return torch.cat(list(film[:frames]), -1)

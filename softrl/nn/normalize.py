@@ -193,9 +193,11 @@ class ReturnNormalizer(RewardNormalizer):
         return reward / torch.where(seen, torch.maximum(spread, self.extreme * self.inverse_bound), 1.0)
 
     def initial(self, count: int) -> Carry:
-        return {"return": torch.zeros(count)}
+        return {"return": torch.zeros(count, device=self.extreme.device)}
 
     def observe(self, reward: Tensor, counted: Tensor, carry: Carry) -> Carry:
+        # Rows come from the host, where the environment is.
+        reward, counted = (told.to(self.extreme.device, non_blocking=True) for told in (reward, counted))
         total = torch.where(counted, reward + self.gamma * carry["return"], carry["return"])  # [N]
         self.moments.add(total[:, None], counted)
         self.extreme.copy_(torch.maximum(self.extreme, (total.abs() * counted).max()))

@@ -132,3 +132,14 @@ class Checkpoints:
                 os.rename(replaced, original)
         for partial in self._folder.glob(f"*{_PARTIAL}"):
             shutil.rmtree(partial)
+
+
+@contextmanager
+def fitting(origin: str | Path | None) -> Iterator[None]:
+    """Turn torch's complaint about the shapes of loaded weights into a UserError that names where they came from."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise UserError(
+            f"the weights of {origin} do not fit this agent: use the same recipe, sizes and spaces as that run"
+        ) from error

@@ -1,6 +1,5 @@
 """What `auto` means on this machine: decided once, stored with the run, and used again when it is resumed."""
 
-import os
 from dataclasses import replace
 
 import torch
@@ -9,11 +8,10 @@ from softrl.agent.compile import compiler
 from softrl.data.envs import repeats
 from softrl.errors import UserError
 from softrl.run.config import Run
+from softrl.run.threads import fitting
 
 WORTH_COMPILING = 10_000
 """Updates below which compiling (half a minute) costs more than it saves."""
-MOST_THREADS = 4
-"""Threads beyond which products of a few hundred columns become slower."""
 
 
 def resolve(run: Run) -> Run:
@@ -29,7 +27,7 @@ def resolve(run: Run) -> Run:
     mode = run.compile
     if mode == "auto":
         mode = "graph" if updates(run) >= WORTH_COMPILING and compiler() else "off"
-    threads = run.threads or min(MOST_THREADS, len(os.sched_getaffinity(0)))
+    threads = run.threads or fitting(run.train.batch)
     env = replace(run.env, repeat=repeats(run.env.name, run.env))
     collect = run.collect if run.collect != "auto" else "async" if run.env.pixels else "sync"
     return replace(run, device=device, compile=mode, threads=threads, collect=collect, env=env)

@@ -1,5 +1,6 @@
 """The trainer: collect, learn, and everything that happens by the clock."""
 
+import math
 import signal
 import threading
 import time
@@ -13,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from softrl.agent.compile import compiled, packed
+from softrl.agent.compile import launched, packed
 from softrl.agent.diagnose import churn, diagnose, probe
 from softrl.agent.plan import executed
+from softrl.agent.plasticity import Keep
 from softrl.data import envs
 from softrl.data.collect import Collected, Collector
 from softrl.data.replay import Replay, ReplayConfig
@@ -23,7 +25,7 @@ from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.nn.layers import set_precision
 from softrl.run import pictures, video
-from softrl.run.checkpoint import Checkpoints
+from softrl.run.checkpoint import Checkpoints, fitting
 from softrl.run.clock import AtEnd, EvaluationClock, Every, Ratio
 from softrl.run.config import Run
 from softrl.run.console import Console, Quiet
@@ -31,11 +33,14 @@ from softrl.run.evaluate import Evaluation, evaluate, filmed
 from softrl.run.log import Logger
 from softrl.run.seed import Generators, derive, evaluation_seed
 from softrl.run.segments import Segments
+from softrl.types import Window
 
 SMALLEST = 1_000
 """Rows of each environment that replay has room for at least: a window may look far ahead."""
 PICTURED = 8
 """Rows of replay that pictures show."""
+MOST_AT_ONCE = 32
+"""Updates in one launch at most: their windows are fetched together."""
 MUCH_CLIPPED = 0.05
 """Share of targets outside a critic's support above which a run says so."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -97,9 +102,10 @@ class Trainer:
         self.agent = run.agent.build(spec).to(run.device)
         spec = self.agent.spec  # which says how many actions are planned at once
         set_precision(self.agent, DTYPES[run.precision])
-        self.step = compiled(packed(self.agent.step), run.compile)
+        self.step = launched(packed(self.agent.step), run.compile)
         seed = derive(run.seed, "replay")
         self.replay = Replay(roomy(run, self.source), spec, run.envs, run.train.gamma, seed, run.device, folder)
+        self.group = group(run, self.replay)
         self.collector = Collector(self.env, self.agent, spec, derive(run.seed, "explore"), device=run.device)
         self.count = Counters()
         self.owed = Ratio(run.train.updates_per_decision)
@@ -140,6 +146,8 @@ class Trainer:
                 self.milestones()
             if self.out_of_time() and self.evaluated != self.count.env_steps:
                 self.evaluate()
+            if self.out_of_time() and self.run.video.every != "never":
+                self.film()
         self.save()
 
     def finished(self) -> bool:
@@ -176,30 +184,43 @@ class Trainer:
     def catch_up(self, warming: bool) -> None:
         """The updates that are owed for the decisions so far."""
         ready = not warming and len(self.replay) > 0
-        for _ in range(self.owed(self.count.decisions, ready)):
-            self.update()
+        owed = self.owed(self.count.decisions, ready)
+        while owed:
+            count = self.together(owed)
+            self.update(count)
+            owed -= count
 
-    def update(self) -> None:
-        """One update, with a look at the networks before and after it when that is due."""
-        self.count.updates += 1
+    def together(self, owed: int) -> int:
+        """How many updates the next launch makes: a whole group, where its flags and its end are as they always are."""
+        done, every = self.count.updates, self.run.log.diagnostics
+        looks = every is not None and (done + self.group) // every > done // every
+        cycle = math.lcm(self.run.train.actor_every, self.run.train.target_every)
+        return 1 if owed < self.group or done % cycle or looks else self.group
+
+    def update(self, count: int = 1) -> None:
+        """So many updates, with a look at the networks before and after a single one when that is due."""
+        self.count.updates += count
+        window = self.replay.sample(self.run.train.batch, count)
         every = self.run.log.diagnostics
         if every is None or self.count.updates % every:
-            self.learn()
+            self.learn(window, count)
             return
         spare = self.replay.peek(self.run.train.batch)  # rows that are, most likely, not learned from now
         before = probe(self.agent, spare)
-        self.learn()
+        self.learn(window, count)
         seen = diagnose(self.agent, spare) | churn(before, probe(self.agent, spare))
         self.log.add(tuple(seen), torch.stack(tuple(seen.values())))
 
-    def learn(self) -> None:
-        """One update from one sample of replay."""
-        n = self.count.updates
-        window = self.replay.sample(self.run.train.batch)
-        actor, follow = n % self.run.train.actor_every == 0, n % self.run.train.target_every == 0
-        names, values, error = self.step(self.agent, window, actor=actor, follow=follow)
-        self.log.add(names, values)
-        self.replay.reprioritise(window.index, error)
+    def learn(self, window: Window, count: int) -> None:
+        """The newest `count` updates, from the samples of replay that lie in a window one after the other."""
+        n, train = self.count.updates, self.run.train
+        numbers = range(n - count + 1, n + 1)
+        actor = tuple(number % train.actor_every == 0 for number in numbers)
+        follow = tuple(number % train.target_every == 0 for number in numbers)
+        answers = self.step(self.agent, window, actor=actor, follow=follow)
+        for names, values, _ in answers:
+            self.log.add(names, values)
+        self.replay.reprioritise(window.index, answers[-1][-1])
         self.agent.plasticity.intervene(self.agent, window, n)
 
     def milestones(self) -> None:
@@ -253,13 +274,12 @@ class Trainer:
         return result
 
     def show(self) -> None:
-        """Pictures of what the encoder makes of some rows of replay, to media/<env_steps>_<name>.png."""
+        """What the encoder makes of some rows of replay, to media/<env_steps>_<name>.png and .mp4."""
         if len(self.replay) == 0:
             return
-        for name, picture in self.agent.encoder.pictures(self.replay.peek(PICTURED)).items():
-            png = pictures.encoded(picture.movedim(0, -1).numpy(force=True))
-            pictures.write(self.folder / "media" / f"{self.count.env_steps}_{name}.png", png)
-            self.log.events.picture(self.count.env_steps, name, png)
+        encoder, window = self.agent.encoder, self.replay.peek(PICTURED)
+        shown = encoder.pictures(window), encoder.films(window)
+        pictures.show(self.folder / "media", self.count.env_steps, self.log.events, *shown)
 
     def film(self) -> None:
         """A video of one evaluation episode; where nobody asked for it and it cannot be made, a line in the log."""
@@ -289,8 +309,12 @@ class Trainer:
         self.checkpoints.save(self.count.env_steps)
 
     def load(self) -> list[str]:
-        """Go on from the newest whole checkpoint; answers, and logs, what was refused or lost on the way."""
-        self.checkpoints.load()
+        """Go on from the newest whole checkpoint; answers, and logs, what was refused or lost on the way.
+
+        Raises UserError where the environment is not the one of the run.
+        """
+        with fitting(self.folder):
+            self.checkpoints.load()
         told = list(self.checkpoints.warnings)
         if not all(self.collector.exact):
             told.append("the environment cannot give its state: its episode was cut, and a new one begins")
@@ -344,3 +368,16 @@ def roomy(run: Run, source: Source) -> ReplayConfig:
     if run.replay.memory_map or run.replay.capacity <= most:
         return run.replay
     return replace(run.replay, capacity=max(most, SMALLEST * run.envs))
+
+
+def group(run: Run, replay: Replay) -> int:
+    """Updates that share a launch where so many are owed at once: whole cycles of the flags that tell updates apart.
+
+    One, where a launch costs nothing to speak of, where something happens between two updates, or where the windows of
+    several are large.
+    """
+    if run.compile != "cudagraph" or run.agent.plasticity != Keep() or replay.prioritised or replay.frames:
+        return 1
+    cycle = math.lcm(run.train.actor_every, run.train.target_every)
+    owed = min(MOST_AT_ONCE, int(run.envs * run.train.updates_per_decision))
+    return max(1, owed // cycle * cycle)

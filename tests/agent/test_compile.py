@@ -9,7 +9,8 @@ import torch
 
 from softrl.agent import compile as compiling
 from softrl.agent.agent import Agent
-from softrl.agent.compile import apart, compiled, guards_of_the_call, packed
+from softrl.agent.capture import Captured
+from softrl.agent.compile import apart, compiled, guards_of_the_call, launched, packed
 from softrl.agent.config import AgentConfig
 from softrl.errors import UserError
 from softrl.recipes import RECIPES, apply
@@ -84,6 +85,23 @@ def one_graph(recipe: str) -> None:
 def test_off_is_the_function_itself() -> None:
     agent = AgentConfig().build(SPEC)
     assert compiled(agent.step, "off") is agent.step
+
+
+def test_several_updates_a_call_compile_the_single_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And CUDA graphs hold what is compiled."""
+    seen: list[Any] = []
+
+    def traced(update: Any, mode: str) -> Any:
+        seen.append(update)
+        return lambda agent, batch, **flags: (mode, len(batch.reward), flags)
+
+    monkeypatch.setattr(compiling, "traced", traced)
+    step = AgentConfig().build(SPEC).step
+    answers = launched(step, "graph")(None, window(0, 6), actor=(True, False), follow=(False, True))
+    assert answers == [("graph", 3, {"actor": True, "follow": False}), ("graph", 3, {"actor": False, "follow": True})]
+    assert isinstance(compiled(step, "cudagraph"), Captured)
+    assert isinstance(launched(step, "cudagraph"), Captured)
+    assert seen == [step] * 3
 
 
 def test_without_a_compiler_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,14 @@
 """Replay against a list of episodes kept in the test; windows never cross episodes."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
+from softrl.agent.capture import parts
+from softrl.data.priority import Proportional, Recency, Uniform
 from softrl.data.replay import Replay, ReplayConfig
 from softrl.errors import UserError
 from softrl.types import Spec, Step
@@ -25,9 +29,9 @@ def row(time: int, over: list[bool], terminal: list[bool]) -> Step:
     )
 
 
-def filled(lasts: list[list[bool]], terminals: list[list[bool]], capacity: int, steps: int) -> Replay:
+def filled(lasts: list[list[bool]], terminals: list[list[bool]], capacity: int, steps: int, **config: Any) -> Replay:
     envs = len(lasts[0])
-    replay = Replay(ReplayConfig(capacity * envs, steps), SPEC, envs, gamma=0.5, seed=0)
+    replay = Replay(ReplayConfig(capacity * envs, steps, **config), SPEC, envs, gamma=0.5, seed=0)
     for time, (last, terminal) in enumerate(zip(lasts, terminals, strict=True)):
         replay.add(row(time, last, terminal))
     return replay
@@ -150,3 +154,33 @@ def test_impossible_sizes_are_refused(wrong: dict[str, int]) -> None:
 def test_a_capacity_too_small_for_the_environments_is_refused() -> None:
     with pytest.raises(UserError, match="raise it"):
         Replay(ReplayConfig(10), SPEC, 8, gamma=0.9, seed=0)
+
+
+@pytest.mark.parametrize("sampler", [Uniform(), Recency(least=3, cycle=7), Proportional()], ids=str)
+@pytest.mark.parametrize("steps", [1, 3])
+def test_samples_fetched_together_are_those_fetched_one_by_one(sampler: Any, steps: int) -> None:
+    """Also where a start is drawn again, because an episode ends at every fourth row."""
+    lasts = [[time % 4 == 3, time % 4 == 1] for time in range(33)]
+    one, other = (filled(lasts, [[False, False]] * 33, 20, steps, sampler=sampler) for _ in range(2))
+    for times in (3, 1, 4):
+        together = other.sample(8, times)
+        for part in parts(together, times):
+            window = one.sample(8)
+            assert torch.equal(window.obs["state"], part.obs["state"])
+            assert all(torch.equal(a, b) for a, b in zip(window[1:7], part[1:7], strict=True))
+
+
+def test_a_peek_shows_other_rows_than_those_just_sampled() -> None:
+    replay = filled([[False]] * 900, [[False]] * 900, 1000, 1)
+    sampled, peeked = replay.sample(8).index, replay.peek(8).index
+    assert not set(sampled.tolist()) & set(peeked.tolist())
+    assert torch.equal(replay.sample(8).index, peeked)
+
+
+def test_a_state_with_one_generator_for_all_is_still_read() -> None:
+    replay = filled([[False]] * 20, [[False]] * 20, 30, 1)
+    state = replay.state_dict()
+    del state["draws"]
+    expected = replay.sample(8).index
+    replay.load_state_dict(state)
+    assert torch.equal(replay.sample(8).index, expected)

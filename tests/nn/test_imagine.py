@@ -10,7 +10,7 @@ from softrl.errors import UserError
 from softrl.nn.actors.deterministic import Deterministic
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.encoders.world import World, WorldModel
-from softrl.nn.imagine import film, foreseen, imagine, prediction_error
+from softrl.nn.imagine import film, foreseen, imagine, prediction_error, still
 from softrl.nn.latents import Normal
 from softrl.nn.pictures import Pictures
 from softrl.nn.rssm import RSSM
@@ -121,6 +121,22 @@ def test_a_film_has_truth_above_prediction_above_their_difference() -> None:
     expected = ((difference + 0.5) * 256).clamp(0, 255).to(torch.uint8)
     assert (shown[:, :, 32:, :16].int() - expected.int()).abs().max() <= 1
     assert film(world(), window()) == {}
+
+
+def test_a_short_film_still_foresees_something() -> None:
+    spec = Spec({"pixels": (3, 16, 16)}, 2)
+    model = World(Pictures(2), RSSM(7, 8, Certain(4)), TINY, TINY).build(spec)
+    w = window({"pixels": torch.randint(0, 256, (B, T, 3, 16, 16), dtype=torch.uint8)})
+    short = Window({"pixels": w.obs["pixels"][:, :3]}, *(x[:, :3] for x in w[1:5]), *w[5:7], w.last[:, :3])  # type: ignore[index, misc]
+    shown = film(model, short)["open_loop"]
+    expected = model.sight.visible(foreseen(model, short, 2))
+    assert torch.equal(shown[:, :, 16:32, :16], expected[:, 0])
+
+
+def test_a_still_is_the_first_frames_side_by_side() -> None:
+    shown = torch.arange(4, dtype=torch.uint8)[:, None, None, None].expand(4, 3, 2, 5)
+    assert still(shown, 3)[0, 0].tolist() == [0] * 5 + [1] * 5 + [2] * 5
+    assert still(shown).shape == (3, 2, 4 * 5)
 
 
 def test_bad_values_are_refused() -> None:

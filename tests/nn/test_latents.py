@@ -1,7 +1,10 @@
 """Kinds of latents: what their rows mean, against torch.distributions."""
 
+import math
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.distributions import Categorical, kl_divergence
 from torch.distributions.normal import Normal as TorchNormal
 
@@ -42,3 +45,23 @@ def test_bad_values_are_refused() -> None:
     for make in (lambda: Normal(0), lambda: Normal(minimum_std=0), lambda: OneHot(0), lambda: OneHot(uniform=0)):
         with pytest.raises(UserError):
             make()
+
+
+def test_no_option_is_ever_impossible() -> None:
+    """A little of the uniform distribution keeps every divergence below a bound, whatever the logits."""
+    latent = OneHot(2, 32, uniform=0.01)
+    row, other = (1e4 * F.one_hot(torch.tensor([option, option]), 32).flatten().float() for option in (0, 1))
+    low, high = 0.01 / 32, 0.99 + 0.01 / 32
+    assert float(latent.log_prob(row).exp().min()) == pytest.approx(low)
+    assert float(latent.divergence(row, other)) == pytest.approx(2 * 0.99 * math.log(high / low), rel=1e-4)
+
+
+def test_divergence_equals_a_loop_over_groups_and_options() -> None:
+    latent = OneHot(3, 4, uniform=0.1)
+    row, other = torch.randn(2, 12)
+    total = 0.0
+    for group in range(3):
+        p, q = (x[4 * group : 4 * group + 4].double().exp() for x in (row, other))
+        p, q = (0.9 * x / x.sum() + 0.1 / 4 for x in (p, q))
+        total += sum(float(p[i] * (p[i] / q[i]).log()) for i in range(4))
+    assert float(latent.divergence(row, other)) == pytest.approx(total, rel=1e-4)

@@ -107,6 +107,33 @@ def test_parameters_of_the_paper() -> None:
     assert count == (36 * 200 + 200) + gru + (200 * 200 + 200 + 200 * 60 + 60) + (1224 * 200 + 200 + 200 * 60 + 60)
 
 
+def test_discrete_latents_at_their_full_size() -> None:
+    """32 choices of 32: Linear 1024 + 6 -> 200, posterior and prior 200 -> 1024; every group is a one-hot."""
+    m = RSSM(latent=OneHot()).build(1024, 6)
+    gru = 2 * (200 * 600 + 600)
+    expected = (1030 * 200 + 200) + gru + (200 * 200 + 200 + 200 * 1024 + 1024) + (1224 * 200 + 200 + 200 * 1024 + 1024)
+    assert sum(p.numel() for p in m.parameters()) == expected
+    given = m.given(torch.randn(2, 3, 1024), torch.randn(2, 3, 6), torch.zeros(2, 3, dtype=torch.bool))
+    with torch.no_grad():
+        filtered = m.filter(given, m.start(1, 2)).features
+        imagined = m.imagine(filtered[-1, 0], torch.randn(2, 6))
+    for features in (filtered, imagined):
+        groups = features[..., :1024].unflatten(-1, (32, 32))
+        torch.testing.assert_close(groups.sum(-1), torch.ones_like(groups[..., 0]))
+        torch.testing.assert_close(groups.amax(-1), torch.ones_like(groups[..., 0]))
+
+
+@pytest.mark.parametrize("latent", [Normal(3), OneHot(2, 3)])
+def test_gradients_pass_through_draws_to_what_was_seen_before(latent: AnyLatent) -> None:
+    """From the last features, through the latents in between, to the first embedding."""
+    m = shaken(model(latent))
+    embedding = torch.randn(1, T, E, requires_grad=True)
+    given = m.given(embedding, torch.randn(1, T, A), torch.zeros(1, T, dtype=torch.bool))
+    features = m.filter(given, m.start(1, 1)).features
+    (gradient,) = torch.autograd.grad(features[-1].square().sum(), embedding)
+    assert gradient[0, 0].abs().sum() > 0
+
+
 def test_a_layer_in_two_parts_is_drawn_as_one() -> None:
     m = RSSM(units=300).build(70, 6)
     bound = (1 / 36) ** 0.5

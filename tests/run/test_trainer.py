@@ -12,11 +12,14 @@ import pytest
 
 from softrl import api
 from softrl.data import graphics
+from softrl.data.replay import Replay
 from softrl.errors import UserError
-from softrl.run import files, saved
+from softrl.recipes import apply
+from softrl.run import files, saved, trainer as training
 from softrl.run.config import Run
 from softrl.run.fields import override
 from softrl.run.trainer import Trainer, roomy
+from softrl.types import Spec
 
 SHORT = {
     "steps": 300,
@@ -177,3 +180,65 @@ def test_a_run_ends_when_its_minutes_are_over(tmp_path: Path, monkeypatch: pytes
 def test_replay_has_room_for_all_that_a_run_can_bring_and_no_more(options: dict[str, Any], rows: int) -> None:
     run = override(Run(), {"env.name": "Pendulum-v1", **options})
     assert roomy(run, "Pendulum-v1") == replace(run.replay, capacity=rows)
+
+
+def weights(path: Path) -> bytes:
+    return (path / "checkpoints" / "step_000000080" / "agent.safetensors").read_bytes()
+
+
+def test_updates_that_share_a_launch_are_the_same_updates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With flags, a fraction that is saved up, and looks at the networks in between."""
+    options = {"steps": 80, "train.updates_per_decision": 4.25, "train.actor_every": 2, "log.diagnostics": 50}
+    trained(tmp_path / "alone", "Pendulum-v1", **options)
+    sizes: list[int] = []
+    update = Trainer.update
+
+    def counted(self: Trainer, count: int = 1) -> None:
+        sizes.append(count)
+        update(self, count)
+
+    monkeypatch.setattr(Trainer, "update", counted)
+    monkeypatch.setattr(training, "group", lambda run, replay: 4)
+    trained(tmp_path / "together", "Pendulum-v1", **options)
+    assert set(sizes) == {1, 4}
+    assert sizes.count(4) > 10
+    assert weights(tmp_path / "together") == weights(tmp_path / "alone")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options", "updates"),
+    [
+        ("redq", {}, 20),  # the actor once in twenty
+        ("droq", {}, 20),
+        ("sac", {}, 1),
+        ("sac", {"envs": 16}, 16),
+        ("sac", {"envs": 16, "train.actor_every": 3}, 15),
+        ("sac", {"envs": 100}, 32),
+        ("redq", {"compile": "graph"}, 1),
+        ("redq+per", {}, 1),
+        ("redq+resets", {}, 1),
+        ("sac_v1_hard", {}, 1),  # the target once in a thousand
+    ],
+)
+def test_as_many_updates_share_a_launch_as_are_owed_at_once(recipe: str, options: dict[str, Any], updates: int) -> None:
+    run = override(apply(recipe, Run()), {"compile": "cudagraph", **options})
+    replay = Replay(replace(run.replay, capacity=1_000), Spec({"state": (2,)}, 1), 1, 0.99, seed=0)
+    assert training.group(run, replay) == updates
+
+
+def test_targets_outside_the_support_are_told_once(tmp_path: Path) -> None:
+    options = {"agent.critic.head.low": -0.01, "agent.critic.head.high": 0.01, "log.every": 50}
+    path = api.train("Pendulum-v1", "c51+tiny", run=tmp_path / "run", **{**SHORT, **options}).path
+    told = [line for line in (path / "log.txt").read_text().splitlines() if "lie outside the critic's support" in line]
+    assert len(told) == 1
+    assert "widen agent.critic.head.low, .high" in told[0]
+
+
+@pytest.mark.skipif(graphics.missing() is not None, reason="no OpenGL library")
+def test_a_run_that_its_minutes_end_has_a_video_of_its_last_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "seconds", lambda self: self.count.env_steps)
+    options = {"video.every": "auto", "video.size": 32, "env.time_limit": 20, "steps": 10**6, "minutes": 1}
+    path = trained(tmp_path / "run", "cartpole_swingup", **options).path
+    assert [video.name for video in (path / "videos").iterdir()] == ["60.mp4"]

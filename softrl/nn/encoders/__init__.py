@@ -62,3 +62,7 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def pictures(self, window: Window) -> dict[str, Tensor]:
         """What to look at of a window's first rows, bytes [3,height,width] by name."""
+
+    @abstractmethod
+    def films(self, window: Window) -> dict[str, Tensor]:
+        """What to watch of a window's first rows, bytes [T,3,height,width] by name."""

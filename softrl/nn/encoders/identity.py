@@ -93,3 +93,6 @@ class IdentityEncoder(Encoder):
 
     def pictures(self, window: Window) -> dict[str, Tensor]:
         return {}
+
+    def films(self, window: Window) -> dict[str, Tensor]:
+        return {}

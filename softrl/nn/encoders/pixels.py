@@ -182,3 +182,6 @@ class PixelEncoder(Encoder):
         """What to look at of a window's first rows, bytes [3,height,width] by name; nothing without a decoder."""
         seen = self.augmentation.plain(window.obs["pixels"][:PICTURED, 0])
         return self.auxiliary.pictures(self.body(seen)[1], seen)
+
+    def films(self, window: Window) -> dict[str, Tensor]:
+        return {}

@@ -10,29 +10,24 @@ from torch import Tensor, nn
 from softrl.errors import UserError
 from softrl.math.latents import balanced_kl
 from softrl.nn.actors import Actor
+from softrl.nn.either import AnySight, Either
 from softrl.nn.encoders import Carry, Encoder, Losses, Value
-from softrl.nn.imagine import film
+from softrl.nn.imagine import film, still
 from softrl.nn.particles import Particles
-from softrl.nn.pictures import Pictures
 from softrl.nn.readout import DENSE, Readout, check_rowwise
 from softrl.nn.rssm import RSSM, Filtered, Given
-from softrl.nn.sights import Vectors, surprise
+from softrl.nn.sights import surprise
 from softrl.nn.trunks import TrunkConfig
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Atoms, Batch, Obs, Spec, Window
-
-SIGHTS: dict[str, Pictures | Vectors] = {"pixels": Pictures(), "state": Vectors()}
-"""How observations of each name are read where nothing else is said."""
-SEEN, PICTURED = 5, 16
-"""Frames that a picture of open-loop prediction reconstructs, and those that it has in all."""
 
 
 @dataclass(frozen=True)
 class World:
     """A model that is learned to reconstruct and to predict rewards (Dreamer, arXiv 1912.01603, section 4)."""
 
-    sight: Pictures | Vectors | None = None
-    """How observations are read and reconstructed; none: Pictures for pixels, Vectors for state observations."""
+    sight: AnySight = field(default_factory=Either)
+    """How observations are read and reconstructed."""
     dynamics: RSSM = field(default_factory=RSSM)
     """How states follow each other."""
     reward: MLP = DENSE
@@ -81,10 +76,6 @@ class World:
         """The trunk of a network that reads what the policy reads: nothing comes before it."""
         return trunk
 
-    def seeing(self, spec: Spec) -> Pictures | Vectors:
-        """How the observations of `spec` are read."""
-        return self.sight or next(kind for name, kind in SIGHTS.items() if name in spec.obs)
-
     def check(self, spec: Spec) -> None:
         """Raises UserError for choices to be made, and where observations and sight do not fit."""
         if spec.choices:
@@ -94,7 +85,7 @@ class World:
             )
         if spec.chunk > 1:
             raise UserError("the world model filters after every action: leave out the recipe that brings agent.chunk")
-        self.seeing(spec).check(spec)
+        self.sight.check(spec)
 
     def build(self, spec: Spec) -> "WorldModel":
         """The module for observations and actions of `spec`; raises UserError as `check` does."""
@@ -122,7 +113,7 @@ class WorldModel(Encoder):
         self.config, self.particles, self.action = config, config.particles, spec.action
         features = config.dynamics.latent.width + config.dynamics.deterministic
         self.width = self.policy_width = features
-        self.sight = config.seeing(spec).build(features, spec)
+        self.sight = config.sight.build(features, spec)
         self.dynamics = config.dynamics.build(self.sight.width, spec.action)
         self.reward = Readout(config.reward, features, 1)
         self.persistence = Readout(config.persistence, features, 1)
@@ -245,8 +236,12 @@ class WorldModel(Encoder):
 
     def pictures(self, window: Window) -> dict[str, Tensor]:
         """The first frames of a row, open-loop prediction and their difference; nothing without pictures."""
-        films = film(self, window, rows=1, seen=min(SEEN, window.action.shape[1] - 1))
-        return {name: torch.cat(list(frames[:PICTURED]), -1) for name, frames in films.items()}
+        return {name: still(frames) for name, frames in film(self, window, rows=1).items()}
+
+    def films(self, window: Window) -> dict[str, Tensor]:
+        """Open-loop prediction of some rows, bytes [T,3,height,width]; its draws are apart and change no run."""
+        with torch.random.fork_rng():
+            return film(self, window)
 
 
 def mean_where(chosen: Tensor, x: Tensor) -> Tensor:

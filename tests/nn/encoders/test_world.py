@@ -13,7 +13,9 @@ from softrl.math.latents import balanced_kl, symlog
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.actors.latent import Marginal
 from softrl.nn.critics import ActionIn
+from softrl.nn.either import Either
 from softrl.nn.encoders.world import World, WorldModel
+from softrl.nn.imagine import film
 from softrl.nn.latents import Normal, OneHot
 from softrl.nn.particles import Particles
 from softrl.nn.pictures import Pictures
@@ -96,6 +98,25 @@ def test_losses_equal_loops_over_rows() -> None:
     torch.testing.assert_close(losses["posterior_entropy"], model.dynamics.latent.entropy(rows).mean())
 
 
+def test_losses_of_discrete_latents_equal_loops_over_rows() -> None:
+    """The divergence of categorical posteriors and priors, by sums over groups and options."""
+    model, w = world(ONE_HOT).requires_grad_(False), window()
+    trace = model.trace(w)
+    features, rows = trace.filtered.features[:, 0], trace.filtered.row[:, 0]
+    divergence, entropy = 0.0, 0.0
+    for b in range(B):
+        for t in range(T):
+            prior = model.dynamics.prior(features[t, b, 6:][None])[0]
+            for group in range(2):
+                p, q = (0.99 * x[3 * group : 3 * group + 3].softmax(0) + 0.01 / 3 for x in (rows[t, b], prior))
+                divergence += float((p * (p / q).log()).sum()) / (B * T)
+                entropy -= float((p * p.log()).sum()) / (B * T)
+    losses = model.losses(w, trace)
+    assert float(losses["kl"]) == pytest.approx(divergence, rel=1e-4)
+    assert float(losses["kl_loss"]) == pytest.approx(2 * divergence, rel=1e-4)
+    assert float(losses["posterior_entropy"]) == pytest.approx(entropy, rel=1e-4)
+
+
 def test_free_nats_and_weights() -> None:
     config = replace(WORLD, free_nats=1e3, prior_weight=0.8, posterior_weight=0.2)
     model, w = world(config), window()
@@ -147,7 +168,7 @@ def test_nothing_crosses_the_start_of_an_episode() -> None:
 @pytest.mark.parametrize("spec", [SPEC, PIXELS])
 def test_acting_filters_as_learning_does(spec: Spec) -> None:
     """Acting step by step, with a carry that is renewed where an episode starts, gives the features of the window."""
-    model = World(None, RSSM(7, 8, Certain(4)), TINY, TINY).build(spec)
+    model = World(Either(), RSSM(7, 8, Certain(4)), TINY, TINY).build(spec)
     w = window(spec)
     w.first[:, 0] = True
     features = model.trace(w).filtered.features[:, 0]
@@ -238,7 +259,6 @@ def test_particles_learn_with_the_one_update(entropy: str, judged: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.parametrize("config", [WORLD, ONE_HOT, replace(WORLD, particles=Particles(3))])
 def test_it_traces_into_one_graph_with_its_gradient(config: World) -> None:
     model, w = world(config), window()
@@ -265,6 +285,23 @@ def test_pictures_are_learned_and_shown() -> None:
     (picture,) = model.pictures(w).values()
     assert (picture.dtype, picture.shape) == (torch.uint8, (3, 3 * 16, T * 16))
     assert world().pictures(window()) == {}
+
+
+def test_films_are_of_whole_stretches_and_change_no_run() -> None:
+    model = World(Pictures(2), RSSM(7, 8, Certain(4)), TINY, TINY).build(PIXELS)
+    w = window(PIXELS)
+    films = model.films(w)
+    assert {name: (shown.dtype, shown.shape) for name, shown in films.items()} == {
+        "open_loop": (torch.uint8, (T, 3, 3 * 16, B * 16))
+    }
+    assert torch.equal(films["open_loop"], film(model, w, rows=6, seen=5)["open_loop"])
+    seen = films["open_loop"][0, :, :16].unflatten(-1, (B, 16)).permute(2, 0, 1, 3)
+    assert (seen.int() - w.obs["pixels"][:, 0].int()).abs().max() <= 1
+    assert world().films(window()) == {}
+    random = World(Pictures(2), RSSM(7, 8, Normal(4)), TINY, TINY).build(PIXELS)
+    before = torch.get_rng_state()
+    random.films(w)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_bad_values_are_refused() -> None:

@@ -1,0 +1,23 @@
+"""Tensors on their way to a device."""
+
+import torch
+from torch import Tensor
+
+from softrl.types import Window
+
+
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """The same values on a device; a GPU fetches them from page-locked memory, and nobody waits until it has."""
+    if device.type == "cuda" and values.device.type == "cpu":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
+
+
+def delivered(window: Window, device: torch.device) -> Window:
+    """The same window on a device, but for its index, which stays with the rows that it counts."""
+    if window.reward.device.type == device.type:
+        return window
+    obs = {name: sent(value, device) for name, value in window.obs.items()}
+    action, reward, discount, first, weight = (sent(value, device) for value in window[1:6])
+    last = None if window.last is None else sent(window.last, device)
+    return Window(obs, action, reward, discount, first, weight, window.index, last)
