@@ -13,7 +13,19 @@ from jobs import Job
 KEPT = ("eval.csv", "episodes.csv", "train.csv", "config.json", "versions.json", "command.txt")
 BEGIN, END = "<!-- learning: begin -->", "<!-- learning: end -->"
 LAST = 3  # evaluations that are averaged
-HEADER = ("task", "method", "env steps", "repeat", "mean", "sd over seeds", "seeds", "source")
+OURS, PEER = "these runs", "sb3_sac"
+HEADER = ("task", "method", "sees", "env steps", "repeat", "mean", "sd over seeds", "seeds", "source")
+TARGETS = {
+    "state": {"sac_v1": [PEER], "": ["sac[pytorch_sac]"]},
+    "pixels": {
+        "sac_ae": ["sac_ae"],
+        "sac_pixels": ["sac_pixels[sac_ae]"],
+        "drq": ["drq[planet]", "drq[dreamer]"],
+        "curl": ["curl"],
+        "dreamer": ["dreamer"],
+    },
+}
+"""What the methods whose names begin so are held against: the first of these rows that there is."""
 
 
 class Row(NamedTuple):
@@ -21,6 +33,7 @@ class Row(NamedTuple):
 
     task: str
     method: str
+    sees: str  # pixels or state
     steps: int
     repeat: int
     mean: float
@@ -28,10 +41,15 @@ class Row(NamedTuple):
     seeds: int
     source: str
 
+    @property
+    def contest(self) -> tuple[str, str, int]:
+        """What rows have in common that are compared: task, kind of observations and budget."""
+        return self.task, self.sees, self.steps
+
     def cells(self) -> list[str]:
         """The row as text."""
         sd = "" if self.sd is None else f"{self.sd:.1f}"
-        return [self.task, self.method, *map(str, self[2:4]), f"{self.mean:.1f}", sd, str(self.seeds), self.source]
+        return [self.task, self.method, *map(str, self[2:5]), f"{self.mean:.1f}", sd, str(self.seeds), self.source]
 
 
 def collect(jobs: list[Job], benchmarks: Path) -> int:
@@ -59,16 +77,18 @@ def copy(run: Path, target: Path) -> None:
 
 def measured(recipe: Path) -> list[Row]:
     """A row for each task of one recipe's results: the mean over seeds of the mean of the last three evaluations."""
-    runs: dict[tuple[str, int, int], list[float]] = defaultdict(list)
+    runs: dict[tuple[str, str, int, int], list[float]] = defaultdict(list)
     for path in sorted(recipe.glob("*/seed*/eval.csv")):
         config = json.loads(path.with_name("config.json").read_text())
         with path.open(newline="") as file:
             returns = [float(row["return_mean"]) for row in csv.DictReader(file)]
-        key = (config["env"]["name"], config["steps"], config["env"].get("repeat", 1))
+        env = config["env"]
+        sees = "pixels" if env.get("pixels") else "state"
+        key = (env["name"], sees, config["steps"], env.get("repeat", 1))
         runs[key].append(statistics.fmean(returns[-LAST:]))
     return [
-        Row(task, recipe.name, steps, repeat, statistics.fmean(means), spread(means), len(means), "these runs")
-        for (task, steps, repeat), means in runs.items()
+        Row(task, recipe.name, sees, steps, repeat, statistics.fmean(means), spread(means), len(means), OURS)
+        for (task, sees, steps, repeat), means in runs.items()
     ]
 
 
@@ -78,13 +98,14 @@ def spread(means: list[float]) -> float | None:
 
 
 def published(reference: Path, ours: list[Row]) -> list[Row]:
-    """The published rows for our tasks at our budgets."""
-    wanted = {(row.task, row.steps) for row in ours}
+    """The published rows for our tasks at our budgets, from pixels where ours are."""
+    wanted = {row.contest for row in ours}
     with reference.open(newline="") as file:
         return [
             Row(
                 row["task"],
                 row["method"],
+                seen(row),
                 int(row["env_steps"]),
                 int(row["action_repeat"]),
                 float(row["mean"]),
@@ -93,8 +114,13 @@ def published(reference: Path, ours: list[Row]) -> list[Row]:
                 row["source"],
             )
             for row in csv.DictReader(file)
-            if (row["task"], int(row["env_steps"])) in wanted
+            if (row["task"], seen(row), int(row["env_steps"])) in wanted
         ]
+
+
+def seen(row: dict[str, str]) -> str:
+    """What the agent of a published row sees."""
+    return "pixels" if row["suite"].endswith("_pixels") else "state"
 
 
 def table(rows: list[Row]) -> list[str]:
@@ -105,20 +131,27 @@ def table(rows: list[Row]) -> list[str]:
 
 def verdicts(rows: list[Row]) -> list[str]:
     """Our results held against their targets, a line each."""
-    by_name = {(row.task, row.method, row.steps): row for row in rows}
     lines = []
     for row in rows:
-        peer = by_name.get((row.task, "sb3_sac" if row.method.startswith("sac_v1") else "sac[pytorch_sac]", row.steps))
-        if row.source != "these runs" or row.method == "sb3_sac" or peer is None:
+        peer = target(row, rows)
+        if row.source != OURS or row.method == PEER or peer is None:
             continue
-        if peer.method == "sb3_sac":
+        if peer.method == PEER:
             bar, rule = 0.8 * peer.mean, "0.8 of Stable-Baselines3's SAC in the same budget"
         else:
             bar = peer.mean - max(peer.sd or 0.0, 0.15 * abs(peer.mean))
-            rule = "pytorch_sac less the larger of one sd and 15%"
+            rule = f"{peer.method} less the larger of one sd and 15%"
         word = "met" if row.mean >= bar else "missed"
         lines.append(f"- {row.task}, {row.method}: {row.mean:.1f}, target {bar:.1f} ({rule}): {word}")
     return lines
+
+
+def target(row: Row, rows: list[Row]) -> Row | None:
+    """The row that one is held against, published or of a peer; none where there is none in its contest."""
+    others = [other for other in rows if other.source != OURS or other.method == PEER]
+    beside = {other.method: other for other in others if other.contest == row.contest}
+    names = next((names for start, names in TARGETS[row.sees].items() if row.method.startswith(start)), [])
+    return next((beside[name] for name in names if name in beside), None)
 
 
 def write(path: Path, lines: list[str]) -> None:

@@ -1,130 +1,158 @@
-"""The speed figures in one go: softrl's loop and its peers' in turns, and the update over its floor.
+"""The speed figures in one go: softrl's loop and its peers' in turns, the update over its floor, memory.
 
     PEERS_PYTHON=... .venv/bin/python benchmarks/speed.py [loop | update | all] [--algorithm sac] [--rounds 5]
     .venv/bin/python benchmarks/speed.py recipes [--only tqc,crossq] [--threads 2]
+    .venv/bin/python benchmarks/speed.py table
 
 Each measurement is a process of its own, on the same processors; raw numbers are added to benchmarks/results/speed/.
+Its page and docs/speed.png are made anew after each measurement, and by `table`.
 """
 
 import argparse
-import csv
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from softrl.recipes import RECIPES
+import raw
+from ratios import IN_BFLOAT16, OURS, OURS_IN_BFLOAT16, TARGETS, loop_table
+from speed_page import write
+
+from softrl.data.names import GEARS
+from softrl.recipes import RECIPES, apply
+from softrl.run.config import Run
 from softrl.run.versions import versions
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "speed"
-TARGETS = {
-    "sac": {"sb3": 1.8, "sbx": 1.4},
-    "tqc": {"sb3": 2.0},
-    "crossq": {"sb3": 2.0, "sbx": 1.0},
-    "droq": {"sbx": 1.0},
-}
-"""What each recipe's loop is to be times its peers'."""
-OVER_FLOOR = 1.5
-"""What a recipe's compiled update may take, over its floor."""
+PICTURE = ROOT / "docs" / "speed.png"
 QUIET = 0.5  # load average above which the machine has something else to do
+UPDATES, SETTLING = 3_000, 500
+"""Updates of a loop that are measured, where nothing else is asked for, and those before them."""
+BEGUN = time.strftime("%Y-%m-%d %H:%M:%S")
+"""What the rows of one measurement have in common."""
+HERE = versions()
+"""Ours, once: the raw numbers that are kept change the working tree, and so what its commit is called."""
+MACHINE = ("commit", "platform", "cpu")
+"""What `versions` tells beside packages."""
+INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""How Linux calls a processor's products in bfloat16; the last on ARM."""
+DISCRETE = ("sac_discrete", "sd_sac", "ddsac")
+CHOICES = ["--choices", "6", "--actions", "0"]
+ACTIONS = {**dict.fromkeys(DISCRETE, CHOICES), "sac_hybrid": ["--choices", "6"]}
+"""Flags of the recipes that have something to choose; all others have HalfCheetah's actions."""
+SHORT = ["--settle", "20", "--steps", "20"]
+"""Steps with updates before the memory of a run is read; world models make few of them in a minute."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("loop", "update", "all", "recipes"), default="all")
+    parser.add_argument("what", nargs="?", choices=("loop", "update", "all", "recipes", "table"), default="all")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender (default 5)")
     parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
-    parser.add_argument("--steps", type=int, default=3_000, help="measured environment steps of each loop")
+    parser.add_argument("--steps", type=int, help="environment steps of each loop (default: those of 3000 updates)")
     parser.add_argument("--env", default="HalfCheetah-v5")
     parser.add_argument("--algorithm", choices=TARGETS, default="sac", help="recipe of the loops (default sac)")
     parser.add_argument("--peers", default=os.environ.get("PEERS_PYTHON"), help="interpreter; default $PEERS_PYTHON")
     parser.add_argument("--only", help="recipes, separated by commas; default all")
-    options = parser.parse_args()
-    load = os.getloadavg()[0]
-    if load > QUIET:
-        print(f"warning: the load is {load:.1f}, something else is running; ratios may hold, times will not")
-    os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: options.threads]))
+    options = parser.parse_args(arguments)
+    if options.what != "table":
+        load = os.getloadavg()[0]
+        if load > QUIET:
+            print(f"warning: the load is {load:.1f}, something else is running; ratios may hold, times will not")
+        os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: options.threads]))
     if options.what in ("loop", "all"):
         loops(options)
     if options.what in ("update", "all"):
         updates(options)
     if options.what == "recipes":
         recipes(options)
+    for figure in write(RESULTS, PICTURE):
+        if options.what == "table" or figure.turns[-1][0]["measurement"] == BEGUN:
+            print(figure.sentence())
+
+
+# ------------------------------------------------------------ what is measured
 
 
 def loops(options: argparse.Namespace) -> None:
-    """Environment steps a second of every contender, in turns, and softrl's ratio to each in the same round."""
+    """Environment steps a second of every contender, in turns."""
     if not options.peers:
         raise SystemExit("set PEERS_PYTHON to an interpreter with the peers; benchmarks/README.md says how to make one")
-    common = ["--env", options.env, "--steps", str(options.steps), "--threads", str(options.threads)]
-    loop, targets = str(ROOT / "benchmarks" / "peers" / "loop.py"), TARGETS[options.algorithm]
-    ours = [sys.executable, "-m", "softrl.cli.main", "bench", "loop", "--json", "--recipe", options.algorithm]
-    contenders = {"softrl": [*ours, *common]}
-    for peer in targets:
-        contenders[peer] = [options.peers, loop, peer, "--algorithm", options.algorithm, *common]
-    speeds: dict[str, list[float]] = defaultdict(list)
-    outside = []
     for turn in range(1, options.rounds + 1):
-        for name, command in contenders.items():
+        for name, command in commands(options).items():
             result = measured(command, options.threads)
-            speeds[name].append(result["steps_per_second"])
-            outside += [result["outside"]] if "outside" in result else []
-            print(f"round {turn}: {name} {speeds[name][-1]:.1f} env steps/s", flush=True)
-            keep(
-                "loop" if options.algorithm == "sac" else f"loop-{options.algorithm}",
-                name,
-                options.threads,
-                command,
-                turn,
-                result,
-            )
-    print(f"softrl, time outside the update: {statistics.median(outside):.1%} (target 15%)")
-    for peer, target in targets.items():
-        ratios = [ours / theirs for ours, theirs in zip(speeds["softrl"], speeds[peer], strict=True)]
-        print(
-            f"softrl over {peer}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}; "
-            f"target {target}); medians {statistics.median(speeds['softrl']):.1f} and "
-            f"{statistics.median(speeds[peer]):.1f} env steps/s"
-        )
+            print(f"round {turn}: {name} {result['steps_per_second']:.1f} env steps/s", flush=True)
+            keep(loop_table(options.algorithm), name, options.threads, command, turn, result)
+
+
+def commands(options: argparse.Namespace) -> dict[str, list[str]]:
+    """How each contender of a race of loops is run; ours also in bfloat16 where there is a target and the processor."""
+    each = apply(options.algorithm, Run()).train.updates_per_decision
+    steps, settle = options.steps or int(UPDATES / each), int(SETTLING / each)
+    common = ["--env", options.env, "--steps", str(steps), "--settle", str(settle), "--threads", str(options.threads)]
+    ours = [*softrl("loop"), "--recipe", options.algorithm, *common]
+    found = {OURS: ours}
+    if options.algorithm in IN_BFLOAT16 and multiplies_bfloat16():
+        found[OURS_IN_BFLOAT16] = [*ours, "--precision", "bfloat16"]
+    for peer in TARGETS[options.algorithm]:
+        name, *compiled = peer.split()
+        loop = [options.peers, str(ROOT / "benchmarks" / "peers" / "loop.py"), name]
+        found[peer] = [*loop, "--algorithm", options.algorithm, *common, *["--compile"][: len(compiled)]]
+    return found
 
 
 def updates(options: argparse.Namespace) -> None:
     """The update over its floor, which takes turns with it inside one process; several processes show the spread."""
-    ratios: dict[str, list[float]] = defaultdict(list)
-    command = [sys.executable, "-m", "softrl.cli.main", "bench", "update", "--json", "--threads", str(options.threads)]
+    command = [*softrl("update"), "--threads", str(options.threads)]
+    half = [*command, "--compile", "graph", "--precision", "bfloat16"]
     for turn in range(1, options.rounds + 1):
-        result = measured(command, options.threads)
-        for name, figures in result["measured"].items():
-            ratios[name].append(figures["median"])
-            keep("update", name, options.threads, command, turn, figures)
-            text = (
-                f"{figures['ms']:.3f} ms, {figures['median']:.3f} ({figures['lowest']:.3f} to {figures['highest']:.3f})"
-            )
-            print(f"round {turn}: {name} {text} of the floor", flush=True)
-    for name, values in ratios.items():
-        print(f"{name} over its floor: {statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})")
+        parts = {name: (command, part) for name, part in measured(command, options.threads)["measured"].items()}
+        if multiplies_bfloat16():
+            parts["bfloat16"] = (half, measured(half, options.threads)["measured"]["compiled"])
+        for name, (words, part) in parts.items():
+            keep("update", name, options.threads, words, turn, part)
+            print(f"round {turn}: {name} {part['ms']:.3f} ms, {part['median']:.3f} of the floor", flush=True)
 
 
 def recipes(options: argparse.Namespace) -> None:
-    """The compiled update of every recipe over the floor of its own products, one process each."""
+    """The compiled update of every recipe over the floor of its own products, and a run's memory, one process each.
+
+    What cannot be measured is told, and the next recipe has its turn.
+    """
     names = options.only.split(",") if options.only else [name for name in RECIPES if name != "tiny"]
-    bench = [sys.executable, "-m", "softrl.cli.main", "bench", "update", "--json", "--compile", "graph"]
+    threads = ["--threads", str(options.threads)]
     for name in names:
-        command = [*bench, "--recipe", name, "--threads", str(options.threads)]
-        result = measured(command, options.threads)
-        figures = result["measured"]["compiled"]
-        keep("recipe", name, options.threads, command, 1, {**figures, "gflop": result["gflop"]})
-        spread = f"{figures['lowest']:.2f} to {figures['highest']:.2f}"
-        over = "" if figures["median"] <= OVER_FLOOR else f"  above {OVER_FLOOR}"
-        print(f"{name}: {figures['ms']:.2f} ms, {figures['median']:.2f} ({spread}) of the floor{over}", flush=True)
+        update = [*softrl("update"), "--recipe", name, *threads, "--compile", "graph", *ACTIONS.get(name, [])]
+        run = [*softrl("loop"), "--recipe", name, *threads, "--env", task(name, options.env), *SHORT]
+        try:
+            result = measured(update, options.threads)
+            figures = result["measured"]["compiled"] | {"gflop": result["gflop"]}
+            keep("recipes", "update", options.threads, update, 1, figures, name)
+            result = measured(run, options.threads)
+            keep("recipes", "memory", options.threads, run, 1, result, name)
+        except SystemExit as failure:
+            print(f"{name}: {str(failure).splitlines()[-1]}", flush=True)
+            continue
+        spread = f"{figures['median']:.2f} ({figures['lowest']:.2f} to {figures['highest']:.2f}) of the floor"
+        print(f"{name}: {figures['ms']:.2f} ms, {spread}, {result['peak_mib']:.0f} MiB", flush=True)
+
+
+def task(recipe: str, env: str) -> str:
+    """Where the memory of a recipe is measured: here, unless it has choices, or sees pictures that would be slow."""
+    if recipe in DISCRETE:
+        return "CartPole-v1"
+    return GEARS if recipe in ACTIONS or apply(recipe, Run()).env.pixels else env
+
+
+def softrl(what: str) -> list[str]:
+    """The command of a measurement of ours."""
+    return [sys.executable, "-m", "softrl.cli.main", "bench", what, "--json"]
 
 
 def measured(command: list[str], threads: int) -> dict[str, Any]:
@@ -136,31 +164,41 @@ def measured(command: list[str], threads: int) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def keep(table: str, name: str, threads: int, command: list[str], turn: int, result: dict[str, Any]) -> None:
-    """Add one measurement to a table, with the machine, the versions and the command."""
-    mine = versions()
-    packages = result.get("versions") or {name: mine[name] for name in mine.keys() - {"commit", "platform", "cpu"}}
+def multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for products in bfloat16, as far as Linux says."""
+    try:
+        return not INSTRUCTIONS.isdisjoint(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return False
+
+
+# ------------------------------------------------------------ what is kept
+
+
+def keep(
+    table: str, file: str, threads: int, command: list[str], turn: int, result: dict[str, Any], name: str | None = None
+) -> None:
+    """Add one measurement to a file of a table, with the machine, the versions and the command.
+
+    `name` says what was measured where that is not the file's name.
+    """
+    packages = result.get("versions") or {name: number for name, number in HERE.items() if name not in MACHINE}
     row = {
+        "measurement": BEGUN,
         "time": time.strftime("%Y-%m-%d %H:%M:%S"),
         "round": turn,
-        "name": name,
+        "name": name or file,
         "threads": threads,
         **dict(numbers(result)),
         "load": round(os.getloadavg()[0], 2),
-        "cpu": mine["cpu"],
+        "cpu": HERE["cpu"],
         "processors": os.cpu_count(),
-        "commit": mine["commit"],
+        "bfloat16": "yes" if multiplies_bfloat16() else "no",
+        "commit": HERE["commit"],
         "versions": " ".join(f"{package}={number}" for package, number in packages.items()),
         "command": " ".join(shown(word) for word in command),
     }
-    path = RESULTS / f"{table}-{name.replace(' ', '_')}.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    raw.add(RESULTS, table, file, {column: str(value) for column, value in row.items()})
 
 
 def numbers(result: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

@@ -1,4 +1,4 @@
-"""Environment steps a second of a peer: `python loop.py sb3|sbx [--algorithm tqc]`, in the peers' interpreter.
+"""Environment steps a second of a peer: `python loop.py sb3|sbx|torchrl [--algorithm tqc]`, in the peers' interpreter.
 
 Batch 256, one update a step and networks 2x256 for SAC, the sizes of our recipe of that name for the others, everything
 else as the peer has it. One JSON object on standard output.
@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 PACKAGES = {
     "sb3": ("stable-baselines3", "sb3-contrib", "torch", "gymnasium", "mujoco"),
     "sbx": ("sbx-rl", "jax", "gymnasium", "mujoco"),
+    "torchrl": ("torchrl", "tensordict", "torch", "gymnasium", "mujoco"),
 }
 TQC = {"net_arch": {"pi": [256, 256], "qf": [512, 512, 512]}, "n_critics": 5, "n_quantiles": 25}
 CROSSQ = {"net_arch": {"pi": [256, 256], "qf": [2048, 2048]}}
@@ -34,12 +36,13 @@ def main() -> None:
     """Measure one peer."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("peer", choices=PACKAGES)
-    parser.add_argument("--algorithm", choices=sorted({name for _, name in ALGORITHMS}), default="sac")
+    parser.add_argument("--algorithm", choices=sorted({name for _, name in ALGORITHMS} | {"redq"}), default="sac")
     parser.add_argument("--env", default="HalfCheetah-v5")
     parser.add_argument("--steps", type=int, default=3_000, help="environment steps that are measured")
     parser.add_argument("--settle", type=int, default=500, help="steps with updates before that")
     parser.add_argument("--warmup", type=int, default=1_000, help="random steps before the first update")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--compile", action="store_true", help="compile TorchRL's updates; SBX always does, sb3 cannot")
     options = parser.parse_args()
     # Before anything is imported: XLA makes as many threads as there are processors to run on.
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: options.threads]))
@@ -54,17 +57,26 @@ def main() -> None:
 
 def measure(options: argparse.Namespace) -> float:
     """Train, and time the steps after the first updates."""
-    model = build(options)
     first = options.warmup + options.settle
     last = first + options.steps
     moments: dict[int, float] = {}
 
-    def note(local: dict[str, Any], _: dict[str, Any]) -> bool:
-        moments[local["self"].num_timesteps] = time.perf_counter()
+    def note(step: int) -> None:
+        moments[step] = time.perf_counter()
+
+    learned = import_module("with_torchrl").learn if options.peer == "torchrl" else learn
+    learned(options, last, note)
+    return float(options.steps / (moments[last] - moments[first]))
+
+
+def learn(options: argparse.Namespace, steps: int, note: Callable[[int], None]) -> None:
+    """Train an agent of Stable-Baselines3's interface for so many steps, and note each."""
+
+    def on_step(local: dict[str, Any], _: dict[str, Any]) -> bool:
+        note(local["self"].num_timesteps)
         return True
 
-    model.learn(total_timesteps=last, callback=note)
-    return float(options.steps / (moments[last] - moments[first]))
+    build(options).learn(total_timesteps=steps, callback=on_step)
 
 
 def build(options: argparse.Namespace) -> Any:

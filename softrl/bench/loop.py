@@ -9,17 +9,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from gymnasium.vector import AsyncVectorEnv
+import torch
+from torch.profiler import ProfilerActivity, profile
 
+from softrl.bench.memory import peak
 from softrl.bench.timing import Stopwatch, table
+from softrl.data.envs import APART
 from softrl.recipes import apply
 from softrl.run.config import Run, at_least
 from softrl.run.fields import override
 from softrl.run.resolve import resolve
 from softrl.run.trainer import Trainer
 
-UPDATE, EVALUATION, SAVE, REST = "update", "evaluation", "checkpoint", "rest"
-PARTS = ("act", "environment", "replay add", "replay sample", UPDATE, "log", REST)
+UPDATE, EVALUATION, SAVE, TRANSFER, REST = "update", "evaluation", "checkpoint", "transfer", "rest"
+PARTS = ("act", "environment", "replay add", "replay sample", TRANSFER, UPDATE, "log", REST)
+COPIES = ("Memcpy HtoD", "Memcpy DtoH")
+"""How the profiler calls copies from the host to the device and back."""
+PROFILED = 100  # environment steps in which the profiler looks for them
 WARMUP = 1_000  # random actions before the first update
 LONG = 100_000_000  # no clock of evaluations or checkpoints is due so far out
 
@@ -44,6 +50,8 @@ class Options:
     """How the update runs; auto compiles where a compiler is."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the networks are."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Numbers in the products of the update."""
     json: bool = False
     """Print one JSON object."""
 
@@ -60,7 +68,8 @@ def report(options: Options) -> Iterator[str]:
         return
     yield (
         f"{options.env}, {run.recipe}, {run.threads} threads, compile {run.compile}: "
-        f"{result['steps_per_second']:.1f} env steps/s, {result['updates_per_step']:.2f} updates a step"
+        f"{result['steps_per_second']:.1f} env steps/s, {result['updates_per_step']:.2f} updates a step, "
+        f"{result['peak_mib']:.0f} MiB at most"
     )
     total = sum(result["ms"].values())
     rows = [(part, f"{ms:.3f}", f"{ms / total:.1%}") for part, ms in result["ms"].items()]
@@ -76,6 +85,7 @@ def configured(options: Options) -> Run:
     """The recipe's run on this environment, with nothing due while it is measured but the log."""
     run = apply(options.recipe, override(Run(), {"env.name": options.env}))
     run = replace(run, envs=options.envs, threads=options.threads, compile=options.compile, device=options.device)
+    run = replace(run, precision=options.precision)
     far = {"steps": LONG, "train.warmup": WARMUP, "eval.every": LONG, "checkpoint.every": LONG, "video.every": "never"}
     return resolve(override(run, far))
 
@@ -96,6 +106,8 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
         whole = stretch(trainer, watch, options.steps)
         watch_parts(watch, trainer)  # only now: looking at a clock twenty times a step takes time of its own
         parts = stretch(trainer, watch, options.steps)
+        held = peak()
+        copied = transfer(trainer)
         trainer.close()
     return {
         **asdict(options),
@@ -105,7 +117,8 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
         "steps_per_second": 1e3 / sum(whole.ms.values()),
         "updates_per_step": whole.updates,
         "outside": whole.ms[REST] / sum(whole.ms.values()),
-        "ms": {part: parts.ms[part] for part in PARTS},
+        "ms": {part: ({TRANSFER: copied} | parts.ms).get(part, 0.0) for part in PARTS},
+        "peak_mib": held,
         "evaluation_seconds": once[EVALUATION],
         "checkpoint_seconds": once[SAVE],
         "settle_seconds": settled - once[EVALUATION] - once[SAVE],
@@ -122,12 +135,12 @@ class Stretch(NamedTuple):
 def stretch(trainer: Trainer, watch: Stopwatch, env_steps: int) -> Stretch:
     """Train for so many environment steps."""
     watch.clear()
-    first, begin = trainer.count.env_steps, time.perf_counter()
+    first, updates, begin = trainer.count.env_steps, trainer.count.updates, time.perf_counter()
     advance(trainer, first + env_steps)
     seconds, steps = time.perf_counter() - begin, trainer.count.env_steps - first
     watch.seconds[REST] = seconds - sum(watch.seconds.values())
     ms = {part: 1e3 * spent / steps for part, spent in watch.seconds.items()}
-    return Stretch(defaultdict(float, ms), watch.calls[UPDATE] / steps)
+    return Stretch(defaultdict(float, ms), (trainer.count.updates - updates) / steps)
 
 
 def advance(trainer: Trainer, env_steps: int) -> None:
@@ -141,9 +154,21 @@ def watch_parts(watch: Stopwatch, trainer: Trainer) -> None:
     """Time the parts of a trainer's step beside the update."""
     watch.watch("act", trainer.collector, "choose")
     whole, halves = ("step",), ("step_async", "step_wait")  # of a worker process, only the waiting is of this loop
-    for method in halves if isinstance(trainer.env, AsyncVectorEnv) else whole:
+    for method in halves if isinstance(trainer.env, APART) else whole:
         watch.watch("environment", trainer.env, method)
     watch.watch("replay add", trainer.replay, "add")
     watch.watch("replay sample", trainer.replay, "sample")
     for method in ("add", "write", "episode"):
         watch.watch("log", trainer.log, method)
+
+
+def transfer(trainer: Trainer) -> float:
+    """Milliseconds a step of copies between host and device, most of which run beside other parts; none on a CPU."""
+    if trainer.run.device == "cpu":
+        return 0.0
+    first = trainer.count.env_steps
+    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+        advance(trainer, first + PROFILED)
+        torch.cuda.synchronize()
+    copies = [event for event in profiler.key_averages() if event.key.startswith(COPIES)]
+    return sum(event.device_time_total for event in copies) / 1e3 / (trainer.count.env_steps - first)

@@ -14,6 +14,7 @@ from softrl.agent.compile import Mode, compiled, packed
 from softrl.bench.floor import floor, products
 from softrl.bench.timing import Call, paired, table
 from softrl.data.replay import Replay
+from softrl.errors import UserError
 from softrl.nn.layers import set_precision
 from softrl.recipes import apply
 from softrl.run.config import Run, at_least
@@ -40,7 +41,9 @@ class Options:
     observations: int = 17
     """Numbers in an observation."""
     actions: int = 6
-    """Components of an action."""
+    """Numbers in an action."""
+    choices: tuple[int, ...] = ()
+    """Sizes of the choices in an action, which come before its numbers."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Numbers in the products of the update; those of the floor stay float32."""
     compile: Literal["both", "off", "graph"] = "both"
@@ -53,8 +56,11 @@ class Options:
     """Print one JSON object."""
 
     def __post_init__(self) -> None:
-        positive = ("threads", "batch", "observations", "actions", "pairs")
+        positive = ("threads", "batch", "observations", "pairs")
         at_least(1, {f"--{name}": getattr(self, name) for name in positive})
+        at_least(0, {"--actions": self.actions})
+        if min(self.choices, default=self.actions + 1) < 2:
+            raise UserError("an action needs numbers or choices of 2 at least: raise --actions or --choices")
 
 
 def report(options: Options) -> Iterator[str]:
@@ -66,7 +72,8 @@ def report(options: Options) -> Iterator[str]:
         yield json.dumps(result)
         return
     yield (
-        f"{run.recipe}: {seen(run, options)}, {options.actions} actions, batch {run.train.batch}, "
+        f"{run.recipe}: {seen(run, options)}, actions of {options.actions + sum(options.choices)}, "
+        f"batch {run.train.batch}, "
         f"{run.threads} threads, {run.precision}; floor: {result['products']:g} products, {result['gflop']:.2f} GFLOP"
     )
     rows = [("", "ms", "over the floor", "lowest", "highest")]
@@ -96,7 +103,7 @@ def space(run: Run, options: Options) -> Spec:
     """The world in which the update is measured."""
     pixels = run.env.pixels
     if pixels is None:
-        return Spec({"state": (options.observations,)}, options.actions)
+        return Spec({"state": (options.observations,)}, options.actions, options.choices)
     return Spec({"pixels": (3 * pixels.stack, pixels.size, pixels.size)}, options.actions, stack=pixels.stack)
 
 

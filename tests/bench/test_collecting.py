@@ -1,5 +1,6 @@
 """benchmarks/run --collect: what is copied, and the table by hand."""
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -9,17 +10,24 @@ import collecting
 from jobs import Job
 
 REFERENCE = """suite,task,method,env_steps,action_repeat,mean,sd,seeds,how,source
+dmc_pixels,cheetah_run,sac_ae,300,4,100.0,,10,figure,from pixels
+dmc_pixels,cheetah_run,sac_pixels[sac_ae],300,4,60.0,30.0,10,figure,from pixels too
+dmc_pixels,cheetah_run,drq[dreamer],300,2,300.0,50.0,10,file,of one protocol
 dmc_state,cheetah_run,sac[pytorch_sac],300,1,100.0,20.0,3,file,somewhere
 dmc_state,cheetah_run,sac[pytorch_sac],600,1,900.0,20.0,3,file,another budget
 dmc_state,walker_walk,sac[pytorch_sac],300,1,900.0,,1,file,another task
 """
 
 
-def run(folder: Path, recipe: str, task: str, seed: int, returns: list[float], steps: int = 300) -> Job:
-    """A finished run with these evaluations, 100 steps apart."""
+def run(
+    folder: Path, recipe: str, task: str, seed: int, returns: list[float], pixels: int | None = None, steps: int = 300
+) -> Job:
+    """A finished run with these evaluations, 100 steps apart, from pictures where they have a size."""
     path = folder / task / recipe / f"seed{seed}"
     (path / "checkpoints" / f"step_{steps:09d}").mkdir(parents=True)
-    config = {"recipe": recipe, "seed": seed, "steps": steps, "env": {"name": task, "repeat": 1}}
+    seen = pixels and {"type": "Pixels", "size": pixels, "stack": 3, "camera": None}
+    env = {"name": task, "repeat": 4 if pixels else 1, "pixels": seen}
+    config = {"recipe": recipe, "seed": seed, "steps": steps, "env": env}
     (path / "config.json").write_text(json.dumps(config))
     rows = [f"{100 * i},{value}" for i, value in enumerate(returns)]
     (path / "eval.csv").write_text("\n".join(["env_steps,return_mean", *rows]) + "\n")
@@ -42,15 +50,54 @@ def test_means_of_the_last_three_evaluations_beside_published_rows(tmp_path: Pat
     ]
     assert collecting.collect(jobs, target) == 0
     lines = (target / "results" / "README.md").read_text().splitlines()
-    assert "| cheetah_run | sac | 300 | 1 | 80.0 | 14.1 | 2 | these runs |" in lines
-    assert "| cheetah_run | sac[pytorch_sac] | 300 | 1 | 100.0 | 20.0 | 3 | somewhere |" in lines
-    assert not any("another" in line for line in lines)
+    assert "| cheetah_run | sac | state | 300 | 1 | 80.0 | 14.1 | 2 | these runs |" in lines
+    assert "| cheetah_run | sac[pytorch_sac] | state | 300 | 1 | 100.0 | 20.0 | 3 | somewhere |" in lines
+    assert not any("another" in line or "from pixels" in line for line in lines)
     # the larger of one sd, 20, and 15%, 15
-    assert "- cheetah_run, sac: 80.0, target 80.0 (pytorch_sac less the larger of one sd and 15%): met" in lines
+    assert "- cheetah_run, sac: 80.0, target 80.0 (sac[pytorch_sac] less the larger of one sd and 15%): met" in lines
     assert sorted(path.name for path in (target / "results/sac/cheetah_run/seed1").iterdir()) == [
         "config.json",
         "eval.csv",
     ]
+
+
+def test_runs_from_pixels_are_held_against_published_ones_from_pixels(tmp_path: Path) -> None:
+    target = benchmarks(tmp_path)
+    jobs = [
+        run(tmp_path, "sac_ae", "cheetah_run", 1, [0, 90, 90, 90], pixels=84),
+        run(tmp_path, "sac_ae_64", "cheetah_run", 1, [0, 84, 84, 84], pixels=64),
+        run(tmp_path, "sac_pixels_64", "cheetah_run", 1, [0, 29, 29, 29], pixels=64),
+        run(tmp_path, "drq_64", "cheetah_run", 1, [0, 250, 250, 250], pixels=64),
+        run(tmp_path, "smac_32", "cheetah_run", 1, [0, 10, 10, 10], pixels=32),
+    ]
+    assert collecting.collect(jobs, target) == 0
+    lines = (target / "results" / "README.md").read_text().splitlines()
+    assert "| cheetah_run | sac_ae_64 | pixels | 300 | 4 | 84.0 |  | 1 | these runs |" in lines
+    assert "| cheetah_run | sac_ae | pixels | 300 | 4 | 100.0 |  | 10 | from pixels |" in lines
+    assert not any("pytorch_sac" in line for line in lines)
+    assert [line for line in lines if line.startswith("- ")] == [
+        "- cheetah_run, drq_64: 250.0, target 250.0 (drq[dreamer] less the larger of one sd and 15%): met",
+        "- cheetah_run, sac_ae: 90.0, target 85.0 (sac_ae less the larger of one sd and 15%): met",
+        "- cheetah_run, sac_ae_64: 84.0, target 85.0 (sac_ae less the larger of one sd and 15%): missed",
+        "- cheetah_run, sac_pixels_64: 29.0, target 30.0 (sac_pixels[sac_ae] less the larger of one sd and 15%): "
+        "missed",
+    ]
+
+
+def test_every_target_is_published() -> None:
+    """The names in the code are those of the file that is read, from the kind of observations that is meant."""
+    with (Path(collecting.__file__).parent / "reference.csv").open(newline="") as file:
+        known = {(collecting.seen(row), row["method"]) for row in csv.DictReader(file)}
+    for sees, targets in collecting.TARGETS.items():
+        assert {(sees, name) for names in targets.values() for name in names} - {("state", collecting.PEER)} <= known
+
+
+def test_the_figures_of_the_papers_from_pixels() -> None:
+    """Of SAC+AE at 100k and 500k frames, read off its figure: what runs of cartpole_swingup are held against."""
+    with (Path(collecting.__file__).parent / "reference.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] == "sac_ae" and row["task"] == "cartpole_swingup"]
+    assert {row["env_steps"]: row["mean"] for row in rows}.items() >= {"100000": "260.0", "500000": "730.0"}.items()
+    assert {(row["suite"], row["action_repeat"], row["how"]) for row in rows} == {("dmc_pixels", "8", "figure")}
 
 
 def test_the_2018_recipe_is_held_against_stable_baselines(tmp_path: Path) -> None:

@@ -38,3 +38,11 @@ def test_what_is_compared_differs_in_nothing_else() -> None:
         by_task.setdefault(f"{run.env.name} from {kind}", set()).add((run.env.repeat, run.steps, run.train.warmup))
     assert {len(settings) for settings in by_task.values()} == {1}
     assert len(by_task) == 5
+
+
+def test_only_the_entropy_of_the_target_differs() -> None:
+    found = runs(BENCHMARKS / "lists" / "entropies.txt")
+    chosen = [(run.agent.encoder.particles.entropy, run.seed) for run in found]  # type: ignore[union-attr]
+    assert sorted(chosen) == [("conditional", 1), ("conditional", 2), ("marginal", 1), ("marginal", 2)]
+    same = {"agent.encoder.particles.entropy": "conditional", "seed": 1}
+    assert len({override(run, same) for run in found}) == 1

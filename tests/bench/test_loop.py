@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+import torch
+
 from softrl.bench import loop
 
 
@@ -10,7 +13,9 @@ def test_loop_says_where_the_time_of_a_step_goes() -> None:
     (line,) = loop.report(loop.Options(**{**vars(options), "json": True}))
     result = json.loads(line)
     assert tuple(result["ms"]) == loop.PARTS
+    assert result["ms"].pop("transfer") == 0  # nothing leaves the host
     assert min(result["ms"].values()) > 0
+    assert 50 < result["peak_mib"] < 100_000
     assert 0 < result["outside"] < 1
     assert result["steps_per_second"] > 0
     assert 0.95 < result["updates_per_step"] <= 1  # the step that resets the environment owes none
@@ -21,3 +26,16 @@ def test_the_waiting_for_worker_processes_is_told() -> None:
     options = loop.Options(env="Pendulum-v1", recipe="sac+tiny", steps=40, settle=4, envs=2, threads=1, compile="off")
     result = loop.measure(loop.configured(options), options)
     assert result["ms"]["environment"] > 0
+
+
+def test_products_can_be_in_bfloat16() -> None:
+    options = loop.Options(env="Pendulum-v1", recipe="sac+tiny", steps=5, settle=1, threads=1, compile="off")
+    assert loop.configured(options).precision == "float32"
+    assert loop.configured(loop.Options(**{**vars(options), "precision": "bfloat16"})).precision == "bfloat16"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="copies between host and device need a device")
+def test_copies_to_and_from_a_device_are_told() -> None:
+    options = loop.Options(env="Pendulum-v1", recipe="sac+tiny", steps=40, settle=4, threads=1, device="cuda")
+    result = loop.measure(loop.configured(loop.Options(**{**vars(options), "compile": "off"})), options)
+    assert result["ms"]["transfer"] > 0

@@ -33,3 +33,17 @@ def test_the_floor_grows_with_the_batch() -> None:
 def test_update_refuses_sizes_below_one() -> None:
     with pytest.raises(UserError, match="--batch is 0"):
         update.Options(batch=0)
+
+
+def test_actions_may_be_choices() -> None:
+    options = update.Options(
+        recipe="sac_discrete+tiny", choices=(3,), actions=0, threads=1, compile="off", pairs=1, seconds=0.0
+    )
+    assert update.space(update.configured(options), options).action == 3
+    assert update.measure(update.configured(options), options)["products"] > 0
+
+
+@pytest.mark.parametrize("sizes", [{"actions": 0}, {"choices": (3, 1)}])
+def test_actions_need_numbers_or_choices(sizes: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="numbers or choices"):
+        update.Options(**sizes)

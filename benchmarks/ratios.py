@@ -1,0 +1,185 @@
+"""What the raw numbers of benchmarks/results/speed say: ratios, with their ranges and targets."""
+
+import statistics
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from raw import Row, Turn, by_name, flag, joined, machine, newest, parts, read, single
+
+TARGETS = {
+    "sac": {"sb3": 2.3, "torchrl": 2.3, "torchrl compiled": 2.3, "sbx": 1.6},
+    "tqc": {"sb3": 3.0},
+    "crossq": {"sb3": 3.0, "sbx": 1.2},
+    "droq": {"sbx": 1.2},
+    "redq": {"torchrl": 3.0, "torchrl compiled": 3.0},
+}
+"""What each recipe's loop is to be at least, times its peers'."""
+IN_BFLOAT16 = {"sac": {"sb3": 3.0, "torchrl": 3.0, "torchrl compiled": 3.0, "sbx": 2.2}}
+"""The same where our products are in bfloat16."""
+OURS, OURS_IN_BFLOAT16 = "softrl", "softrl bfloat16"
+UPDATES = {"compiled": 1.1, "eager": None, "bfloat16": 0.65, "replay sample": None}
+"""What the parts of an update of `sac` may take at most, over the floor in float32."""
+RECIPE_OVER_FLOOR = 1.5
+"""What a recipe's compiled update may take at most, over its own floor."""
+SHARES = {"acting": 0.05, "outside the update": 0.15}
+"""What may take at most which share of a step."""
+HEAVY = ("pixels", "dreamer", "latent_sac", "smac")
+"""Tables of `benchmarks/heavy.py`."""
+LEAST = 3
+"""Turns of a contender below which a measurement says too little."""
+PEERS = {"sb3": "Stable-Baselines3", "sbx": "SBX", "torchrl": "TorchRL", "torchrl compiled": "compiled TorchRL"}
+CANNOT = "not measured: the processor has no bfloat16 instructions"
+
+
+class Figure(NamedTuple):
+    """One line of a table."""
+
+    family: str
+    what: str
+    ratios: tuple[float, ...]  # median, lowest, highest; nothing where it could not be measured
+    target: float | None
+    least: bool  # the target is what the ratio is to be at least, not at most
+    turns: tuple[Turn, ...]
+    more: Mapping[str, str]  # further columns
+
+    @property
+    def verdict(self) -> str:
+        """Whether the target is met."""
+        if not self.ratios:
+            return CANNOT
+        if self.target is None:
+            return ""
+        return "yes" if (self.ratios[0] >= self.target) == self.least or self.ratios[0] == self.target else "no"
+
+    @property
+    def bound(self) -> str:
+        """The target with its direction."""
+        return "" if self.target is None else f"{'>=' if self.least else '<='} {self.target:g}"
+
+    @property
+    def spread(self) -> str:
+        """The range of the ratios."""
+        return f"{self.ratios[1]:.2f} to {self.ratios[2]:.2f}" if self.ratios else ""
+
+    def sentence(self) -> str:
+        """The line as it is printed after a measurement."""
+        if not self.ratios:
+            return f"{self.family}, {self.what}: {CANNOT}"
+        target = f"; target {self.bound}: {'met' if self.verdict == 'yes' else 'missed'}" if self.bound else ""
+        more = "".join(f"; {value} {name}" for name, value in self.more.items())
+        return f"{self.family}, {self.what}: {self.ratios[0]:.3f} ({self.spread}{target}){more}"
+
+
+def figures(folder: Path) -> list[Figure]:
+    """Every figure that the raw numbers in a folder give, from the newest measurement on each machine."""
+    found = [figure for algorithm in TARGETS for figure in loops(folder, algorithm)]
+    heavy = [figure for table in HEAVY for figure in updates_of(folder, table)]
+    return [*found, *shares(folder), *updates(folder), *recipes(folder), *heavy]
+
+
+# ------------------------------------------------------------ families
+
+
+def loops(folder: Path, algorithm: str) -> Iterator[Figure]:
+    """A recipe's loop against those of its peers."""
+    family, table = f"{algorithm}: environment steps a second", loop_table(algorithm)
+    contenders = [(OURS, TARGETS), (OURS_IN_BFLOAT16, IN_BFLOAT16)]
+    for name, targets in contenders:
+        for peer, target in targets.get(algorithm, {}).items():
+            what = f"{name} over {PEERS[peer]}"
+            turns = joined(read(folder, table, name), read(folder, table, peer))
+            for group in newest(turns, LEAST):
+                ratios = [speed(ours) / speed(theirs) for ours, theirs in group]
+                speeds = (statistics.median(map(speed, rows)) for rows in zip(*group, strict=True))
+                more = {"env steps/s, ours and theirs": " and ".join(f"{value:.1f}" for value in speeds)}
+                yield Figure(family, f"{what}, {flag(group[0][0], '--env')}", spread(ratios), target, True, group, more)
+            if not turns and name == OURS_IN_BFLOAT16:
+                cannot = [group for group in newest(single(read(folder, table, OURS)), LEAST) if lacks(group)]
+                yield from (Figure(family, what, (), target, True, group, {}) for group in cannot)
+
+
+def shares(folder: Path) -> Iterator[Figure]:
+    """What a step of `sac` spends on anything but learning."""
+    for group in newest(single(read(folder, loop_table("sac"), OURS)), LEAST):
+        found = {
+            "acting": [float(row["ms act"]) / sum(parts(row).values()) for (row,) in group],
+            "outside the update": [float(row["outside"]) for (row,) in group],
+        }
+        for what, values in found.items():
+            yield Figure("sac: share of a step", what, spread(values), SHARES[what], False, group, {})
+
+
+def updates(folder: Path) -> Iterator[Figure]:
+    """The update of `sac`, and a sample of replay, over the floor of the update's products."""
+    family = "sac: update over the floor of its matrix products, in float32"
+    for name, target in UPDATES.items():
+        turns = single(read(folder, "update", name))
+        for group in newest(turns, 1):
+            yield over_floor(family, name, target, group, {})
+        if not turns and name == "bfloat16":
+            cannot = [group for group in newest(single(read(folder, "update", "compiled")), 1) if lacks(group)]
+            yield from (Figure(family, name, (), target, False, group, {"ms": ""}) for group in cannot)
+
+
+def recipes(folder: Path) -> Iterator[Figure]:
+    """The compiled update of every recipe over the floor of its own products, and the memory of a run's process."""
+    memory = read(folder, "recipes", "memory")
+    for name, rows in by_name(read(folder, "recipes", "update")).items():
+        for group in newest(single(rows), 1):
+            place = machine(group[-1][0])
+            peaks = [row for row in memory if row["name"] == name and machine(row) == place]
+            held = {"peak MiB": f"{float(peaks[-1]['peak_mib']):.0f}" if peaks else ""}
+            last = tuple((*turn, *peaks[-1:]) for turn in group)
+            size = {"GFLOP": f"{float(group[-1][0]['gflop']):.2f}"}
+            figure = over_floor("recipes: update over its floor", name, RECIPE_OVER_FLOOR, group, size | held)
+            yield figure._replace(turns=last)
+
+
+def updates_of(folder: Path, table: str) -> Iterator[Figure]:
+    """The update of one recipe of `benchmarks/heavy.py` over its floor, and plain code over the update."""
+    names = (file.stem.removeprefix(f"{table}-") for file in sorted(folder.glob(f"{table}-*.csv")))
+    for name in (name for name in names if name not in ("floor", "plain")):
+        ours = read(folder, table, name)
+        for other in ("floor", "plain"):
+            for group in newest(joined(ours, read(folder, table, other)), LEAST):
+                times = [(float(mine["ms"]), float(other["ms"])) for mine, other in group]
+                sizes = f"size {float(group[0][0]['size']):g}, batch {float(group[0][0]['batch']):g}"
+                ratios = [mine / yardstick for mine, yardstick in times]
+                took = {"ms": f"{statistics.median(mine for mine, _ in times):.1f}"}
+                what = f"{name.replace('_', ' ')} over the floor"
+                if other == "plain":
+                    ratios, what = [1 / ratio for ratio in ratios], f"plain code over {name.replace('_', ' ')}"
+                yield Figure(f"{table}: update, {sizes}", what, spread(ratios), None, other == "plain", group, took)
+
+
+def over_floor(family: str, what: str, target: float | None, group: tuple[Turn, ...], more: Row) -> Figure:
+    """A ratio of which every raw row has a median and a range of its own."""
+    rows = [row for (row,) in group]
+    median = statistics.median(float(row["median"]) for row in rows)
+    lowest, highest = min(float(row["lowest"]) for row in rows), max(float(row["highest"]) for row in rows)
+    took = {"ms": f"{statistics.median(float(row['ms']) for row in rows):.2f}"}
+    return Figure(family, what, (median, lowest, highest), target, False, group, took | more)
+
+
+# ------------------------------------------------------------ of rows
+
+
+def loop_table(algorithm: str) -> str:
+    """The name that the raw files of a recipe's loops begin with."""
+    return "loop" if algorithm == "sac" else f"loop-{algorithm}"
+
+
+def speed(row: Row) -> float:
+    """Environment steps a second."""
+    return float(row["steps_per_second"])
+
+
+def lacks(group: tuple[Turn, ...]) -> bool:
+    """Whether the processor was found to have no bfloat16 instructions."""
+    return group[-1][0].get("bfloat16") == "no"
+
+
+def spread(values: list[float]) -> tuple[float, float, float]:
+    """Median, lowest, highest."""
+    return statistics.median(values), min(values), max(values)

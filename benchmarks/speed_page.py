@@ -1,0 +1,89 @@
+"""The speed figures as a page, benchmarks/results/speed/README.md, and as a picture, docs/speed.png."""
+
+import statistics
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+from ratios import LEAST, OURS, Figure, figures, loop_table
+from raw import Row, machine, newest, parts, read, single
+
+from softrl.plots.bars import Bar, bars
+
+HEAD = """\
+# Speed
+
+Made by `benchmarks/speed.py table` from the raw numbers beside it. A ratio is taken within a turn: of the loops,
+environment steps a second of ours over theirs, which took turns on the same processors; of the updates, the time of an
+update over that of its matrix products alone, in blocks that took turns. Ratios are medians, with the range of all
+turns; where a measurement was repeated the newest counts, for each machine. Compiling, warming up, evaluations and
+checkpoints are left out of all of them. The last column tells the number in the last table under which machine, commit,
+versions and commands are found.
+"""
+COLUMNS = ("", "ratio", "range", "turns", "target", "met")
+BREAKDOWN = "sac: where the time of a step goes"
+
+
+def write(folder: Path, picture: Path) -> list[Figure]:
+    """Write the page and the picture from a folder's raw numbers; answers the figures."""
+    found = figures(folder)
+    (folder / "README.md").write_text("\n".join(page(folder, found)) + "\n")
+    drawn = [figure for figure in found if figure.ratios]
+    if drawn:
+        bars({name: [bar(figure) for figure in group] for name, group in families(drawn)}, picture)
+    return found
+
+
+def page(folder: Path, found: list[Figure]) -> Iterator[str]:
+    """The lines of the page."""
+    sources: dict[tuple[str, ...], int] = {}
+    yield HEAD
+    for name, group in families(found):
+        more = list(group[0].more)
+        yield from heading(name, [*COLUMNS, *more, "from"])
+        for figure in group:
+            marks = sorted({sources.setdefault(source(row), len(sources) + 1) for turn in figure.turns for row in turn})
+            ratio = f"{figure.ratios[0]:.3f}" if figure.ratios else ""
+            cells = [figure.what, ratio, figure.spread, str(len(figure.turns)), figure.bound, figure.verdict]
+            yield line([*cells, *(figure.more.get(name, "") for name in more), ", ".join(map(str, marks))])
+        yield ""
+    for group in newest(single(read(folder, loop_table("sac"), OURS)), LEAST):
+        yield from breakdown([row for (row,) in group])
+    yield from heading("Measurements", ["", "begun", "machine", "commit", "versions", "command"])
+    for entry, number in sources.items():
+        yield line([str(number), *entry])
+
+
+def breakdown(rows: list[Row]) -> Iterator[str]:
+    """Milliseconds of a step and shares of it, by part."""
+    yield from heading(f"{BREAKDOWN} ({machine(rows[0])})", ["", "ms", "share"])
+    medians = {name: statistics.median(parts(row)[name] for row in rows) for name in parts(rows[0])}
+    for name, value in medians.items():
+        yield line([name, f"{value:.3f}", f"{value / sum(medians.values()):.1%}"])
+    yield ""
+
+
+def families(found: list[Figure]) -> list[tuple[str, list[Figure]]]:
+    """Figures that share a table and a panel, in their order."""
+    return [(name, list(group)) for name, group in groupby(found, key=lambda figure: figure.family)]
+
+
+def source(row: Row) -> tuple[str, ...]:
+    """Where a row comes from; rows that differ in the recipe only come from the same."""
+    command = row["command"].replace(f"--recipe {row['name']} ", "--recipe NAME ")
+    return row["measurement"], machine(row), row["commit"], row["versions"], f"`{command}`"
+
+
+def heading(name: str, columns: list[str]) -> list[str]:
+    """A section's name and the first lines of its table."""
+    return [f"## {name}", "", line(columns), line(["---"] * len(columns))]
+
+
+def line(cells: list[str]) -> str:
+    """A line of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def bar(figure: Figure) -> Bar:
+    """A figure as it is drawn."""
+    return Bar(figure.what, *figure.ratios, figure.target)

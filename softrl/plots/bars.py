@@ -1,0 +1,55 @@
+"""Bars: ratios with their ranges and targets, a panel for each family."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from softrl.plots.style import GREY, SETTINGS, check_suffix, line, save
+
+WIDTH, ROW, FRAME = 8.4, 0.24, 0.75  # inches: the figure, a bar, what a panel needs around its bars
+THICKNESS = 0.62  # of a bar, in rows
+MARK = 0.9  # height of a target's mark, in rows
+
+
+class Bar(NamedTuple):
+    """A ratio with what it is held against."""
+
+    label: str
+    value: float
+    lowest: float
+    highest: float
+    target: float | None  # drawn as a mark across the bar
+
+
+def bars(panels: Mapping[str, Sequence[Bar]], out: Path) -> Path:
+    """Draw a panel of horizontal bars under each name; thin lines are ranges, black marks are targets.
+
+    Raises UserError when the name of the file says no format, or when it cannot be written.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    check_suffix(out)
+    heights = [FRAME + ROW * len(panel) for panel in panels.values()]
+    with matplotlib.rc_context(SETTINGS):
+        figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+        grid = figure.add_gridspec(len(panels), 1, height_ratios=heights)
+        for index, (name, panel) in enumerate(panels.items()):
+            axis = figure.add_subplot(grid[index])
+            places = range(len(panel))
+            values = [bar.value for bar in panel]
+            reach = [[bar.value - bar.lowest for bar in panel], [bar.highest - bar.value for bar in panel]]
+            range_look = {"ecolor": GREY, "elinewidth": 1.0}
+            axis.barh(places, values, THICKNESS, xerr=reach, color=line(index)["color"], error_kw=range_look)
+            marks = [(place, bar.target) for place, bar in zip(places, panel, strict=True) if bar.target is not None]
+            for place, target in marks:
+                axis.vlines(target, place - MARK / 2, place + MARK / 2, color="black", linewidth=2.0)
+            for place, bar in zip(places, panel, strict=True):
+                end = max(bar.highest, bar.target or 0.0)
+                axis.annotate(f"{bar.value:.2f}", (end, place), (4, 0), textcoords="offset points", va="center")
+            axis.set_title(name, loc="left")
+            axis.set_yticks(places, [bar.label for bar in panel])
+            axis.invert_yaxis()
+            axis.grid(axis="y", visible=False)
+        axis.set_xlabel("ratio; thin lines: range, black marks: target")
+        return save(figure, out)
