@@ -1,5 +1,7 @@
 """softrl from Python: train, resume, load, evaluate, play, make, spec, recipe."""
 
+import itertools
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,6 +22,7 @@ from softrl.errors import UserError
 from softrl.plots.curves import curve
 from softrl.recipes import apply
 from softrl.run import folder as folders, video as videos
+from softrl.run.checkpoint import fitting
 from softrl.run.config import Run
 from softrl.run.console import open_console
 from softrl.run.evaluate import Evaluation, Policy, evaluate as run_episodes, filmed
@@ -91,13 +94,19 @@ def train(
         run=None if run is None else Path(run),
     )
     with folders.locked(path):
-        trainer = Trainer(configured, env, path)
-        if weights is not None:
-            start_from(trainer.agent, weights, init)
+        try:
+            trainer = Trainer(configured, env, path)
+            if weights is not None:
+                start_from(trainer.agent, weights, init)
+        except UserError:
+            folders.withdraw(path)
+            raise
         return finish(trainer, quiet, callback)
 
 
 LIMIT = "_max_episode_steps"
+AT_ONCE = 10
+"""Episodes of an evaluation that are played side by side."""
 
 
 def refuse(env: Source, configured: Run) -> None:
@@ -169,13 +178,9 @@ def weights_of(path: Path) -> dict[str, Any]:
 
 
 def start_from(agent: Agent, weights: dict[str, Any], origin: str | Path | None) -> None:
-    """Load the weights of another run; raises UserError where they do not fit."""
-    try:
+    """Load the weights of a run; raises UserError where they do not fit."""
+    with fitting(origin):
         agent.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(
-            f"the weights of {origin} do not fit this agent: use the same recipe, sizes and spaces as that run"
-        ) from error
 
 
 def configuration(run: Path) -> Run:
@@ -194,6 +199,8 @@ def located(path: str | Path, which: str | int) -> tuple[Path, str | int]:
     path = Path(path)
     if path.parent.name != "checkpoints":
         return path, which
+    if not re.fullmatch(r"best|step_\d+", path.name):
+        raise UserError(f"{path} is no checkpoint: their names are best and step_ with a number")
     return path.parent.parent, "best" if path.name == "best" else int(path.name.removeprefix("step_"))
 
 
@@ -207,7 +214,7 @@ def load(path: str | Path, which: str | int = "latest", env: Source | None = Non
     configured = configuration(run)
     made = envs.make(env or configured.env.name, configured.env)
     agent = configured.agent.build(envs.spec(made)._replace(gamma=configured.train.gamma))
-    agent.load_state_dict(read(run, which, only=["agent"]).parts["agent"])
+    start_from(agent, read(run, which, only=["agent"]).parts["agent"], run)
     policy = Policy(agent, made.action_space.space, configured)  # type: ignore[attr-defined]  # made gives FlatActions
     made.close()
     return policy
@@ -236,25 +243,44 @@ def evaluation(
     """Whole episodes of a policy, or of a run folder's, on its own environment or another: returns and lengths.
 
     `video` writes the first episode to that file. Seeds are those of `seed`, not those used while training.
+
+    Raises:
+        UserError: no such run or checkpoint, or an environment that it does not fit or that fails.
     """
+    if episodes < 1:
+        raise UserError(f"episodes is {episodes}: an evaluation has at least 1")
     policy = policy if isinstance(policy, Policy) else load(policy, which, env)
     source = policy.run.env.name if env is None else env
     seeds = [derive(seed, "evaluation", episode) for episode in range(episodes)]
-    vec = envs.vector(source, replace(policy.run.env, workers="sync"), episodes, seed)
+    parts = [batch(policy, source, seeds[i : i + AT_ONCE], deterministic) for i in range(0, episodes, AT_ONCE)]
+    if video is not None:
+        videos.write(Path(video), *filmed(policy.agent, source, policy.run, seeds[0], deterministic))
+    return Evaluation(*(list(itertools.chain(*column)) for column in zip(*parts, strict=True)))
+
+
+def batch(policy: Policy, source: Source, seeds: Sequence[int], deterministic: bool) -> Evaluation:
+    """One episode for each seed, in as many environments side by side."""
+    vec = envs.vector(source, replace(policy.run.env, workers="sync"), len(seeds), seeds[0])
     try:
-        result = run_episodes(policy.agent, vec, seeds, deterministic)
+        return run_episodes(policy.agent, vec, seeds, deterministic)
     finally:
         vec.close()
-    if video is not None:
-        videos.write(Path(video), *filmed(policy.agent, source, policy.run, seeds[0]))
-    return result
 
 
-def play(path: str | Path, out: str | Path | None = None, which: str | int = "latest", seed: int = 0) -> Path:
-    """A video of one episode of a run's policy; answers the file, RUN/videos/play.mp4 unless `out` says where."""
-    policy = load(path, which)
+def play(
+    path: str | Path,
+    out: str | Path | None = None,
+    which: str | int = "latest",
+    seed: int = 0,
+    env: Source | None = None,
+) -> Path:
+    """A video of one episode of a run's policy; answers the file, RUN/videos/play.mp4 unless `out` says where.
+
+    `env` is needed where the run was started from a factory or an environment object. Raises UserError.
+    """
+    policy = load(path, which, env)
     target = Path(out) if out else located(path, which)[0] / "videos" / "play.mp4"
-    videos.write(target, *filmed(policy.agent, policy.run.env.name, policy.run, derive(seed, "evaluation", 0)))
+    videos.write(target, *filmed(policy.agent, env or policy.run.env.name, policy.run, derive(seed, "evaluation", 0)))
     return target
 
 

@@ -96,6 +96,7 @@ def test_init_starts_from_another_runs_weights(run: RunResult, tmp_path: Path) -
     assert torch.equal(loaded.actor.out.weight, origin.actor.out.weight)  # still warming up
     with pytest.raises(UserError, match="do not fit"):
         trained(tmp_path / "third", init=run.path, **{"agent.actor.trunk.hidden": (7,)})
+    assert not (tmp_path / "third").exists()
 
 
 def test_a_callback_sees_progress_and_stops_the_run(tmp_path: Path) -> None:
@@ -163,10 +164,32 @@ def test_what_cannot_be_leaves_nothing_on_the_disk(tmp_path: Path) -> None:
         ("Pendulum-v1", {"agent.critic.members": 0}),
         ("Pendulum-v1", {"agent.update": "sac_v1"}),
         ("Pendulum-v1", {"agent.critic.membres": 2}),
+        ("Pendulum-v1", {"recipe": "qc+n_step+tiny"}),  # what follows is known only with the run's folder at hand
+        ("Pendulum-v1", {"envs": 8, "replay.capacity": 10}),
     ):
         with pytest.raises(UserError):
             trained(tmp_path / "run", env, **options)
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_refused_in_another_world(run: RunResult) -> None:
+    for ask in (softrl.load, softrl.resume):
+        with pytest.raises(UserError, match="do not fit this agent"):
+            ask(run.path, env="MountainCarContinuous-v0")
+    with pytest.raises(UserError, match="do not fit this agent"):
+        softrl.evaluate(run.path, "MountainCarContinuous-v0")
+    with pytest.raises(UserError, match="step_abc is no checkpoint"):
+        softrl.load(run.path / "checkpoints" / "step_abc")
+
+
+def test_evaluations_of_many_episodes_are_those_of_few_after_each_other(
+    run: RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = softrl.evaluate(run.path, episodes=3)
+    monkeypatch.setattr("softrl.api.AT_ONCE", 2)
+    assert softrl.evaluate(run.path, episodes=3) == pytest.approx(at_once)
+    with pytest.raises(UserError, match="at least 1"):
+        softrl.evaluate(run.path, episodes=0)
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:

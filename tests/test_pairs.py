@@ -1,21 +1,29 @@
 """Every pair of recipes: trained together, or refused with a sentence."""
 
+import dataclasses
 import itertools
 import random
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from torch.nn.functional import one_hot
 
 from softrl.agent.agent import Agent
+from softrl.agent.config import AgentConfig
 from softrl.agent.kinds import fitted
+from softrl.agent.lookahead import Joint
 from softrl.errors import UserError
 from softrl.math.chunks import marked
+from softrl.math.rules import Average, Minimum, SubsetMinimum, Truncate
+from softrl.nn.normalize import ReturnScale
 from softrl.recipes import RECIPES, apply, find
 from softrl.run.config import Run
-from softrl.run.fields import flat
+from softrl.run.fields import get, override
+from softrl.run.kinds import show
 from softrl.types import Spec, Window
 
 SPACES = [Spec({}, 2), Spec({}, 0, (3,)), Spec({}, 2, (2, 3))]
@@ -23,10 +31,10 @@ SPACES = [Spec({}, 2), Spec({}, 0, (3,)), Spec({}, 2, (2, 3))]
 
 
 def worlds(run: Run) -> list[Spec]:
-    """The spaces with what a run observes, its pictures small."""
+    """The spaces with what a run observes."""
     if run.env.pixels is None:
         return [spec._replace(obs={"state": (5,)}) for spec in SPACES]
-    size, stack = min(run.env.pixels.size, 24), run.env.pixels.stack
+    size, stack = run.env.pixels.size, run.env.pixels.stack
     return [spec._replace(obs={"pixels": (3 * stack, size, size)}, stack=stack) for spec in SPACES]
 
 
@@ -73,13 +81,15 @@ def accepting(run: Run) -> Spec:
     return last
 
 
-def stacked(first: str, second: str) -> tuple[Run, Spec] | str:
+def stacked(first: str, second: str, env: str = "") -> tuple[Run, Spec] | str:
     """The run of two recipes and a space for it, or the sentence that refuses them."""
     try:
-        run = apply(f"{first}+{second}", Run())
-        return run, accepting(apply(f"{first}+{second}+tiny", Run()))
+        run = apply(f"{first}+{second}", override(Run(), {"env.name": env}))
+        spec = accepting(run)
+        run.replay.check(spec._replace(chunk=run.agent.chunk.length, sequence=run.agent.encoder.sequence), Path())
     except UserError as error:
         return str(error)
+    return run, spec
 
 
 def weights(agent: Agent) -> dict[str, torch.Tensor]:
@@ -101,7 +111,7 @@ def verdict(first: str, second: str) -> str:
     small = apply(f"{first}+{second}+tiny", Run())
     torch.manual_seed(0)
     try:
-        agent = small.agent.build(run[1])
+        agent = small.agent.build(accepting(small))
     except UserError:  # known only once the trunk is there: its units cannot be told apart
         return "refused"
     before = weights(agent)
@@ -118,25 +128,62 @@ def verdict(first: str, second: str) -> str:
     return "trained"
 
 
-@pytest.mark.parametrize(
-    "pairs", [random.Random(1).sample(PAIRS, 150), pytest.param(PAIRS, marks=pytest.mark.slow)], ids=["some", "all"]
-)
-def test_no_pair_is_refused_without_a_sentence_and_none_loses_what_defines_it(pairs: list[tuple[str, str]]) -> None:
+TASKS = ("cheetah_run", "Hopper-v5")
+"""Environments for which recipes have values of their own."""
+IS: dict[str, Callable[[AgentConfig], bool]] = {
+    "droq": lambda agent: agent.critic.trunk.dropout > 0 and agent.critic.trunk.norm == "layer",  # type: ignore
+    "redq": lambda agent: agent.critic.members == 10 and isinstance(agent.target_rule, SubsetMinimum),
+    "sac_n": lambda agent: agent.critic.members == 10 and isinstance(agent.target_rule, Minimum),
+    "tqc": lambda agent: agent.critic.members == 5 and isinstance(agent.target_rule, Truncate),
+    "crossq": lambda agent: isinstance(agent.lookahead, Joint),
+    "c51": lambda agent: isinstance(agent.reward_scale, ReturnScale),
+}
+"""What some recipes are, said once more by hand."""
+
+
+@pytest.mark.parametrize("env", ["", *TASKS])
+def test_no_pair_is_refused_without_a_sentence_and_none_loses_what_defines_it(env: str) -> None:
     counts: Counter[str] = Counter()
-    alone = {name: flat(apply(name, Run())) for name in NAMES}
-    for first, second in pairs:
-        run = stacked(first, second)
+    alone = {name: apply(name, override(Run(), {"env.name": env})) for name in NAMES}
+    for first, second in PAIRS if not env else random.Random(env).sample(PAIRS, 400):
+        run = stacked(first, second, env)
         counts["refused" if isinstance(run, str) else "accepted"] += 1
         if isinstance(run, str):
             assert not run.endswith("."), run
             continue
-        values = flat(run[0])
         for name in (first, second):
-            assert {path: values[path] for path in find(name).defines} == {
-                path: alone[name][path] for path in find(name).defines
-            }
+            for path in find(name).defines:
+                assert show(get(run[0], path)) == show(get(alone[name], path)), f"{first}+{second} is no {name}"
+            assert IS.get(name, lambda agent: True)(run[0].agent), f"{first}+{second} is no {name}"
     print(dict(counts))
     assert counts["accepted"] > counts["refused"] > 0
+
+
+def test_the_first_recipe_keeps_what_defines_it_where_a_task_says_otherwise() -> None:
+    """SimBa takes one critic on DeepMind Control, of which the truncation of five has no use."""
+    run = apply("tqc+simba", override(Run(), {"env.name": "cheetah_run"}))
+    assert (run.agent.critic.members, run.env.repeat) == (5, 2)
+    assert apply("simba", override(Run(), {"env.name": "cheetah_run"})).agent.critic.members == 1
+
+
+@pytest.mark.parametrize("name", ["swimmer_swimmer6", "lqr_lqr_2_1", "make_env"])
+def test_tasks_of_deepmind_control_are_known_by_name(name: str) -> None:
+    assert (apply("simba", override(Run(), {"env.name": name})).env.repeat == 2) == (name != "make_env")
+
+
+@pytest.mark.parametrize("rules", ["redq", "tqc", "sac_n"])
+def test_the_update_of_2018_follows_the_rule_of_the_target(rules: str) -> None:
+    """The state value's target is made with it, so another rule gives other weights."""
+    run = apply(f"sac_v1+{rules}+tiny", Run())
+    plain = dataclasses.replace(run.agent, target_rule=Average())
+    after = []
+    for config in (run.agent, plain):
+        torch.manual_seed(0)
+        agent = config.build(Spec({"state": (5,)}, 2))
+        torch.manual_seed(1)
+        agent.update(window(agent, 0))
+        after.append(agent.lookahead.state_dict())
+    assert any(not torch.equal(after[0][name], after[1][name]) for name in after[0])
 
 
 @pytest.mark.parametrize(("first", "second"), SEEDED, ids=["+".join(pair) for pair in SEEDED])

@@ -114,6 +114,11 @@ class AgentConfig:
             )
         if self.update == "dreamer" and not self.encoder.sequence:
             raise UserError("agent.update 'dreamer' imagines with a world model: take agent.encoder from its recipe")
+        if self.update == "dreamer" and (self.target_rule, self.actor_rule) != (Minimum(), Minimum()):
+            raise UserError(
+                "agent.update 'dreamer' learns one state value, which agent.target_rule and agent.actor_rule would not "
+                "change: leave out the recipe that brings them"
+            )
         if self.update == "dreamer" and self.imitation.needs:
             raise UserError(
                 "agent.update 'dreamer' learns from imagined actions, and agent.imitation clones replayed ones: leave "

@@ -30,16 +30,17 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
     z, judged_z = b.policy_z.detach(), b.z.detach()
     with batch_statistics(agent.actor):
         a = agent.actor(z)
-    judged = agent.actor_rule(agent.critic(judged_z, a.value).atoms)  # [K,B,M]
-    policy = {"actor_loss": policy_loss(judged.mean(), a, alpha * agent.temperature.in_actor)}
+    atoms = agent.critic(judged_z, a.value).atoms  # [E,K,B,M]
+    judged = agent.actor_rule(atoms).mean()  # [K,B]
+    policy = {"actor_loss": policy_loss(judged, a, alpha * agent.temperature.in_actor)}
     policy |= agent.regularizer.actor() | agent.penalty(agent.actor, z, a)
     policy |= agent.explorer.losses(agent, z, judged_z)
-    policy |= agent.imitation(agent, b, a.expectation(judged.mean()).detach())
+    policy |= agent.imitation(agent, b, a.expectation(judged).detach())
 
     q = agent.critic(b.z, b.action[None])
     v, v_next = agent.lookahead(b)
     with torch.no_grad():
-        v_target = soft_value(judged, a, alpha * agent.temperature.in_backup)
+        v_target = soft_value(agent.target_rule(atoms), a, alpha * agent.temperature.in_backup)
         y = bellman(agent.reward_scale(b.reward), b.discount, v_next)
     losses = {
         "value_loss": (b.weight * agent.lookahead.value.loss(v, v_target)).mean(),

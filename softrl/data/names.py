@@ -33,7 +33,13 @@ PREFIXES = ("dm_control/", "dmc_", "dmc-", "dmc/")
 # Registered by Gymnasium, yet they are adapters or have moved out of it: no one can make them by name alone.
 HIDDEN = ("GymV21Environment-*", "GymV26Environment-*", "*-v2", "*-v3")
 SHOWN = ("BipedalWalker*-v3", "CarRacing-v3", "LunarLander*-v3")
-GEARS = "softrl/Gears-v0"
+GEARS, VALVES, MANY_VALVES = "softrl/Gears-v0", "softrl/Valves-v0", "softrl/ManyValves-v0"
+OWN = {
+    GEARS: "softrl.data.gears:Gears",
+    VALVES: "softrl.data.valves:Valves",
+    MANY_VALVES: "softrl.data.valves:many_valves",
+}
+"""The tasks of this library, with episodes of 50 steps, and what makes them."""
 
 
 def control_task(name: str) -> tuple[str, str] | None:
@@ -72,11 +78,12 @@ def canonical(name: str) -> str:
 
 
 def registry() -> Collection[str]:
-    """The ids that Gymnasium knows, among them the task of this library."""
+    """The ids that Gymnasium knows, among them the tasks of this library."""
     import gymnasium
 
-    if GEARS not in gymnasium.registry:
-        gymnasium.register(GEARS, entry_point="softrl.data.gears:Gears", max_episode_steps=50)
+    for name, entry_point in OWN.items():
+        if name not in gymnasium.registry:
+            gymnasium.register(name, entry_point=entry_point, max_episode_steps=50)
     return gymnasium.registry
 
 

@@ -63,7 +63,8 @@ def named(name: str, time_limit: int | None, render: int | None, pixels: int | N
     except UserError:
         raise
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
-        raise UserError(f"{name} cannot be made with the packages installed: {one_line(error)}") from error
+        extra = "; pip install 'softrl[box2d]' brings it" if "box2d" in str(error).lower() else ""
+        raise UserError(f"{name} cannot be made with the packages installed: {one_line(error)}{extra}") from error
     except Exception as error:
         raise UserError(f"{name} cannot be made: {one_line(error)}") from error
 

@@ -53,8 +53,8 @@ class Numbers(Part):
     def __init__(self, box: Box) -> None:
         if not box.is_bounded():
             raise UserError(
-                f"the action space {named(box)} has infinite bounds: wrap the environment so that its actions are "
-                "bounded, for instance in gymnasium.wrappers.ClipAction or RescaleAction with finite bounds"
+                f"the action space {named(box)} has infinite bounds: bound it, for instance by "
+                "gymnasium.wrappers.TransformAction(env, lambda action: action, gymnasium.spaces.Box(-1, 1, shape))"
             )
         low, high = box.low.astype(np.float64), box.high.astype(np.float64)
         self.low, self.high, self.whole = low.ravel(), high.ravel(), box.dtype.kind in "iub"

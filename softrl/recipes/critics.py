@@ -2,11 +2,16 @@
 
 from typing import Literal
 
-from softrl.math.rules import Average, SubsetMinimum, Truncate
+from softrl.math.rules import Average, Minimum, SubsetMinimum, Truncate
 from softrl.nn.heads import Categorical, Quantile
 from softrl.nn.normalize import ReturnScale
 from softrl.nn.trunks.mlp import MLP
 from softrl.recipes.recipe import Recipe
+
+TARGET, DROPOUT = "agent.temperature.target_per_action", "agent.critic.trunk.dropout"
+TARGETS = {"Hopper-*": -1 / 3, "HalfCheetah-*": -0.5, "Walker2d-*": -0.5, "Ant-*": -0.5, "Humanoid-*": -2 / 17}
+"""Target entropies an action at twenty updates a step (MBPO, arXiv 1906.08253)."""
+DROPOUTS = {"Hopper-*": 1e-4, "Walker2d-*": 5e-3, "Humanoid-*": 0.1}
 
 REDQ = Recipe(
     "redq",
@@ -20,13 +25,7 @@ REDQ = Recipe(
         "train.actor_every": 20,
     },
     defines=("agent.critic.members", "agent.target_rule", "agent.actor_rule"),
-    tasks={
-        "Hopper-*": {"agent.temperature.target_per_action": -1 / 3},
-        "HalfCheetah-*": {"agent.temperature.target_per_action": -0.5},
-        "Walker2d-*": {"agent.temperature.target_per_action": -0.5},
-        "Ant-*": {"agent.temperature.target_per_action": -0.5},
-        "Humanoid-*": {"agent.temperature.target_per_action": -2 / 17},
-    },
+    tasks={task: {TARGET: target} for task, target in TARGETS.items()},
 )
 
 DROQ = Recipe(
@@ -40,12 +39,8 @@ DROQ = Recipe(
         "train.updates_per_decision": 20.0,
         "train.actor_every": 20,
     },
-    defines=("agent.critic.trunk", "agent.critic.trunk.norm", "agent.actor_rule"),
-    tasks={
-        "Hopper-*": {"agent.critic.trunk.dropout": 1e-4},
-        "Walker2d-*": {"agent.critic.trunk.dropout": 5e-3},
-        "Humanoid-*": {"agent.critic.trunk.dropout": 0.1},
-    },
+    defines=("agent.critic.trunk", "agent.critic.trunk.norm", "agent.critic.trunk.dropout", "agent.actor_rule"),
+    tasks={task: {TARGET: target, DROPOUT: DROPOUTS.get(task, 0.01)} for task, target in TARGETS.items()},
 )
 
 TQC = Recipe(
@@ -59,7 +54,7 @@ TQC = Recipe(
         "agent.target_rule": Truncate(2),
         "agent.actor_rule": Average(),
     },
-    defines=("agent.critic.head", "agent.target_rule", "agent.actor_rule"),
+    defines=("agent.critic.head", "agent.critic.members", "agent.target_rule", "agent.actor_rule"),
     tasks={
         "Hopper-*": {"agent.target_rule.drop": 5},
         "HalfCheetah-*": {"agent.target_rule.drop": 0},
@@ -104,8 +99,8 @@ SAC_N = Recipe(
     "sac_n",
     "Ten critics and the minimum of all of them, in the target and in the actor.",
     arxiv="2110.01548",
-    changes={"agent.critic.members": 10},
-    defines=("agent.critic.members",),
+    changes={"agent.critic.members": 10, "agent.target_rule": Minimum(), "agent.actor_rule": Minimum()},
+    defines=("agent.critic.members", "agent.target_rule", "agent.actor_rule"),
 )
 
 RECIPES = (REDQ, DROQ, TQC, C51, HL_GAUSS, TWO_HOT, SAC_N)

@@ -1,15 +1,18 @@
 """A recipe: a paper's settings as data, dotted path -> value, and how recipes are stacked on a run."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from softrl.data.names import TASKS
 from softrl.errors import UserError
 from softrl.run.config import Run
 from softrl.run.fields import difference, fields, override
 
 Say = Callable[[str], None]
+CONTROL = "tasks of DeepMind Control"
+"""In the place of a pattern: any of their names, which no pattern tells from those of other environments."""
 
 
 def say_nothing(sentence: str) -> None:
@@ -31,27 +34,30 @@ class Recipe:
     defines: tuple[str, ...] = ()
     """Those paths without which it would be another algorithm: no recipe stacked on this one may change them."""
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Further changes for environments whose name matches a pattern; the first that matches holds."""
+    """Further changes for environments whose name matches a pattern, or for CONTROL; the first that matches holds.
+
+    They give way to what defines a recipe before this one in a stack.
+    """
 
     @property
     def paper(self) -> str:
         """Where it was published."""
         return f"arXiv {self.arxiv}" if self.arxiv else "modifier"
 
-    def entries(self, run: Run) -> dict[str, Any]:
-        """Dotted path -> value for the environment and the parts of `run`."""
-        task = next((more for pattern, more in self.tasks.items() if fnmatchcase(run.env.name, pattern)), {})
-        changes = {**self.changes, **task}
-        exact = {path: value for path, value in changes.items() if "*" not in path}
-        paths = [field.path for field in fields(override(run, exact))]
-        matched = {
-            path: value
-            for pattern, value in changes.items()
-            if "*" in pattern
-            for path in paths
-            if fnmatchcase(path, pattern)
-        }
+    def entries(self, run: Run, settled: Container[str] = ()) -> dict[str, Any]:
+        """Dotted path -> value for the environment and the parts of `run`; a task leaves `settled` paths alone."""
+        task: Mapping[str, Any] = next((more for name, more in self.tasks.items() if belongs(run.env.name, name)), {})
+        changes = {**self.changes, **{path: value for path, value in task.items() if path not in settled}}
+        patterns = {path: value for path, value in changes.items() if "*" in path}
+        exact = {path: value for path, value in changes.items() if path not in patterns}
+        paths = [field.path for field in fields(override(run, exact))] if patterns else []
+        matched = {path: value for pattern, value in patterns.items() for path in paths if fnmatchcase(path, pattern)}
         return matched | exact
+
+
+def belongs(env: str, pattern: str) -> bool:
+    """Whether an environment's name is one of those that a key of `Recipe.tasks` means."""
+    return env in TASKS if pattern == CONTROL else fnmatchcase(env, pattern)
 
 
 def stack(recipes: Iterable[Recipe], run: Run, say: Say = say_nothing) -> Run:
@@ -64,7 +70,7 @@ def stack(recipes: Iterable[Recipe], run: Run, say: Say = say_nothing) -> Run:
     defined: dict[str, str] = {}
     for recipe in recipes:
         try:
-            entries = recipe.entries(run)
+            entries = recipe.entries(run, defined)
             changed = override(run, entries)
         except UserError as error:
             if not owners:

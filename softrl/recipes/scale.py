@@ -17,10 +17,8 @@ from softrl.nn.trunks.normformer import NormFormer
 from softrl.nn.trunks.simba import SimBa
 from softrl.nn.trunks.simbav2 import SimBaV2
 from softrl.nn.trunks.xqc import XQC
-from softrl.recipes.recipe import Recipe
+from softrl.recipes.recipe import CONTROL, Recipe
 
-CONTROL = "[a-z]*_*[a-z]"
-"""Names of DeepMind Control's tasks."""
 MUJOCO = "[A-Z]*-v[45]"
 """Names of Gymnasium's MuJoCo environments."""
 

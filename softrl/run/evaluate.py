@@ -12,7 +12,7 @@ from gymnasium.vector import VectorEnv
 from softrl.agent.agent import Agent
 from softrl.agent.plan import executed
 from softrl.data import envs
-from softrl.data.collect import tensors
+from softrl.data.collect import finite, tensors
 from softrl.data.sources import Source
 from softrl.data.spaces import FlatActions
 from softrl.errors import UserError
@@ -32,7 +32,8 @@ class Evaluation(NamedTuple):
 def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: bool = True) -> Evaluation:
     """One episode for each seed, side by side in as many environments.
 
-    The generators of training are left as they were, and nothing of the agent changes.
+    The generators of training are left as they were, and nothing of the agent changes. Raises UserError where the
+    environment fails or returns numbers that are not finite.
     """
     count = len(seeds)
     device = agent.temperature.target.device
@@ -45,8 +46,10 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
         carry = agent.initial(count)
         running = np.ones(count, bool)
         while running.any():
+            finite(observation, "an observation")
             action, carry = agent.act(tensors(agent.spec, observation, device), carry, deterministic)
             observation, reward, terminated, truncated, info = envs.step(env, action.cpu().numpy())
+            finite(reward, "a reward")
             returns += np.where(running, reward, 0.0)
             lengths += np.where(running, info.get("frames", 0), 0)
             ended = running & (terminated | truncated)
@@ -58,25 +61,29 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
     return Evaluation(returns.tolist(), lengths.tolist(), [successes[i] for i in sorted(successes)], plans)
 
 
-def film(agent: Agent, env: Env[Any, Any], seed: int, show: Callable[[np.ndarray], None]) -> float:
-    """One deterministic episode, each rendered frame [height,width,3] uint8 handed to `show`; answers the return."""
+def film(
+    agent: Agent, env: Env[Any, Any], seed: int, show: Callable[[np.ndarray], None], deterministic: bool = True
+) -> float:
+    """One episode, each rendered frame [height,width,3] uint8 handed to `show`; answers the return."""
     device = agent.temperature.target.device
     observation, _ = env.reset(seed=seed)
     carry, total, over = agent.initial(1), 0.0, False
     show(rendered(env))
     while not over:
-        action, carry = agent.act(tensors(agent.spec, observation[None], device), carry, deterministic=True)
+        action, carry = agent.act(tensors(agent.spec, observation[None], device), carry, deterministic)
         observation, reward, terminated, truncated, _ = env.step(action[0].cpu().numpy())
         total, over = total + float(reward), bool(terminated or truncated)
         show(rendered(env))
     return total
 
 
-def filmed(agent: Agent, source: Source, run: Run, seed: int) -> tuple[list[np.ndarray], float]:
-    """The frames of one deterministic episode and their rate a second; raises UserError where rendering cannot work."""
+def filmed(
+    agent: Agent, source: Source, run: Run, seed: int, deterministic: bool = True
+) -> tuple[list[np.ndarray], float]:
+    """The frames of one episode and their rate a second; raises UserError where rendering cannot work."""
     env = envs.make(source, run.env, render=run.video.size)
     frames: list[np.ndarray] = []
-    film(agent, env, seed, frames.append)
+    film(agent, env, seed, frames.append, deterministic)
     env.close()
     return frames, env.metadata.get("render_fps", 30) / envs.repeats(source, run.env)
 

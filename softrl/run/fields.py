@@ -59,25 +59,27 @@ def _helps(part: Any) -> dict[str, str]:
 
 def fields(config: Any, prefix: str = "") -> Iterator[Field]:
     """Every value of a configuration, part by part: exactly the fields of the parts that it holds."""
-    texts, inner = helps(type(config)), []
-    for name, kind in kinds(type(config)).items():
-        value = getattr(config, name)
-        if dataclasses.is_dataclass(value) and dataclasses.fields(value):
-            inner.append((value, f"{prefix}{name}."))
-        else:
-            yield Field(f"{prefix}{name}", kind, value, texts.get(name, ""))
-    for part, below in inner:
-        yield from fields(part, below)
+    texts, known = helps(type(config)), kinds(type(config))
+    values, inner = members(config)
+    for name, value in values.items():
+        yield Field(f"{prefix}{name}", known[name], value, texts.get(name, ""))
+    for name, part in inner.items():
+        yield from fields(part, f"{prefix}{name}.")
 
 
-def flat(config: Any) -> dict[str, str]:
-    """Every part and value of a configuration as text, dotted path -> class name or value."""
-    texts = {}
-    for field in fields(config):
-        names = field.path.split(".")
-        for depth in range(1, len(names) + 1):
-            path = ".".join(names[:depth])
-            texts[path] = show(get(config, path))
+def members(config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a part holds: values, and parts that hold something themselves."""
+    held = {name: getattr(config, name) for name in kinds(type(config))}
+    inner = {name: value for name, value in held.items() if dataclasses.is_dataclass(value) and kinds(type(value))}
+    return {name: value for name, value in held.items() if name not in inner}, inner
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, str]:
+    """Every part and value of a configuration as text, dotted path -> class name or value, in the order of `fields`."""
+    values, inner = members(config)
+    texts = {f"{prefix}{name}": show(value) for name, value in values.items()}
+    for name, part in inner.items():
+        texts |= {f"{prefix}{name}": show(part)} | flat(part, f"{prefix}{name}.")
     return texts
 
 

@@ -51,6 +51,11 @@ def create(
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def withdraw(run: Path) -> None:
+    """Take back a folder that `create` has just made, because its run cannot begin."""
+    shutil.rmtree(run, ignore_errors=True)
+
+
 def read_config(run: Path) -> dict[str, Any]:
     """The configuration that a run was made with.
 

@@ -1,5 +1,6 @@
 """Lookaheads: what they judge with, and how it follows."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -10,6 +11,7 @@ from softrl.types import Batch, Spec
 
 SPEC = Spec({"state": (3,)}, 2)
 SMALL = MLP((4,))
+members = pytest.mark.parametrize("members", [1, 3])
 
 
 def batch() -> Batch:
@@ -17,14 +19,27 @@ def batch() -> Batch:
     return Batch(z, z, ahead, ahead + 1, torch.randn(5, 2), torch.randn(5), torch.ones(5), torch.ones(5))
 
 
-def test_split_judges_the_taken_action_by_the_critic_and_the_next_by_the_target() -> None:
-    critic = ActionIn(SMALL).build(3, SPEC)
-    lookahead = Split().build(critic, 3, SPEC)
+def plain(critic: nn.Module, z: torch.Tensor, action: torch.Tensor, member: int) -> torch.Tensor:
+    """A network with one hidden layer of ReLUs, [B,D], [B,A] -> [B]."""
+    layer, out = critic.trunk.layers[0], critic.out
+    h = (torch.cat([z, action], 1) @ layer.weight[member] + layer.bias[member]).relu()
+    return (h @ out.weight[member] + out.bias[member])[:, 0]
+
+
+@members
+def test_split_judges_the_taken_action_by_the_critic_and_the_next_by_the_target(members: int) -> None:
+    critic = ActionIn(SMALL, members=members).build(3, SPEC)
+    lookahead = Split(tau=0.25).build(critic, 3, SPEC)
     critic.out.bias.data += 1  # from here on critic and target differ
     b, next_action = batch(), torch.randn(1, 5, 2)
     q, q_next = lookahead(critic, b, next_action)
-    assert torch.equal(q.row, critic(b.z, b.action[None]).row)
-    assert torch.equal(q_next.row, lookahead.target(b.target_z, next_action).row)
+    for member in range(members):
+        expected = plain(critic, b.z, b.action, member)
+        torch.testing.assert_close(q.row[member, 0, :, 0], expected)
+        late = plain(critic, b.target_z, next_action[0], member) - 1
+        torch.testing.assert_close(q_next.row[member, 0, :, 0], late)
+    lookahead.follow(critic)
+    torch.testing.assert_close(lookahead.target.out.bias, critic.out.bias - 0.75)
     assert q.row.requires_grad
     assert not q_next.row.requires_grad
     assert not any(p.requires_grad for p in lookahead.parameters())
@@ -55,12 +70,13 @@ def textbook(critic: nn.Module, x: torch.Tensor, member: int) -> torch.Tensor:
     return (h @ out.weight[member] + out.bias[member])[:, 0]
 
 
-def test_a_joint_pass_shares_its_statistics_and_their_gradient() -> None:
-    critic = ActionIn(NORMED).build(3, SPEC)
+@members
+def test_a_joint_pass_shares_its_statistics_and_their_gradient(members: int) -> None:
+    critic = ActionIn(NORMED, members=members).build(3, SPEC)
     b, next_action = batch(), torch.randn(1, 5, 2)
     q, q_next = Joint().build(critic, 3, SPEC)(critic, b, next_action)
     x = torch.cat([torch.cat([b.z, b.action], 1), torch.cat([b.target_z, next_action[0]], 1)])
-    for member in range(2):
+    for member in range(members):
         expected = textbook(critic, x, member)
         torch.testing.assert_close(q.row[member, 0, :, 0], expected[:5])
         torch.testing.assert_close(q_next.row[member, 0, :, 0], expected[5:].detach())
@@ -68,7 +84,7 @@ def test_a_joint_pass_shares_its_statistics_and_their_gradient() -> None:
     assert not q_next.row.requires_grad
     weight = critic.trunk.layers[0].weight
     found = torch.autograd.grad(q.row.square().sum(), weight)[0]
-    wanted = torch.autograd.grad(sum(textbook(critic, x, e)[:5].square().sum() for e in range(2)), weight)[0]
+    wanted = torch.autograd.grad(sum(textbook(critic, x, e)[:5].square().sum() for e in range(members)), weight)[0]
     torch.testing.assert_close(found, wanted)
 
 
@@ -92,14 +108,16 @@ def test_only_the_joint_pass_moves_the_running_statistics() -> None:
     assert norm.count == 1
 
 
-def test_a_joint_target_judges_what_is_next_in_a_pass_of_its_own() -> None:
-    critic = ActionIn(NORMED).build(3, SPEC)
+@members
+def test_a_joint_target_judges_what_is_next_in_a_pass_of_its_own(members: int) -> None:
+    critic = ActionIn(NORMED, members=members).build(3, SPEC)
     lookahead = JointTarget(tau=0.5).build(critic, 3, SPEC)
     critic.out.bias.data += 1
     b, next_action = batch(), torch.randn(1, 5, 2)
     q, q_next = lookahead(critic, b, next_action)
     x = torch.cat([torch.cat([b.z, b.action], 1), torch.cat([b.target_z, next_action[0]], 1)])
-    torch.testing.assert_close(q.row[0, 0, :, 0], textbook(critic, x, 0)[:5])
-    torch.testing.assert_close(q_next.row[0, 0, :, 0], textbook(lookahead.target, x, 0)[5:])
+    for member in range(members):
+        torch.testing.assert_close(q.row[member, 0, :, 0], textbook(critic, x, member)[:5])
+        torch.testing.assert_close(q_next.row[member, 0, :, 0], textbook(lookahead.target, x, member)[5:])
     lookahead.follow(critic)
     torch.testing.assert_close(lookahead.target.out.bias, critic.out.bias - 0.5)

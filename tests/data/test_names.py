@@ -2,7 +2,7 @@
 
 import pytest
 
-from softrl.data.names import GEARS, TASKS, aliases, canonical, known
+from softrl.data.names import GEARS, MANY_VALVES, TASKS, VALVES, aliases, canonical, known
 from softrl.errors import UserError
 
 
@@ -73,7 +73,7 @@ def test_listing() -> None:
     assert "Pendulum-v1" in known()
     assert not {"Hopper-v2", "GymV21Environment-v0"} & set(known())
     assert "LunarLanderContinuous-v3" in known()
-    assert known("softrl/*") == [GEARS]
+    assert known("softrl/*") == [GEARS, MANY_VALVES, VALVES]
     assert canonical(GEARS) == GEARS
 
 

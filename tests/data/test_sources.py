@@ -86,8 +86,9 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise gymnasium.error.DependencyNotInstalled("Box2D is not installed, run `pip install box2d`")
 
     monkeypatch.setattr(gymnasium, "make", absent)
-    with pytest.raises(UserError, match=r"LunarLanderContinuous-v3 cannot be made .* run `pip install box2d`"):
+    with pytest.raises(UserError, match=r"LunarLanderContinuous-v3 cannot be made .* run `pip install box2d`") as told:
         build("LunarLanderContinuous-v3", None, None)
+    assert str(told.value).endswith("; pip install 'softrl[box2d]' brings it")
 
 
 def test_old_versions_do_not_warn(recwarn: pytest.WarningsRecorder) -> None:

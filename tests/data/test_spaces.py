@@ -1,8 +1,10 @@
 """Every nest of spaces is one flat vector and back, and what an environment gets is in its space."""
 
 import pickle
+import re
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -183,7 +185,7 @@ def test_many_of_the_usual_spaces() -> None:
         (spaces.Sequence(spaces.Discrete(2)), "Sequence.* has no fixed length: wrap .* greatest length"),
         (spaces.OneOf([spaces.Discrete(2), spaces.Box(0, 1)]), "OneOf.* is one of several spaces: wrap .* Tuple"),
         (spaces.Space((1,), np.float32), "is of a kind unknown here: wrap"),
-        (spaces.Box(-np.inf, 1, (2,)), r"infinite bounds: wrap .* RescaleAction"),
+        (spaces.Box(-np.inf, 1, (2,)), r"infinite bounds: bound it, .*TransformAction"),
         (spaces.Box(-np.inf, np.inf, (2,), np.int64), "infinite bounds"),
         (spaces.Box(0, 1, (0,)), "is empty: leave it out"),
         (spaces.Tuple([]), "is empty: leave it out"),
@@ -198,3 +200,13 @@ def test_refusals(space: spaces.Space[Any], sentence: str) -> None:
         with pytest.raises(UserError, match=sentence) as told:
             FlatActions(nest)
         assert "\n" not in str(told.value)
+
+
+def test_the_advice_on_infinite_bounds_works() -> None:
+    """Followed to the letter."""
+    with pytest.raises(UserError) as told:
+        FlatActions(spaces.Box(-np.inf, np.inf, (1,), np.float32))
+    advice = re.search(r"gymnasium\.wrappers\.TransformAction\(.*\)", str(told.value))
+    assert advice
+    wrapped = eval(advice[0], {"gymnasium": gymnasium, "env": gymnasium.make("Pendulum-v1"), "shape": (1,)})
+    assert FlatActions(wrapped.action_space).continuous == 1

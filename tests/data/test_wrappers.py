@@ -163,7 +163,7 @@ def test_spaces_without_a_size_are_refused() -> None:
 
 
 def test_infinite_bounds_are_refused_with_advice() -> None:
-    with pytest.raises(UserError, match=r"infinite bounds: wrap .* RescaleAction"):
+    with pytest.raises(UserError, match=r"infinite bounds: bound it, .*TransformAction"):
         UnitBox(Line(action_space=spaces.Box(-np.inf, 1, (2,))))
 
 

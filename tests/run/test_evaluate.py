@@ -201,3 +201,16 @@ def test_episodes_from_pixels(workers: Any) -> None:
     assert alone == pytest.approx(truths[0], rel=1e-6)
     assert [picture.shape for picture in pictures] == [(6, 6, 3)] * 4
     assert {seen.dtype for seen in agent.seen} == {torch.uint8}
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"), [("obs", "an observation that is not"), ("reward", "a reward that is not")]
+)
+def test_an_environment_that_returns_no_numbers_is_refused(agent: Agent, broken: str, words: str) -> None:
+    class Broken(Walk):
+        def step(self, action: Any) -> Any:
+            obs, reward, *rest = super().step(action)
+            return (obs * np.nan, reward, *rest) if broken == "obs" else (obs, np.inf, *rest)
+
+    with pytest.raises(UserError, match=words):
+        evaluate(agent, envs.vector(Broken, CONFIG, 2, seed=0), [1, 2])

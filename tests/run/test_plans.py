@@ -6,8 +6,10 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import pytest
 
 from softrl import api
+from softrl.errors import UserError
 
 
 class Ten(gymnasium.Env[Any, Any]):
@@ -58,3 +60,11 @@ def test_an_agent_that_does_not_plan_has_the_promised_columns_only(tmp_path: Pat
     path = trained(tmp_path / "run", "sac")
     header = (path / "train.csv").read_text().splitlines()[0]
     assert header == "env_steps,episode,return,length,success,seconds"
+
+
+@pytest.mark.parametrize(("length", "repeat"), [(201, 1), (51, 4)])
+def test_plans_that_no_episode_is_long_enough_for_are_refused(tmp_path: Path, length: int, repeat: int) -> None:
+    with pytest.raises(UserError, match=rf"chunk\.length {length} is longer than an episode of 200 frames") as told:
+        api.train("Pendulum-v1", "qc", run=tmp_path / "run", **{"agent.chunk.length": length, "env.repeat": repeat})
+    assert "\n" not in str(told.value)
+    assert not (tmp_path / "run").exists()
