@@ -78,7 +78,7 @@ def copy(run: Path, target: Path) -> None:
 def measured(recipe: Path) -> list[Row]:
     """A row for each task of one recipe's results: the mean over seeds of the mean of the last three evaluations."""
     runs: dict[tuple[str, str, int, int], list[float]] = defaultdict(list)
-    for path in sorted(recipe.glob("*/seed*/eval.csv")):
+    for path in sorted(recipe.glob("**/seed*/eval.csv")):
         config = json.loads(path.with_name("config.json").read_text())
         with path.open(newline="") as file:
             returns = [float(row["return_mean"]) for row in csv.DictReader(file)]

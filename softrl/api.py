@@ -17,6 +17,7 @@ from softrl.data import envs, graphics
 from softrl.data.names import canonical
 from softrl.data.partial import Partial
 from softrl.data.pixels import Pixels
+from softrl.data.push import Push
 from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.plots.curves import curve
@@ -290,9 +291,10 @@ def make(
     repeat: int | None = None,
     pixels: Pixels | None = None,
     partial: Partial = Partial(),
+    push: Push = Push(),
 ) -> gymnasium.Env[Any, Any]:
     """A Gymnasium environment as agents see it: flat float32 observations or stacked pictures, actions in [-1, 1]."""
-    return envs.make(env, envs.EnvConfig(repeat=repeat, pixels=pixels, partial=partial), seed)
+    return envs.make(env, envs.EnvConfig(repeat=repeat, pixels=pixels, partial=partial, push=push), seed)
 
 
 def spec(env: gymnasium.Env[Any, Any]) -> Spec:

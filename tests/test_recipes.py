@@ -13,9 +13,10 @@ from softrl.types import Spec
 
 CHOICES = Spec(obs={"state": (3,)}, continuous=0, choices=(4,))
 PIXELS = Spec(obs={"pixels": (9, 84, 84)}, continuous=2, stack=3)
+FRAME = PIXELS._replace(obs={"pixels": (3, 64, 64)}, stack=1)
 SPACES = {
     **dict.fromkeys(("sac_discrete", "sd_sac", "ddsac"), CHOICES),
-    **dict.fromkeys(("dreamer", "latent_sac", "smac"), PIXELS._replace(obs={"pixels": (3, 64, 64)}, stack=1)),
+    **dict.fromkeys(("dreamer", "dreamer_discrete", "latent_sac", "smac"), FRAME),
     **dict.fromkeys(("sac_ae", "sac_pixels", "drq"), PIXELS),
     "sac_hybrid": CHOICES._replace(continuous=2),
     "curl": PIXELS._replace(obs={"pixels": (9, 100, 100)}),

@@ -11,7 +11,9 @@ from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.actors.latent import Latent, Marginal
 from softrl.nn.critics import StateValue
 from softrl.nn.encoders.world import World
+from softrl.nn.latents import OneHot
 from softrl.nn.particles import Particles
+from softrl.nn.rssm import RSSM
 from softrl.nn.trunks.mlp import MLP
 from softrl.recipes.recipe import Recipe
 
@@ -56,6 +58,17 @@ DREAMER = Recipe(
     defines=("agent.update", "agent.encoder", "agent.critic", "agent.lookahead"),
 )
 
+DREAMER_DISCRETE = Recipe(
+    "dreamer_discrete",
+    "Dreamer whose latents are 32 choices out of 32, as in DreamerV2.",
+    arxiv="2010.02193",
+    changes={
+        **DREAMER.changes,
+        "agent.encoder": World(dynamics=RSSM(latent=OneHot()), prior_weight=0.8, posterior_weight=0.2),
+    },
+    defines=(*DREAMER.defines, "agent.encoder.dynamics.latent"),
+)
+
 LATENT_SAC = Recipe(
     "latent_sac",
     "Soft actor-critic on the features of a recurrent world model, over real sequences.",
@@ -88,4 +101,4 @@ STATES = Recipe(
     defines=("env.pixels",),
 )
 
-RECIPES = (DREAMER, LATENT_SAC, SMAC, SMAC_STATE, STATES)
+RECIPES = (DREAMER, DREAMER_DISCRETE, LATENT_SAC, SMAC, SMAC_STATE, STATES)
