@@ -1,14 +1,10 @@
 """The trainer: collect, learn, and everything that happens by the clock."""
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,10 +13,9 @@ import torch
 from softrl.agent.compile import launched, packed
 from softrl.agent.diagnose import churn, diagnose, probe
 from softrl.agent.plan import executed
-from softrl.agent.plasticity import Keep
 from softrl.data import envs
 from softrl.data.collect import Collected, Collector
-from softrl.data.replay import Replay, ReplayConfig
+from softrl.data.replay import Replay
 from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.nn.layers import set_precision
@@ -30,17 +25,15 @@ from softrl.run.clock import AtEnd, EvaluationClock, Every, Ratio
 from softrl.run.config import Run
 from softrl.run.console import Console, Quiet
 from softrl.run.evaluate import Evaluation, evaluate, filmed
+from softrl.run.fit import group, roomy
 from softrl.run.log import Logger
 from softrl.run.seed import Generators, derive, evaluation_seed
 from softrl.run.segments import Segments
+from softrl.run.signals import stopped_by_signals
 from softrl.types import Window
 
-SMALLEST = 1_000
-"""Rows of each environment that replay has room for at least: a window may look far ahead."""
 PICTURED = 8
 """Rows of replay that pictures show."""
-MOST_AT_ONCE = 32
-"""Updates in one launch at most: their windows are fetched together."""
 MUCH_CLIPPED = 0.05
 """Share of targets outside a critic's support above which a run says so."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -139,7 +132,7 @@ class Trainer:
         """Run to the end, or until a signal or the callback stops it; a checkpoint is on disk in either case."""
         self.console, self.callback = console, callback
         self.began = time.perf_counter() - self.count.seconds
-        with self.stopped_by_signals():
+        with stopped_by_signals(self.stop):
             self.milestones()
             while not self.finished() and not self.stopping:
                 self.advance()
@@ -334,50 +327,12 @@ class Trainer:
         """Wall-clock seconds of the run so far."""
         return time.perf_counter() - self.began
 
+    def stop(self) -> None:
+        """End the loop at the next step."""
+        self.stopping = True
+
     def tell(self, values: dict[str, float]) -> None:
         """Call the user's callback, which stops the run by answering True."""
         c = self.count
         if self.callback and self.callback(Progress(c.env_steps, c.decisions, c.updates, c.episodes, values)):
             self.stopping = True
-
-    @contextmanager
-    def stopped_by_signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM end the loop at the next step; a second Ctrl-C ends the process at once."""
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            self.stopping = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def roomy(run: Run, source: Source) -> ReplayConfig:
-    """The replay of a run, without room for rows that it can never bring.
-
-    A frame brings a row, or where it ends an episode two. A file has its size for good, so it is left as it is.
-    """
-    most = 2 * (run.steps + run.envs * envs.repeats(source, run.env))
-    if run.replay.memory_map or run.replay.capacity <= most:
-        return run.replay
-    return replace(run.replay, capacity=max(most, SMALLEST * run.envs))
-
-
-def group(run: Run, replay: Replay) -> int:
-    """Updates that share a launch where so many are owed at once: whole cycles of the flags that tell updates apart.
-
-    One, where a launch costs nothing to speak of, where something happens between two updates, or where the windows of
-    several are large.
-    """
-    if run.compile != "cudagraph" or run.agent.plasticity != Keep() or replay.prioritised or replay.frames:
-        return 1
-    cycle = math.lcm(run.train.actor_every, run.train.target_every)
-    owed = min(MOST_AT_ONCE, int(run.envs * run.train.updates_per_decision))
-    return max(1, owed // cycle * cycle)

@@ -18,7 +18,7 @@ from softrl.recipes import apply
 from softrl.run import files, saved, trainer as training
 from softrl.run.config import Run
 from softrl.run.fields import override
-from softrl.run.trainer import Trainer, roomy
+from softrl.run.trainer import Trainer
 from softrl.types import Spec
 
 SHORT = {
@@ -164,22 +164,6 @@ def test_a_run_ends_when_its_minutes_are_over(tmp_path: Path, monkeypatch: pytes
     last = dict(zip(rows[0].split(","), rows[-1].split(","), strict=True))
     assert (last["env_steps"], last["seconds"]) == ("120", "60.0")
     assert (tmp_path / "run" / "checkpoints" / f"step_{int(last['env_steps']):09d}").is_dir()
-
-
-@pytest.mark.parametrize(
-    ("options", "rows"),
-    [
-        ({"steps": 5_000}, 2 * 5_001),
-        ({"steps": 5_000, "envs": 2, "env.repeat": 3}, 2 * 5_006),
-        ({"steps": 10**6}, 1_000_000),
-        ({"steps": 5_000, "replay.capacity": 3_000}, 3_000),
-        ({"steps": 5_000, "replay.memory_map": True}, 1_000_000),
-        ({"steps": 1}, 1_000),
-    ],
-)
-def test_replay_has_room_for_all_that_a_run_can_bring_and_no_more(options: dict[str, Any], rows: int) -> None:
-    run = override(Run(), {"env.name": "Pendulum-v1", **options})
-    assert roomy(run, "Pendulum-v1") == replace(run.replay, capacity=rows)
 
 
 def weights(path: Path) -> bytes:

@@ -1,0 +1,43 @@
+"""Signals ask once to stop, and are as before afterwards."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from softrl.run.signals import stopped_by_signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_asks_to_stop(number: signal.Signals) -> None:
+    asked: list[bool] = []
+    before = signal.getsignal(number)
+    with stopped_by_signals(lambda: asked.append(True)):
+        os.kill(os.getpid(), number)
+        assert asked == [True]
+    assert signal.getsignal(number) is before
+
+
+def pressed_twice() -> None:
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_second_ctrl_c_is_the_usual_one() -> None:
+    with pytest.raises(KeyboardInterrupt), stopped_by_signals(lambda: None):
+        pressed_twice()
+
+
+def test_other_threads_leave_signals_alone() -> None:
+    handlers = []
+
+    def work() -> None:
+        with stopped_by_signals(lambda: None):
+            handlers.append(signal.getsignal(signal.SIGINT))
+
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert handlers == [before]
