@@ -13,8 +13,8 @@ from softrl.agent.optim import OptimizerGroup
 from softrl.agent.plan import judged, proposed
 from softrl.agent.update import update
 from softrl.agent.variants import update_v1
-from softrl.nn.encoders import Carry
-from softrl.types import Metrics, Obs, Spec, Step, Window
+from softrl.nn.encoders import Carry, Losses
+from softrl.types import Actions, Batch, Metrics, Obs, Spec, Step, Window
 
 Update = Callable[..., tuple[Metrics, Tensor]]
 UPDATES: dict[str, Update] = {"sac": update, "sac_v1": update_v1, "dreamer": update_dreamer}
@@ -58,6 +58,13 @@ class Agent(nn.Module):
     def value(self, z: Tensor, action: Tensor) -> Tensor:
         """What the actor's loss takes actions [K,B,A] at latents [B,D] to be worth, [K,B]."""
         return self.actor_rule(self.critic(z, action).atoms).mean()
+
+    def actor_terms(self, b: Batch, judged_z: Tensor, a: Actions, value: Tensor) -> Losses:
+        """Further losses of the policy, for actions worth `value`, [K,B]: none unless a part brings one."""
+        z = b.policy_z.detach()
+        terms = self.regularizer.actor() | self.penalty(self.actor, z, a)
+        terms |= self.explorer.losses(self, z, judged_z)
+        return terms | self.imitation(self, b, a.expectation(value).detach())
 
     def initial(self, count: int) -> Carry:
         """What is remembered between acts at the start of `count` episodes, each entry [N,..]."""

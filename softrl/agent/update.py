@@ -47,9 +47,7 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
             a = agent.actor(z)
         q_actor = agent.encoder.judge(agent.value, b, a.value)  # [K,B]
         policy = {"actor_loss": policy_loss(q_actor, a, alpha * agent.temperature.in_actor)}
-        policy |= agent.regularizer.actor() | agent.penalty(agent.actor, z, a)
-        policy |= agent.explorer.losses(agent, z, judged_z)
-        policy |= agent.imitation(agent, b, a.expectation(q_actor).detach())
+        policy |= agent.actor_terms(b, judged_z, a, q_actor)
         lengths, planned = agent.plan.losses(agent, z, judged_z, alpha)
         agent.optim.actor.step(policy | lengths)
         goal = agent.temperature.target * agent.plan.decisions(a)

@@ -33,9 +33,7 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
     atoms = agent.critic(judged_z, a.value).atoms  # [E,K,B,M]
     judged = agent.actor_rule(atoms).mean()  # [K,B]
     policy = {"actor_loss": policy_loss(judged, a, alpha * agent.temperature.in_actor)}
-    policy |= agent.regularizer.actor() | agent.penalty(agent.actor, z, a)
-    policy |= agent.explorer.losses(agent, z, judged_z)
-    policy |= agent.imitation(agent, b, a.expectation(judged).detach())
+    policy |= agent.actor_terms(b, judged_z, a, judged)
 
     q = agent.critic(b.z, b.action[None])
     v, v_next = agent.lookahead(b)
