@@ -16,7 +16,7 @@ LAST = 3  # evaluations that are averaged
 OURS, PEER = "these runs", "sb3_sac"
 HEADER = ("task", "method", "sees", "env steps", "repeat", "mean", "sd over seeds", "seeds", "source")
 TARGETS = {
-    "state": {"sac_v1": [PEER], "": ["sac[pytorch_sac]"]},
+    "state": {"sac_v1": [PEER], "simba": ["simba"], "": ["sac[pytorch_sac]"]},
     "pixels": {
         "sac_ae": ["sac_ae"],
         "sac_pixels": ["sac_pixels[sac_ae]"],
