@@ -108,7 +108,9 @@ def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv
         return SyncVectorEnv(factories, autoreset_mode=AutoresetMode.NEXT_STEP)
     try:
         with unimported_main():
-            return AsyncVectorEnv(factories, context=start_method(), autoreset_mode=AutoresetMode.NEXT_STEP)
+            return AsyncVectorEnv(
+                factories, context=start_method(config.pixels is not None), autoreset_mode=AutoresetMode.NEXT_STEP
+            )
     except UserError:
         raise
     except Exception as error:

@@ -12,17 +12,21 @@ import gymnasium
 from softrl.errors import UserError
 
 SILENT = 100  # above every level of Gymnasium's log
-SLOW_IMPORTS = ("softrl.data.envs", "mujoco", "dm_control.suite")
+HERE = "softrl.data.envs"
+SIMULATORS = ("mujoco", "dm_control.suite")
+"""What takes seconds to import, and opens a connection to the graphics driver that cannot be shared with a fork."""
 
 
-def start_method() -> str:
+def start_method(drawing: bool) -> str:
     """How workers start: never by forking this process, in which torch has threads whose locks a copy would inherit.
 
-    What takes long to import, and is needed here, is imported once for all, in the server that they are forks of.
+    What takes long to import, and is needed here, is imported once for all, in the server that they are forks of;
+    environments that are `drawing` import their simulator themselves.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return "spawn"
-    multiprocessing.set_forkserver_preload([name for name in SLOW_IMPORTS if name in sys.modules])
+    simulators = [name for name in SIMULATORS if name in sys.modules and not drawing]
+    multiprocessing.set_forkserver_preload([HERE, *simulators])
     return "forkserver"
 
 

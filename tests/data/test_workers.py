@@ -1,5 +1,6 @@
 """Workers start cleanly, stay out of Ctrl-C's reach, and fail in one sentence."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from softrl.data.envs import EnvConfig, step, vector
+from softrl.data.workers import start_method
 from softrl.errors import UserError
 
 SYNC, ASYNC = EnvConfig(workers="sync"), EnvConfig(workers="async")
@@ -155,3 +157,15 @@ def test_observations_come_through_shared_memory(monkeypatch: pytest.MonkeyPatch
     assert (second == 2).all()
     assert 0 < sum(sizes) < 10_000
     vec.close()
+
+
+@pytest.mark.parametrize("drawing", [True, False])
+def test_no_simulator_is_imported_for_workers_that_draw(monkeypatch: pytest.MonkeyPatch, drawing: bool) -> None:
+    import mujoco  # noqa: F401
+
+    told: list[list[str]] = []
+    monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["forkserver"])
+    monkeypatch.setattr(multiprocessing, "set_forkserver_preload", told.append)
+    assert start_method(drawing) == "forkserver"
+    assert ("mujoco" in told[0]) != drawing
+    assert "softrl.data.envs" in told[0]
