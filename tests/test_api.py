@@ -139,7 +139,7 @@ def test_an_object_of_the_users_is_never_stepped(tmp_path: Path) -> None:
 
 def test_updates_per_decision_do_not_depend_on_the_number_of_environments(tmp_path: Path) -> None:
     for envs in (1, 3):
-        options = {"envs": envs, "env.workers": "sync", "steps": 250, "env.time_limit": None, "eval.episodes": 1}
+        options = {"envs": envs, "env.workers": "sync", "steps": 160, "env.time_limit": None, "eval.episodes": 1}
         result = trained(tmp_path / str(envs), **options)
         last = rows(result.path / "eval.csv")[-1]
         decisions = int(last["decisions"])

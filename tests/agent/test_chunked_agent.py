@@ -133,7 +133,8 @@ def test_the_entropy_target_is_one_for_each_executed_action() -> None:
     assert metrics["chunk_length"] == H
 
 
-@pytest.mark.parametrize("chunk", [pytest.param(KINDS[0], marks=pytest.mark.slow), KINDS[1]], ids=["fixed", "adaptive"])
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", KINDS, ids=["fixed", "adaptive"])
 def test_the_update_is_one_graph(chunk: Any) -> None:
     torch._dynamo.reset()
     agent = built(chunk)

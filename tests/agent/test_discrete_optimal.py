@@ -162,9 +162,10 @@ class Bandit(NamedTuple):
 
 @pytest.mark.parametrize(
     ("dependent", "updates"),
-    [(False, 600), pytest.param(True, 1000, marks=pytest.mark.slow)],
+    [(False, 600), (True, 1000)],
     ids=["independent", "dependent"],
 )
+@pytest.mark.slow
 def test_choices_with_parameters_reach_the_soft_optimum(dependent: bool, updates: int) -> None:
     bandit = Bandit(torch.tensor([-0.2, 0.0, 0.2]) if dependent else torch.tensor([0.1, 0.1, 0.1]))
     config = dataclasses.replace(SAC, actor=Hybrid(NET, dependent), critic=ActionIn(SQUARES))

@@ -26,15 +26,15 @@ WAITING = {
     *("_linalg_check_errors", "lift_fresh"),  # checks, and constants that come from Python
 }
 FAST = (
-    *("sac", "sac_v1", "redq", "droq", "tqc", "crossq", "bro", "simba", "simbav2", "xqc", "flashsac", "per"),
+    *("sac", "sac_v1", "tqc", "crossq", "bro", "simbav2", "flashsac", "per"),
     *("qc_adaptive", "sac_discrete", "sac_ae"),
 )
 SLOW = (
     *("dreamer+states", "smac+states", "latent_sac+states", "smac_state", "drq", "curl", "qc", "sac_hybrid"),
+    *("redq", "droq", "simba", "xqc"),
     *("optimistic", "repeated_noise", "gsde", "moe", "l2_init", "wasserstein", "hl_gauss", "bc", "sd_sac", "redo"),
 )
 RECIPES = [*FAST, *(pytest.param(recipe, marks=pytest.mark.slow) for recipe in SLOW)]
-"""Recipes that scale rewards by returns, which are kept on the host."""
 NOWHERE = ("sac", "crossq", "simbav2")
 """Those of the fast tier on torch's device `meta`."""
 SPACES = {"sac_discrete": (0, (3,)), "sd_sac": (0, (3,)), "sac_hybrid": (2, (3,))}

@@ -109,9 +109,8 @@ def test_normalisers_priorities_held_noise_and_new_units(tmp_path: Path) -> None
     killed_again_and_again("Pendulum-v1", tmp_path, "flashsac+per+redo+tiny", kills=2, seed=4, **options)
 
 
-@pytest.mark.parametrize(
-    ("env", "recipe"), [(GEARS, "sac_ae+tiny"), pytest.param("Pendulum-v1", "smac+states+tiny", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("env", "recipe"), [(GEARS, "sac_ae+tiny"), ("Pendulum-v1", "smac+states+tiny")])
 def test_pictures_and_what_a_world_model_remembers(tmp_path: Path, env: str, recipe: str) -> None:
     options = {"steps": 200, "eval.every": 100, "train.warmup": 50, "train.batch": 4, "env.workers": "sync"}
     killed_again_and_again(env, tmp_path, recipe, kills=1, seed=2, **options)
@@ -148,7 +147,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path)
     assert (one / name).read_bytes() != (other / name).read_bytes()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_signals_save_at_once_and_resume_exactly(tmp_path: Path, number: signal.Signals) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     training("Pendulum-v1", whole, "sac+tiny", steps=400)()

@@ -126,7 +126,9 @@ def test_a_torn_checkpoint_is_refused_and_the_one_before_is_used(
 
 def test_without_opengl_auto_goes_without_a_video_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphics, "missing", lambda: "rendering needs OpenGL")
-    result = trained(tmp_path / "run", "cartpole_swingup", **{"video.every": "auto", "env.time_limit": 50})
+    result = trained(
+        tmp_path / "run", "cartpole_swingup", **{"video.every": "auto", "env.time_limit": 50, "steps": 100}
+    )
     assert result.finished
     assert "no video: rendering needs OpenGL" in (result.path / "log.txt").read_text()
 
