@@ -132,6 +132,7 @@ def test_another_batch_or_flag_is_another_graph() -> None:
     assert difference(eager, graph) < 1e-5
 
 
+@pytest.mark.slow
 def test_guards_that_are_left_are_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """As torch names them: none of the agent's parts, all of the window and the flags."""
     torch._dynamo.reset()

@@ -118,9 +118,10 @@ def check(found: Solution, optimum: Solution) -> None:
 
 @pytest.mark.parametrize(
     ("critic", "updates"),
-    [(ActionIn(NET), 500), pytest.param(ActionIn(NET, Quantile(11)), 1600, marks=pytest.mark.slow)],
+    [(ActionIn(NET), 500), (ActionIn(NET, Quantile(11)), 1600)],
     ids=["scalar", "quantile"],
 )
+@pytest.mark.slow
 def test_choices_reach_the_soft_optimum(critic: ActionIn, updates: int) -> None:
     problem, spec = known_problem(), Spec({"state": (STATES,)}, 0, CHOICES)
     agent = trained(dataclasses.replace(SAC, critic=critic), spec, lambda: sample(problem, 256), updates)

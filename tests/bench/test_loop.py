@@ -22,6 +22,7 @@ def test_loop_says_where_the_time_of_a_step_goes() -> None:
     assert result["evaluation_seconds"] > 0
 
 
+@pytest.mark.slow
 def test_the_waiting_for_worker_processes_is_told() -> None:
     options = loop.Options(env="Pendulum-v1", recipe="sac+tiny", steps=40, settle=4, envs=2, threads=1, compile="off")
     result = loop.measure(loop.configured(options), options)

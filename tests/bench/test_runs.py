@@ -127,6 +127,7 @@ def test_a_mistake_is_given_up_and_the_others_go_on(bench: Bench) -> None:
     assert sorted(call.split()[3] for call in bench.called()) == ["a", "mistaken"]  # two at a time, in either order
 
 
+@pytest.mark.slow
 def test_no_more_runs_at_a_time_than_workers(bench: Bench) -> None:
     process = bench.start("a", "b", pause=0.3, flags=("--workers", "1"))
     bench.wait_for("a/checkpoints")

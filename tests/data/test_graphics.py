@@ -73,5 +73,6 @@ def test_a_missing_egl_library_is_no_error(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.skipif(graphics.missing() is not None, reason="no OpenGL here")
+@pytest.mark.slow
 def test_rendering_is_timed() -> None:
     assert 1 < graphics.speed(16) < 1e6

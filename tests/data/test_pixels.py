@@ -222,6 +222,7 @@ def assert_equal(one: list[Any], other: list[Any]) -> None:
     [(GEARS, 2, 4), pytest.param("cartpole_swingup", 1, 16, marks=drawing)],
     ids=["gears", "cartpole"],
 )
+@pytest.mark.slow
 def test_processes_make_no_difference(name: str, count: int, limit: int) -> None:
     """Across resets, and after states are put back into a vector of the other kind."""
     workers: tuple[Any, ...] = ("sync", "async")

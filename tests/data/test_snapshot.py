@@ -76,7 +76,9 @@ def assert_exact(source: Source, taken: int, steps: int = 100, config: EnvConfig
     other.close()
 
 
-@pytest.mark.parametrize("taken", [0, 1, 25, LIMIT])
+@pytest.mark.parametrize(
+    "taken", [pytest.param(0, marks=pytest.mark.slow), 1, 25, pytest.param(LIMIT, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", SOME)
 def test_exact(name: str, taken: int) -> None:
     assert_exact(name, taken)

@@ -179,6 +179,7 @@ def test_gradients_equal_finite_differences(head: Any) -> None:
 
 
 @pytest.mark.parametrize("head", KINDS, ids=str)
+@pytest.mark.slow
 def test_heads_trace_without_breaks(head: Any) -> None:
     def everything(row: Tensor, target: Atoms) -> tuple[Tensor, Tensor, Tensor]:
         return head.loss(row, target), head.atoms(row).mean(), head.clipped(target)

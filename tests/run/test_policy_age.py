@@ -67,7 +67,8 @@ def watched(folder: Path, **options: Any) -> Watched:
 
 
 @pytest.mark.parametrize(
-    ("workers", "envs", "updates"), [("sync", 1, 1.0), ("sync", 1, 0.3), ("sync", 3, 1.5), ("async", 2, 2.5)]
+    ("workers", "envs", "updates"),
+    [("sync", 1, 0.3), ("sync", 3, 1.5), pytest.param("async", 2, 2.5, marks=pytest.mark.slow)],
 )
 def test_the_age_of_weights(tmp_path: Path, workers: str, envs: int, updates: float) -> None:
     """Both ways make the same updates before the same action; `async` makes them one vector step earlier in the data.

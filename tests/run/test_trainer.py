@@ -172,6 +172,7 @@ def weights(path: Path) -> bytes:
     return (path / "checkpoints" / "step_000000080" / "agent.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_updates_that_share_a_launch_are_the_same_updates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With flags, a fraction that is saved up, and looks at the networks in between."""
     options = {"steps": 80, "train.updates_per_decision": 4.25, "train.actor_every": 2, "log.diagnostics": 50}
@@ -221,6 +222,7 @@ def test_targets_outside_the_support_are_told_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(graphics.missing() is not None, reason="no OpenGL library")
+@pytest.mark.slow
 def test_a_run_that_its_minutes_end_has_a_video_of_its_last_policy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,7 +101,7 @@ def test_members_start_differently_and_every_parameter_is_learned(config) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in ("crossq", "flash") else pytest.param(name, marks=pytest.mark.slow) for name in TRUNKS]
+    "name", [name if name == "flash" else pytest.param(name, marks=pytest.mark.slow) for name in TRUNKS]
 )
 def test_one_graph_with_gradients_inside(name: str) -> None:
     eager, x = with_output(TRUNKS[name], 2), torch.randn(9, 5)
