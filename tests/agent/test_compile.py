@@ -18,7 +18,7 @@ from softrl.run.config import Run
 from softrl.types import Spec, Window
 
 SPEC = Spec({"state": (5,)}, 2)
-FAST = ("sac", "tqc+l2_init")
+FAST = ("tqc+l2_init",)
 
 
 def window(seed: int, batch: int = 64) -> Window:

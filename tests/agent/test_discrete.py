@@ -220,10 +220,8 @@ def test_the_target_of_a_hybrid_policy_prices_both_entropies(parts: dict[str, ob
     torch.testing.assert_close(metrics["critic_loss"], (0.5 * (q - y).square()).mean(-1).sum().detach())
 
 
-@pytest.mark.parametrize(
-    "space",
-    [space if space == "hybrid" else pytest.param(space, marks=pytest.mark.slow) for space in SPACES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("space", SPACES)
 def test_the_update_is_one_graph(space: str) -> None:
     """Traced without a C++ compiler; `fullgraph=True` raises at any graph break."""
     torch._dynamo.reset()

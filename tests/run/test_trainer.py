@@ -213,6 +213,7 @@ def test_as_many_updates_share_a_launch_as_are_owed_at_once(recipe: str, options
     assert training.group(run, replay) == updates
 
 
+@pytest.mark.slow
 def test_targets_outside_the_support_are_told_once(tmp_path: Path) -> None:
     options = {"agent.critic.head.low": -0.01, "agent.critic.head.high": 0.01, "log.every": 50}
     path = api.train("Pendulum-v1", "c51+tiny", run=tmp_path / "run", **{**SHORT, **options}).path

@@ -77,9 +77,8 @@ def test_acting_and_learning_draw_the_same_action_from_the_same_generator(name: 
     assert torch.equal(policy(z).value[0], drawn)
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "mixture" else pytest.param(name, marks=pytest.mark.slow) for name in EVERY]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVERY)
 def test_it_traces_into_one_graph_with_its_gradient(name: str) -> None:
     policy, z = built(name), torch.randn(B, D)
 

@@ -263,7 +263,8 @@ def test_pictures_are_of_the_first_rows(name: str, pictures: int) -> None:
     assert [picture.shape for picture in found.values()] == [(3, 2 * 20, 8 * 21)] * pictures
 
 
-@pytest.mark.parametrize("name", ["drq_ae", pytest.param("curl", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["drq_ae", "curl"])
 def test_one_graph(name: str) -> None:
     config = CONFIGS[name]
     encoder, actor, window, _, _ = encoded(config)

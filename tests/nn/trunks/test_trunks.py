@@ -100,9 +100,8 @@ def test_members_start_differently_and_every_parameter_is_learned(config) -> Non
     assert all(gradient.abs().sum() > 0 for gradient in gradients)
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "flash" else pytest.param(name, marks=pytest.mark.slow) for name in TRUNKS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRUNKS)
 def test_one_graph_with_gradients_inside(name: str) -> None:
     eager, x = with_output(TRUNKS[name], 2), torch.randn(9, 5)
     traced = copy.deepcopy(eager)
