@@ -82,8 +82,8 @@ class AdamOptimizer(nn.Module):
 
     def gradients(self, losses: dict[str, Tensor], keep: bool = False) -> tuple[Tensor, ...]:
         """Gradients of the sum of the named losses; `keep` what they were made from for another optimiser's."""
-        total = torch.stack(list(losses.values())).sum()
-        return torch.autograd.grad(total, self.parameters_held, retain_graph=keep or None)
+        moving = [loss for loss in losses.values() if loss.requires_grad]
+        return torch.autograd.grad(moving, self.parameters_held, retain_graph=keep or None)
 
     @torch.no_grad()
     def descend(self, gradients: tuple[Tensor, ...]) -> None:

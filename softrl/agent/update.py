@@ -58,7 +58,8 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
     if follow:
         agent.lookahead.follow(agent.critic)
         agent.encoder.follow()
-    return detached(losses | own) | describe_values(agent.critic.head, b, q, y), row_error(q, y, len(window.weight))
+    numbers, row_error = describe_values(agent.critic.head, b, q, y, len(window.weight))
+    return detached(losses | own) | numbers, row_error
 
 
 def describe_policy(actions: Actions, alpha: Tensor, target: Tensor) -> Metrics:
@@ -66,19 +67,21 @@ def describe_policy(actions: Actions, alpha: Tensor, target: Tensor) -> Metrics:
     return {"ent_coef": alpha.mean(), "entropy": entropy(actions).sum(), "target_entropy": target.sum()}
 
 
-def describe_values(head: Head, b: Batch, q: Prediction, y: Atoms) -> Metrics:
-    """What to log of a critic: mean reward, prediction, target, and share of targets that its head cannot express."""
-    return {
+def describe_values(head: Head, b: Batch, q: Prediction, y: Atoms, rows: int) -> tuple[Metrics, Tensor]:
+    """What to log of a critic, and the absolute error of each row, [rows], that priorities are made of.
+
+    Logged are mean reward, prediction, target, and the share of targets that the head cannot express. The error is that
+    of the means, averaged over members and views.
+    """
+    found, goal = q.atoms.mean().detach(), y.mean()  # [E,1,B], [B]
+    error = (found[:, 0] - goal).abs().unflatten(-1, (-1, rows)).mean((0, 1))
+    numbers = {
         "batch_reward": b.reward.mean(),
-        "q_mean": q.atoms.mean().mean().detach(),
-        "target_mean": y.mean().mean(),
+        "q_mean": found.mean(),
+        "target_mean": goal.mean(),
         "clipped_share": head.clipped(y),
     }
-
-
-def row_error(q: Prediction, y: Atoms, rows: int) -> Tensor:
-    """Absolute temporal difference of the means over members and views, [rows]: what priorities are made of."""
-    return (q.atoms.mean()[:, 0] - y.mean()).detach().abs().unflatten(-1, (-1, rows)).mean((0, 1))
+    return numbers, error
 
 
 def detached(losses: dict[str, Tensor]) -> Metrics:

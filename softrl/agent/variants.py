@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from softrl.agent.update import describe_policy, describe_values, detached, row_error
+from softrl.agent.update import describe_policy, describe_values, detached
 from softrl.math.losses import policy_loss
 from softrl.math.returns import bellman, soft_value
 from softrl.nn.norms import batch_statistics
@@ -54,4 +54,5 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
         agent.lookahead.follow(agent.critic)
         agent.encoder.follow()
     losses |= own | policy | describe_policy(a, alpha, agent.temperature.target)
-    return detached(losses) | describe_values(agent.critic.head, b, q, y), row_error(q, y, len(window.weight))
+    numbers, row_error = describe_values(agent.critic.head, b, q, y, len(window.weight))
+    return detached(losses) | numbers, row_error

@@ -31,8 +31,8 @@ class Minimum:
 
     def __call__(self, q: Atoms) -> Atoms:
         """Atoms of the most pessimistic member, chosen for each row and action."""
-        member = q.mean().argmin(0, keepdim=True)[..., None]  # [1,K,B,1]
-        return Atoms(q.value.take_along_dim(member, 0)[0], q.prob.take_along_dim(member, 0)[0])
+        member = q.mean().argmin(0, keepdim=True)[..., None].expand(-1, -1, -1, q.value.shape[-1])  # [1,K,B,M]
+        return Atoms(q.value.gather(0, member)[0], q.prob.gather(0, member)[0])
 
     def check(self, members: int, head: Kind) -> None:
         """Any ensemble of any head will do."""
