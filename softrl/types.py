@@ -28,6 +28,7 @@ class Spec(NamedTuple):
     prefixes: bool = False  # whether every beginning of a plan is to be valued, and not whole plans only
     stack: int = 1  # newest frames that lie one after the other in the channels of `pixels`
     sequence: int = 0  # rows of a window that is a stretch of experience; 0 for windows of single decisions
+    best: float = 0.0  # share of the finished episodes whose rows are pointed out in windows; 0 points out none
 
     @property
     def action(self) -> int:
@@ -60,6 +61,7 @@ class Window(NamedTuple):
     weight: Tensor  # [B], ones for uniform replay
     index: Tensor  # type: ignore[assignment]  # [B], where the rows came from
     last: Tensor | None = None  # [B,T] bool, in sequences: a final observation, whose decision is none
+    best: Tensor | None = None  # [B] bool, where `Spec.best` asks: of one of the best episodes in replay
 
 
 class Batch(NamedTuple):
@@ -78,6 +80,7 @@ class Batch(NamedTuple):
     reward: Tensor  # [B]
     discount: Tensor  # [B]
     weight: Tensor  # [B]
+    best: Tensor | None = None  # [B/V] bool, that of the window
 
 
 class Atoms(NamedTuple):

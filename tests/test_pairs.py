@@ -65,6 +65,7 @@ def window(agent: Agent, seed: int, rows: int = 16) -> Window:
         torch.ones(rows),
         torch.arange(rows),
         flags if spec.sequence else None,
+        torch.arange(rows) % 3 == 0 if spec.best else None,
     )
 
 

@@ -29,7 +29,7 @@ class Agent(nn.Module):
         super().__init__()
         config = fitted(config, spec)
         plan, rows = config.chunk, config.encoder.sequence
-        spec = spec._replace(chunk=plan.length, prefixes=plan.prefixes, sequence=rows)
+        spec = spec._replace(chunk=plan.length, prefixes=plan.prefixes, sequence=rows, best=config.imitation.best)
         self.config, self.spec = config, spec
         self.encoder = config.encoder.build(spec)
         width, read = self.encoder.width, self.encoder.policy_width

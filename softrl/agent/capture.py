@@ -119,7 +119,9 @@ def tensors(window: Window) -> list[Tensor]:
 def with_tensors(window: Window, values: list[Tensor]) -> Window:
     """A window like this one, of other tensors, given in the order of `tensors`."""
     count = len(window.obs)
-    return Window(dict(zip(window.obs, values[:count], strict=True)), *values[count:])
+    there = [name for name, tensor in zip(window._fields[1:], window[1:], strict=True) if tensor is not None]
+    rest = dict(zip(there, values[count:], strict=True))
+    return Window(dict(zip(window.obs, values[:count], strict=True)), **rest)
 
 
 def in_turn(update: Callable[..., Any]) -> Callable[..., list[Any]]:

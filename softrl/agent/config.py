@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from softrl.agent.dream import Imagination
 from softrl.agent.explore import OnPolicy, Optimistic, RepeatedNoise, StateDependent
-from softrl.agent.imitate import Cloning, SelectiveCloning, Unguided
+from softrl.agent.imitate import Cloning, EpisodeCloning, SelectiveCloning, Unguided
 from softrl.agent.kinds import fitted
 from softrl.agent.lookahead import Joint, JointTarget, Split, StateTarget
 from softrl.agent.noise import AdditiveNoise
@@ -78,7 +78,7 @@ class AgentConfig:
     """What rewards are multiplied with in the update."""
     penalty: Unpenalized | EntropyPenalty = field(default_factory=Unpenalized)
     """What keeps the policy's entropy from jumping."""
-    imitation: Unguided | Cloning | SelectiveCloning = field(default_factory=Unguided)
+    imitation: Unguided | Cloning | SelectiveCloning | EpisodeCloning = field(default_factory=Unguided)
     """What keeps the policy near the actions in replay."""
     regularizer: Free | L2Init | Wasserstein = field(default_factory=Free)
     """What keeps weights near where they started."""

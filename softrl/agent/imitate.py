@@ -34,6 +34,7 @@ class Imitation(nn.Module, ABC):
 class Unguided:
     """What was done before says nothing of what to do."""
 
+    best = 0.0
     needs = frozenset[str]()
 
     def build(self, spec: Spec) -> "NoImitation":
@@ -54,6 +55,7 @@ class Cloning:
 
     strength: float = 0.01
     """Weight of the loss, in units of return for each nat."""
+    best = 0.0
     needs = frozenset({"distribution"})
 
     def __post_init__(self) -> None:
@@ -73,6 +75,7 @@ class SelectiveCloning:
 
     strength: float = 0.01
     """Weight of the loss, in units of return for each nat."""
+    best = 0.0
     needs = frozenset({"distribution"})
 
     def __post_init__(self) -> None:
@@ -81,6 +84,37 @@ class SelectiveCloning:
     def build(self, spec: Spec) -> "Cloned":
         """The module, without state."""
         return Cloned(self.strength, spec, better)
+
+
+@dataclass(frozen=True)
+class EpisodeCloning:
+    """Cloning of what was done in the best of the finished episodes in replay (%BC, arXiv 2106.01345, section 5.1).
+
+    Which these are changes with every episode that ends; until two have ended, none are.
+    """
+
+    strength: float = 0.1
+    """Weight of the loss, in units of return for each nat; only about a share `best` of the rows has one."""
+    best: float = 0.1
+    """Share of the finished episodes that are cloned, by their return; those up to the median never are."""
+    needs = frozenset({"distribution"})
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength)
+        if not 0 < self.best <= 0.5:
+            raise UserError(
+                f"agent.imitation.best is {self.best}: a share in (0, 0.5] of the episodes is cloned, recipe bc clones "
+                "all of them"
+            )
+
+    def build(self, spec: Spec) -> "Cloned":
+        """The module, without state; raises UserError where a window may span episodes."""
+        if spec.sequence:
+            raise UserError(
+                "agent.imitation EpisodeCloning picks windows by their episode, and those of a world model span "
+                "several: use recipe bc or bc_better"
+            )
+        return Cloned(self.strength, spec, outstanding)
 
 
 def check_strength(strength: float) -> None:
@@ -92,7 +126,8 @@ def check_strength(strength: float) -> None:
 class Cloned(Imitation):
     """strength / B * sum_b w_b sum_i [ i was taken ] (-log pi(x_i | s)).
 
-    w is 1 for every row, or [ rule(Q(s, a)) > E_{a'~pi} rule(Q(s, a')) ] where the better ones alone are chosen.
+    w is 1 for every row, or [ rule(Q(s, a)) > E_{a'~pi} rule(Q(s, a')) ] where the better ones alone are chosen, or 1
+    for rows of the best episodes. Rows without weight hold no decision, and none is cloned.
     """
 
     def __init__(self, strength: float, spec: Spec, chosen: Chosen) -> None:
@@ -107,7 +142,7 @@ class Cloned(Imitation):
         mean, log_std = (moment.unflatten(-1, (self.horizon, self.width)) for moment in moments)
         log_prob = log_density(mean, log_std, told[..., : self.width])  # [B,h]
         taken = taken_actions(told[..., self.width :], b.discount[:count])
-        chosen = self.chosen(agent, b, value)
+        chosen = self.chosen(agent, b, value) * (b.weight[:count] > 0)
         return {"imitation_loss": -self.strength * (chosen * (taken * log_prob).sum(-1)).mean()}
 
 
@@ -121,6 +156,16 @@ def better(agent: "Agent", b: Batch, value: Tensor) -> Tensor:
     with torch.no_grad():
         replayed = agent.encoder.judge(agent.value, b, b.action[None, : len(value)])[0]  # [B]
     return (replayed > value).to(value.dtype)
+
+
+def outstanding(agent: "Agent", b: Batch, value: Tensor) -> Tensor:
+    """Those rows are cloned that replay points out, [B] of 0 and 1."""
+    if b.best is None:
+        raise UserError(
+            "agent.imitation EpisodeCloning clones the rows that a window's `best` points out, and this window has "
+            "none: sample it from replay, or say which rows to clone"
+        )
+    return b.best[: len(value)].to(value.dtype)
 
 
 def log_density(mean: Tensor, log_std: Tensor, action: Tensor) -> Tensor:

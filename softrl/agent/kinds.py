@@ -1,11 +1,12 @@
 """Actor and critic of the kind that the action space asks for, so that any recipe serves any space."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from softrl.errors import UserError
-from softrl.math.choices import check_choices, enumerable
+from softrl.math.choices import LARGEST_JOINT, check_choices, enumerable
 from softrl.nn.actors.categorical import Categorical
 from softrl.nn.actors.factored import Factored
 from softrl.nn.actors.gaussian import Gaussian
@@ -57,6 +58,11 @@ CRITICS: dict[tuple[bool, type], Callable[[Part], Part]] = {
 """What becomes of a critic where joint choices are listed, and the weighted actions share their parameters or not."""
 
 
+MOST_ROWS = 128
+"""Joint choices up to which a critic has a row for each, where each has numbers of its own: it is asked as often as
+there are choices, so its outputs grow with their square."""
+
+
 def space_of(spec: Spec) -> str:
     """The kind of a space; raises UserError for choices that leave none."""
     if not spec.choices:
@@ -81,8 +87,10 @@ def fitted(config: "AgentConfig", spec: Spec) -> "AgentConfig":
     if (space, type(config.actor)) not in ACTORS and type(config.actor) not in CHOOSERS:
         raise UserError(f"the {name} actor is for continuous actions, and this action space has choices: use Gaussian")
     if (space, type(config.actor)) not in ACTORS:
+        listed = f" ({math.prod(spec.choices)} joint ones, and at most {LARGEST_JOINT} are listed)"
         raise UserError(
-            f"the {name} actor does not fit this action space, which is {space}: use recipe sac, whose actor does"
+            f"the {name} actor does not fit this action space, which is {space}{listed * (space == MANY)}: use recipe "
+            "sac, whose actor does"
         )
     if config.explorer.needs & NEEDS_NUMBERS:
         raise UserError(
@@ -90,9 +98,9 @@ def fitted(config: "AgentConfig", spec: Spec) -> "AgentConfig":
             "choices: leave out the recipe that brings it"
         )
     actor = ACTORS[space, type(config.actor)](config.actor)
-    if space == MANY:  # whole actions are judged one by one
-        return dataclasses.replace(config, actor=actor)
     shared = "shared parameters" in actor.offers
+    if space == MANY or (not shared and math.prod(spec.choices) > MOST_ROWS):  # whole actions are judged one by one
+        return dataclasses.replace(config, actor=actor)
     critic = CRITICS.get((shared, type(config.critic)), kept)(config.critic)
     return dataclasses.replace(config, actor=actor, critic=critic)
 

@@ -173,7 +173,7 @@ class Queue(Plan):
         actions, done, length, tally = (carry[f"plan.{name}"] for name in ("actions", "done", "length", "tally"))
         fresh = done >= length
         rows = fresh.nonzero()[:, 0]
-        if len(rows):  # most steps of a long plan cost no network
+        if len(rows):  # a wait where there is a GPU, for which most steps of a long plan cost no network
             plan, carry = asked(agent, z[rows], carry, deterministic)
             actions = actions.index_copy(0, rows, plan.unflatten(-1, (self.horizon, self.width)))
             chosen, confidence = agent.actor.lengths(z[rows], deterministic)
@@ -202,6 +202,7 @@ class AdaptiveOpenLoop(Queue):
     U_k = Q(s, x_1..x_k) - alpha sum_{i<=k} gamma^(i-1) log pi(x_i | s),    x ~ pi(. | s)
     c_i -> P( U_i no worse than U_{i-1} ), see `softrl.math.chunks.no_worse`
 
+    Entropy counts here as it does in the critic's target: Q values what follows a beginning with it, or without.
     Every beginning is judged for one row in 2 h, so that all of them together are half as many rows as the batch has.
     """
 
@@ -210,11 +211,11 @@ class AdaptiveOpenLoop(Queue):
         self.doubt = doubt
 
     def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
-        count = -(-len(z) // (2 * self.horizon))
-        few = z[:count]
+        few, judged_few = (latents[:: 2 * self.horizon] for latents in (z, judged_z))  # a batch may be in order of age
+        price = alpha * agent.temperature.in_backup
         with torch.no_grad():
             plan, log_prob = agent.actor.plan(few)  # [B,h,A], [B,h]
-            value = agent.critic(judged_z[:count], beginnings(plan)).atoms.mean() - alpha * log_prob.T  # [E,h,B]
+            value = agent.critic(judged_few, beginnings(plan)).atoms.mean() - price * log_prob.T  # [E,h,B]
             label = no_worse(value, self.doubt)
         logits = agent.actor.lengths.logits(few)
         length, confidence = agent.actor.lengths.lengths(logits.detach())

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from softrl.data.episodes import ranking
 from softrl.data.frames import Frames
 from softrl.data.layout import PICTURES, Layout
 from softrl.data.memory import reserved
@@ -102,6 +103,7 @@ class Replay:
         self.context = spec.stack - 1 if pictures else 0  # rows before a row whose pictures belong to its stack
         self.ring = reserved((self.length, envs, self.layout.width), torch.float32, self.place)
         self.columns = self.layout.columns(self.ring)
+        self.ranking = ranking(spec.best, self.length, envs, self.place)
         self.starts = Starts(self.ring[..., self.layout.marked], self.layout.marks, self.context)
         self.stops = self.starts.stops  # [L,N], where no window starts
         self.reader = reader(Held(spec, gamma, self.places, self.stops, self.generator), config.steps)
@@ -143,6 +145,7 @@ class Replay:
         """Append one row for each environment; the oldest row makes room when the ring is full."""
         here = self.newest % self.length
         self.starts.write(here, step, opens=self.newest == 0)
+        self.ranking.add(self.newest, self.starts.known["reward"][here], self.starts.known["last"][here])
         for name in self.layout.numbers:
             self.columns[f"obs.{name}"][here] = sent(step.obs[name], self.place)
         self.columns["action"][here] = sent(step.action, self.place)
@@ -200,7 +203,7 @@ class Replay:
         read = self.reader.read(rows, index)
         obs = self.observations(read.rows, read.cells)
         window = Window(obs, read.action, read.reward, read.discount, read.first, weight, index[0], read.last)
-        return delivered(window, self.device)
+        return delivered(window._replace(best=self.ranking.best(index[0])), self.device)
 
     def observations(self, rows: Tensor, cells: Tensor) -> Obs:
         """Observations in rows [O,B,W] at cells [O,B], [B,O,..]."""
@@ -235,12 +238,13 @@ class Replay:
         self.starts.hide(self.oldest)
 
     def state_dict(self) -> dict[str, Any]:
-        """The generators of samples and what the sampler goes by; the rows are saved by `rows`."""
+        """The generators of samples, what the sampler goes by and the episodes; the rows are saved by `rows`."""
         generators = {"generator": self.generator.get_state(), "draws": self.draws.get_state()}
-        return {**generators, "sampler": self.sampler.state_dict()}
+        return {**generators, "sampler": self.sampler.state_dict(), "ranking": self.ranking.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Draw the samples that would have come next; older states have one generator for all of them."""
         self.generator.set_state(state["generator"])
         self.draws.set_state(state.get("draws", state["generator"]))
         self.sampler.load_state_dict(state["sampler"])
+        self.ranking.load_state_dict(state.get("ranking", {}))

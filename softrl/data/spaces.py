@@ -28,6 +28,9 @@ ADVICE = {
 }
 """What to do about spaces that no flat vector stands for."""
 
+WIDEST = 2.0**53
+"""Largest bound of a number: beyond it float64 skips integers, and the largest of float32 stands for no bound."""
+
 
 class Part(ABC):
     """A space as so many choices and so many numbers in [-1, 1]."""
@@ -51,12 +54,13 @@ class Numbers(Part):
     """
 
     def __init__(self, box: Box) -> None:
-        if not box.is_bounded():
+        low, high = box.low.astype(np.float64), box.high.astype(np.float64)
+        if not np.maximum(-low, high).max(initial=0.0) <= WIDEST:
+            size = "bounds beyond 2^53, which are as good as none" if box.is_bounded() else "infinite bounds"
             raise UserError(
-                f"the action space {named(box)} has infinite bounds: bound it, for instance by "
+                f"the action space {named(box)} has {size}: bound it, for instance by "
                 "gymnasium.wrappers.TransformAction(env, lambda action: action, gymnasium.spaces.Box(-1, 1, shape))"
             )
-        low, high = box.low.astype(np.float64), box.high.astype(np.float64)
         self.low, self.high, self.whole = low.ravel(), high.ravel(), box.dtype.kind in "iub"
         self.center, self.scale = (self.low + self.high) / 2, (self.high - self.low) / 2
         self.box, self.choices, self.continuous = box, (), self.low.size

@@ -19,5 +19,5 @@ def delivered(window: Window, device: torch.device) -> Window:
         return window
     obs = {name: sent(value, device) for name, value in window.obs.items()}
     action, reward, discount, first, weight = (sent(value, device) for value in window[1:6])
-    last = None if window.last is None else sent(window.last, device)
-    return Window(obs, action, reward, discount, first, weight, window.index, last)
+    last, best = (None if value is None else sent(value, device) for value in (window.last, window.best))
+    return Window(obs, action, reward, discount, first, weight, window.index, last, best)

@@ -1,6 +1,6 @@
 """What actions are: choices, choices with numbers, other densities, plans of several, priors over all of them."""
 
-from softrl.agent.imitate import Cloning, SelectiveCloning
+from softrl.agent.imitate import Cloning, EpisodeCloning, SelectiveCloning
 from softrl.agent.penalty import EntropyPenalty
 from softrl.agent.plan import AdaptiveChunk, Chunk
 from softrl.agent.regress import Clipped
@@ -54,7 +54,7 @@ SAC_HYBRID = Recipe(
 BETA = Recipe(
     "beta",
     "A Beta policy, whose density lives on the bounded interval and needs no squashing.",
-    arxiv="2111.02202",
+    arxiv="2409.04971",
     changes={"agent.actor": Beta()},
     defines=("agent.actor",),
 )
@@ -107,4 +107,14 @@ BC_BETTER = Recipe(
     defines=("agent.imitation",),
 )
 
-RECIPES = (SAC_DISCRETE, SD_SAC, DDSAC, SAC_HYBRID, BETA, MIXTURE, DETERMINISTIC, QC, QC_ADAPTIVE, BC, BC_BETTER)
+BC_BEST = Recipe(
+    "bc_best",
+    "The policy is kept near what was done in the best tenth of the episodes in replay.",
+    arxiv="2106.01345",
+    changes={"agent.imitation": EpisodeCloning()},
+    defines=("agent.imitation",),
+)
+
+RECIPES = (
+    SAC_DISCRETE, SD_SAC, DDSAC, SAC_HYBRID, BETA, MIXTURE, DETERMINISTIC, QC, QC_ADAPTIVE, BC, BC_BETTER, BC_BEST,
+)  # fmt: skip

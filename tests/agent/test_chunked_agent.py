@@ -1,7 +1,7 @@
 """Agents that plan: the targets against loops, what an update costs, and lengths that are right in a small world."""
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -65,48 +65,76 @@ def test_a_plan_of_one_action_is_the_plain_agent() -> None:
 # ---------------------------------------------------------------- the update, row by row
 
 
-def reference(agent: Agent, window: Window) -> float:
-    """The critic's loss by loops: y = R + discount * (min Q'(s', x'_1..k) - alpha sum_i<=k gamma^(i-1) log pi_i)."""
-    state = window.obs["state"]
-    alpha = float(agent.temperature())
-    mean, log_std = agent.actor.actor.distribution(state[:, -1])
+class Drawn(NamedTuple):
+    """A plan of each row as a critic is told it, the discounted log-density of its executed part, and its length."""
+
+    told: Tensor  # [B,h*(A+1)]
+    log_prob: list[float]
+    length: list[int]
+
+
+@torch.no_grad()
+def drawn(actor: Any, z: Tensor) -> Drawn:
+    """By loops, with the draws that the actor makes: x_i = tanh(u_i), log pi = sum_i<=k gamma^(i-1) log pi_i."""
+    mean, log_std = actor.actor.distribution(z)
     noise = torch.randn(B, H, A)
     confidences = None
-    if hasattr(agent.actor.lengths, "threshold"):
-        confidences = agent.actor.lengths.logits(state[:, -1]).sigmoid()
-        whole = torch.rand(B) < agent.actor.lengths.whole
-    total = 0.0
+    if hasattr(actor.lengths, "threshold"):
+        confidences = actor.lengths.logits(z).sigmoid()
+        whole = torch.rand(B) < actor.lengths.whole
+    told, log_probs, lengths = [], [], []
     for b in range(B):
         k = H
         if confidences is not None and not whole[b]:
             k = 1
-            while k < H and confidences[b, k - 1] >= agent.actor.lengths.threshold:
+            while k < H and confidences[b, k - 1] >= actor.lengths.threshold:
                 k += 1
-        told, log_prob = [], 0.0
+        row, log_prob = [], 0.0
         for i in range(H):
             law = torch.distributions.Normal(mean[b].view(H, A)[i], log_std[b].view(H, A)[i].exp())
             u = law.mean + law.stddev * noise[b, i]
             action = u.tanh()
             if i < k:
                 log_prob += GAMMA**i * float((law.log_prob(u) - (1 - action.square()).log()).sum())
-            told += [*action.tolist(), 1.0] if i < k else [0.0] * (A + 1)
-        q = agent.lookahead.target(state[b : b + 1, -1], torch.tensor(told)[None, None]).atoms.mean()[:, 0, 0]
-        y = float(window.reward[b]) + float(window.discount[b]) * (float(q.min()) - alpha * log_prob)
-        q_now = agent.critic(state[b : b + 1, 0], window.action[b].flatten()[None, None]).atoms.mean()[:, 0, 0]
-        total += float((0.5 * (q_now - y).square()).sum()) / B
-    return total
+            row += [*action.tolist(), 1.0] if i < k else [0.0] * (A + 1)
+        told.append(row)
+        log_probs.append(log_prob)
+        lengths.append(k)
+    return Drawn(torch.tensor(told), log_probs, lengths)
 
 
 @pytest.mark.parametrize("chunk", KINDS, ids=["fixed", "adaptive"])
-def test_the_critic_regresses_to_the_equation(chunk: Any) -> None:
+def test_the_update_minimises_the_equations(chunk: Any) -> None:
+    """Row by row: the critic's loss, the policy's at the critic that has moved, and the temperature's.
+
+    critic       1/2 (Q - [R + discount * (min Q'(s', x'_1..k) - alpha log pi')])^2
+    policy       alpha log pi - min Q(s, x_1..k)
+    temperature  alpha * (-log pi - target * sum_{i<=k} gamma^(i-1))
+    """
     agent = built(chunk, temperature=Learned(0.3))
-    window = experience(agent)
+    window, actor, alpha = experience(agent), copy.deepcopy(agent.actor), float(agent.temperature().detach())
+    here, after = window.obs["state"][:, 0], window.obs["state"][:, -1]
     torch.manual_seed(1)
+    later, now = drawn(actor, after), drawn(actor, here)
     with torch.no_grad():
-        expected = reference(agent, window)
+        critic = 0.0
+        for b in range(B):
+            q = agent.lookahead.target(after[b : b + 1], later.told[b][None, None]).atoms.mean()[:, 0, 0]
+            value = float(q.min()) - alpha * later.log_prob[b]
+            y = float(window.reward[b]) + float(window.discount[b]) * value
+            q = agent.critic(here[b : b + 1], window.action[b].flatten()[None, None]).atoms.mean()[:, 0, 0]
+            critic += float((0.5 * (q - y).square()).sum()) / B
     torch.manual_seed(1)
     metrics, error = agent.update(window)
-    assert float(metrics["critic_loss"]) == pytest.approx(expected, rel=1e-4)
+    with torch.no_grad():
+        policy, price = 0.0, 0.0
+        for b in range(B):
+            q = agent.critic(here[b : b + 1], now.told[b][None, None]).atoms.mean()[:, 0, 0]
+            policy += (alpha * now.log_prob[b] - float(q.min())) / B
+            price += alpha * (-now.log_prob[b] + A * sum(GAMMA**i for i in range(now.length[b]))) / B
+    assert float(metrics["critic_loss"]) == pytest.approx(critic, rel=1e-4)
+    assert float(metrics["actor_loss"]) == pytest.approx(policy, rel=1e-4)
+    assert float(metrics["ent_coef_loss"]) == pytest.approx(price, rel=1e-3)
     assert error.shape == window.index.shape
 
 

@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.distributions import Normal, TanhTransform, TransformedDistribution
 
 from softrl.agent.agent import Agent
+from softrl.agent.capture import parts
 from softrl.agent.config import AgentConfig
-from softrl.agent.imitate import Cloning, SelectiveCloning, Unguided, log_density, taken_actions
+from softrl.agent.imitate import Cloning, EpisodeCloning, SelectiveCloning, Unguided, log_density, taken_actions
 from softrl.agent.plan import AdaptiveChunk, Chunk
 from softrl.agent.temperature import Fixed
 from softrl.errors import UserError
@@ -96,6 +97,31 @@ def test_only_actions_that_the_critics_like_better_are_cloned() -> None:
     compare(agent, loss, 0.3 * textbook(agent, b.z, actions, taken * (torch.arange(B) % 2 == 0)))
 
 
+def test_only_rows_of_the_best_episodes_are_cloned() -> None:
+    agent = built(Chunk(H), imitation=EpisodeCloning(0.3, best=0.2))
+    assert agent.spec.best == 0.2  # which replay goes by
+    actions, taken, b = plans()
+    best = torch.arange(B) % 3 == 0
+    loss = agent.imitation(agent, b._replace(best=best), torch.zeros(B))["imitation_loss"]
+    compare(agent, loss, 0.3 * textbook(agent, b.z, actions, taken * best))
+
+
+def test_a_window_that_points_out_no_rows_is_refused() -> None:
+    agent = built(Chunk(H), imitation=EpisodeCloning())
+    with pytest.raises(UserError, match="this window has none: sample it from replay"):
+        agent.imitation(agent, plans()[2], torch.zeros(B))
+
+
+def test_rows_without_a_decision_are_not_cloned() -> None:
+    """Of a world model's sequences: final observations weigh nothing. Other weights correct the critic's loss only."""
+    agent, actions = built(), torch.rand(B, 1, A) * 2 - 1
+    weight = torch.arange(B) / 3 - 1.0
+    weight = weight.clamp(min=0)
+    b = batch(actions[:, 0], torch.ones(B))._replace(weight=weight)
+    loss = Cloning(0.3).build(agent.spec)(agent, b, torch.zeros(B))["imitation_loss"]
+    compare(agent, loss, 0.3 * textbook(agent, b.z, actions, weight > 0))
+
+
 def test_the_critic_learns_nothing_from_it() -> None:
     agent = built()
     b = batch(torch.rand(B, A), torch.ones(B))
@@ -147,6 +173,16 @@ def test_the_update_adds_the_term_to_the_actors_loss() -> None:
     assert "imitation_loss" not in built(Chunk(H)).update(w)[0]
 
 
+def test_the_rows_that_are_pointed_out_are_learned_from_in_groups_of_updates() -> None:
+    agent = built(Chunk(H), imitation=EpisodeCloning(10.0))
+    w = window()._replace(best=torch.arange(B) >= B // 2)
+    none, every = parts(w, 2)
+    assert none.last is every.last is None
+    losses = [float(agent.update(part)[0]["imitation_loss"]) for part in (none, every)]
+    assert losses[0] == 0
+    assert losses[1] != 0
+
+
 def test_it_traces_into_one_graph() -> None:
     agent, (_, _, b) = built(Chunk(H), imitation=SelectiveCloning()), plans()
     traced = torch.compile(lambda value: agent.imitation(agent, b, value), fullgraph=True, backend="eager")
@@ -154,7 +190,18 @@ def test_it_traces_into_one_graph() -> None:
     torch.testing.assert_close(traced(value), agent.imitation(agent, b, value))
 
 
-@pytest.mark.parametrize("config", [Cloning, SelectiveCloning])
+@pytest.mark.parametrize("best", [0.0, 0.6, -0.1])
+def test_a_share_that_picks_no_episodes_or_most_is_refused(best: float) -> None:
+    with pytest.raises(UserError, match=r"agent\.imitation\.best is .*recipe bc clones all"):
+        EpisodeCloning(best=best)
+
+
+def test_episodes_of_sequences_are_refused() -> None:
+    with pytest.raises(UserError, match="use recipe bc or bc_better"):
+        EpisodeCloning().build(SPEC._replace(sequence=10))
+
+
+@pytest.mark.parametrize("config", [Cloning, SelectiveCloning, EpisodeCloning])
 def test_what_cannot_be_is_refused(config: Any) -> None:
     with pytest.raises(UserError, match=r"agent\.imitation\.strength is 0"):
         config(0.0)

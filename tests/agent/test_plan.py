@@ -211,11 +211,16 @@ class Storm:
         return SimpleNamespace(atoms=Atoms(q[None, ..., None], torch.ones(1, *q.shape, 1)))
 
 
+def knowing(actor: Any, critic: Any, in_backup: float = 1.0) -> Any:
+    """An agent whose critic is given, and counts entropy in its target or not."""
+    return SimpleNamespace(actor=actor, critic=critic, temperature=SimpleNamespace(in_backup=in_backup))
+
+
 def learned(harm: float) -> Any:
     torch.manual_seed(0)
     config = AdaptiveChunk(length=H, hidden=(16,))
     actor = config.around(Gaussian(MLP((8,))).build(1, proposed(SPEC)), 1, SPEC)
-    agent, plan = SimpleNamespace(actor=actor, critic=Storm(harm)), config.build(SPEC)
+    agent, plan = knowing(actor, Storm(harm)), config.build(SPEC)
     adam = torch.optim.Adam(actor.lengths.parameters(), lr=1e-2)
     policy = [p.clone() for p in actor.actor.parameters()]
     for _ in range(500):
@@ -253,11 +258,25 @@ def test_all_beginnings_together_are_half_a_batch() -> None:
         return Storm(1.0)(z, value)
 
     actor = config.around(Gaussian(MLP((8,))).build(1, proposed(SPEC)), 1, SPEC)
-    config.build(SPEC).losses(SimpleNamespace(actor=actor, critic=critic), *[torch.ones(64, 1)] * 2, torch.zeros(1))  # type: ignore[arg-type]
+    config.build(SPEC).losses(knowing(actor, critic), *[torch.ones(64, 1)] * 2, torch.zeros(1))
     assert asked == [(H, 11)]
 
 
-def shares(log_std: float, alpha: float) -> Tensor:
+def test_what_is_judged_is_spread_over_the_batch() -> None:
+    """Priorities are sampled in the order in which rows lie in replay: the first ones would be the oldest."""
+    config, asked = AdaptiveChunk(length=H, hidden=(16,)), []
+
+    def critic(z: Tensor, value: Tensor) -> Any:
+        asked.append(z[:, 0].tolist())
+        return Storm(1.0)(z, value)
+
+    actor = config.around(Gaussian(MLP((8,))).build(1, proposed(SPEC)), 1, SPEC)
+    z = torch.arange(20.0)[:, None]
+    config.build(SPEC).losses(knowing(actor, critic), z, 100 + z, torch.zeros(1))
+    assert asked == [[100, 106, 112, 118]]
+
+
+def shares(log_std: float, alpha: float, in_backup: float = 1.0) -> Tensor:
     """Share of plans in which each further action counts as no worse where all values are alike, [h-1]."""
     torch.manual_seed(0)
     config = AdaptiveChunk(length=H, doubt=0.0)
@@ -265,7 +284,7 @@ def shares(log_std: float, alpha: float) -> Tensor:
     actor.actor.out.weight.data.zero_()
     actor.actor.out.bias.data.copy_(torch.tensor([0.0] * H + [log_std] * H))
     actor.lengths.out.weight.data.zero_()
-    agent: Any = SimpleNamespace(actor=actor, critic=Storm(0.0))
+    agent = knowing(actor, Storm(0.0), in_backup)
     losses, _ = config.build(SPEC).losses(agent, *[torch.ones(3000, 1)] * 2, torch.tensor([alpha]))
     (gradient,) = torch.autograd.grad(losses["confidence_loss"], actor.lengths.out.bias)
     return 0.5 - (H - 1) * gradient.flatten()  # of the cross entropy at confidences of one half
@@ -276,6 +295,12 @@ def test_entropy_counts_in_what_is_worse() -> None:
     assert (shares(log_std=-0.2, alpha=1.0) > 0.9).all()
     assert (shares(log_std=-5.0, alpha=1.0) < 0.1).all()
     torch.testing.assert_close(shares(log_std=-5.0, alpha=0.0), torch.ones(H - 1))
+
+
+def test_entropy_counts_as_it_does_in_what_the_critic_learns() -> None:
+    """Values of a hard backup have no entropy of what comes after planning again: none may speak for going on."""
+    for log_std in (-0.2, -5.0):
+        torch.testing.assert_close(shares(log_std, alpha=1.0, in_backup=0.0), torch.ones(H - 1))
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,11 @@ def test_bits() -> None:
     assert [FlatActions(box).decode(np.array([a], np.float32)).tolist() for a in (-0.1, 0.1)] == [[False], [True]]
 
 
+def test_the_widest_integers_keep_their_bounds() -> None:
+    flat = FlatActions(spaces.Box(-(2**53), 2**53, (2,), np.int64))
+    assert flat.decode(np.array([-1.0, 1.0], np.float32)).tolist() == [-(2**53), 2**53]
+
+
 def test_many_of_the_usual_spaces() -> None:
     assert FlatActions(spaces.Discrete(3, start=1)).batch(np.eye(3, dtype=np.float32)).tolist() == [1, 2, 3]
     assert FlatActions(spaces.Box(0, 2, (1,))).batch(np.array([[-1.0], [0.5]])).tolist() == [[0], [1.5]]
@@ -187,6 +192,8 @@ def test_many_of_the_usual_spaces() -> None:
         (spaces.Space((1,), np.float32), "is of a kind unknown here: wrap"),
         (spaces.Box(-np.inf, 1, (2,)), r"infinite bounds: bound it, .*TransformAction"),
         (spaces.Box(-np.inf, np.inf, (2,), np.int64), "infinite bounds"),
+        (spaces.Box(-3.4e38, 3.4e38, (1,), np.float32), r"bounds beyond 2\^53.*: bound it, .*TransformAction"),
+        (spaces.Box(-(2**63), 2**63 - 1, (1,), np.int64), r"bounds beyond 2\^53"),
         (spaces.Box(0, 1, (0,)), "is empty: leave it out"),
         (spaces.Tuple([]), "is empty: leave it out"),
         (spaces.Dict({}), "is empty: leave it out"),

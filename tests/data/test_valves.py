@@ -14,7 +14,21 @@ from softrl import api
 from softrl.data.envs import make
 from softrl.data.names import MANY_VALVES, VALVES
 from softrl.data.snapshot import restore, snapshot
-from softrl.data.valves import COST, FEW, LEVELS, MANY, MARK, MOVES, PRICE, RAIN, Valves, best_action, best_return, plan
+from softrl.data.valves import (
+    COST,
+    FEW,
+    LEVELS,
+    MANY,
+    MARK,
+    MOVES,
+    PRICE,
+    RAIN,
+    Valves,
+    best_action,
+    best_return,
+    plan,
+    rained,
+)
 
 
 def filled(level: int, weather: int, flows: tuple[int, ...] = FEW) -> Valves:
@@ -128,6 +142,19 @@ def test_the_numbers_of_the_docstring() -> None:
     assert best_return(50, MANY) == pytest.approx(-1.52, abs=0.005)
     assert COST[MARK] == 0
     assert (len(PRICE), sum(FEW), sum(MANY)) == (3, 7, 14)
+    assert by_chance(FEW) == pytest.approx(-33.2, abs=0.05)
+    assert by_chance(MANY) == pytest.approx(-36.2, abs=0.05)
+
+
+def by_chance(flows: tuple[int, ...]) -> float:
+    """The mean return of random openings over 50 steps and all starts."""
+    opening = np.array(list(product(range(3), repeat=len(flows))))
+    amount, price, value = opening @ np.array(flows), PRICE[opening].sum(1).mean(), np.zeros((LEVELS, len(RAIN)))
+    for _ in range(50):
+        later = COST[:, None] + value @ MOVES.T
+        kept = np.stack([rained(later[:, w], *RAIN[w]) for w in range(len(RAIN))], 1)
+        value = price + kept[np.maximum(np.arange(LEVELS) - amount[:, None], 0)].mean(0)
+    return -float(value[MARK:].mean())
 
 
 def test_gymnasium_makes_both() -> None:

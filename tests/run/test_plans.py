@@ -10,6 +10,7 @@ import pytest
 
 from softrl import api
 from softrl.errors import UserError
+from softrl.run.saved import read
 
 
 class Ten(gymnasium.Env[Any, Any]):
@@ -45,6 +46,30 @@ def test_a_fixed_plan_of_five_is_executed_twice_in_ten_decisions(tmp_path: Path)
     assert column(path, "train.csv", "chunk_length") == [""] * 5 + ["5.0"] * 5
     assert column(path, "eval.csv", "chunk_length") == ["5.0", "5.0"]
     assert set(column(path, "eval.csv", "confidence")) == {"1.0"}
+
+
+def test_plans_of_one_action_are_sac_byte_for_byte(tmp_path: Path) -> None:
+    one = trained(tmp_path / "one", "qc", **{"agent.chunk.length": 1})
+    plain = trained(tmp_path / "plain", "sac")
+    kept = ("episodes.csv", "checkpoints/step_000000100/agent.safetensors")
+    for name in kept:
+        assert (one / name).read_bytes() == (plain / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_run_that_is_cut_in_the_midst_of_a_plan_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    """Episodes of 40 decisions, plans of five from decision 50 on: at 103 three actions of one are executed."""
+    options = {"agent.chunk.confidence_threshold": 0.0, "env.time_limit": 40, "train.warmup": 50, "eval.episodes": 1}
+    options |= {"video.every": "never", "threads": 1}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    api.train("Pendulum-v1", "qc_adaptive+tiny", run=whole, steps=121, **options)
+    api.train("Pendulum-v1", "qc_adaptive+tiny", run=cut, steps=103, **options)
+    carry = read(cut, "latest").parts["collector"]["carry"]
+    assert (int(carry["plan.done"]), int(carry["plan.length"])) == (3, 5)
+    api.resume(cut, steps=121)
+    path = Path("checkpoints", "step_000000121", "agent.safetensors")
+    assert (whole / path).read_bytes() == (cut / path).read_bytes()
+    assert column(whole, "train.csv", "chunk_length") == column(cut, "train.csv", "chunk_length")
 
 
 def test_without_any_confidence_that_suffices_each_decision_is_a_plan(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ class IdentityEncoder(Encoder):
             reward=window.reward[:, 0],
             discount=window.discount[:, 0],
             weight=window.weight,
+            best=window.best,
         )
         return batch, {}
 
