@@ -32,6 +32,7 @@ from softrl.nn.layers import set_precision
 from softrl.recipes import apply
 from softrl.run.config import Run
 from softrl.run.fields import override
+from softrl.run.heap import keep_freed
 from softrl.run.trainer import DTYPES
 from softrl.types import Spec, Window
 
@@ -75,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"warning: the load is {load:.1f}, something else is running; ratios may hold, times will not")
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: options.threads]))
     torch.set_num_threads(options.threads)
+    keep_freed()  # as a run does; floor and plain code have the same heap
     {"pixels": pixels, "worlds": worlds, "smac": smac}[options.what](options)
 
 

@@ -45,9 +45,10 @@ class Linear(Rounded):
         initialise(self.weight, init, gain)
 
     def forward(self, x: Tensor) -> Tensor:  # [B,i] or [E,B,i] -> [E,B,o]
-        x, weight = x.to(self.dtype), self.weight.to(self.dtype)
+        # Its own axis of members first, through which a gradient comes back without being copied.
+        x, weight = x.unsqueeze(0) if x.dim() == 2 else x, self.weight.to(self.dtype)
         # Not baddbmm: it copies the bias into its output first, where a compiler joins this sum to what follows.
-        product = torch.bmm(x.expand(weight.shape[0], -1, -1), weight).float()
+        product = torch.bmm(x.to(self.dtype).expand(weight.shape[0], -1, -1), weight).float()
         return product if self.bias is None else product.add_(self.bias)
 
 

@@ -14,7 +14,7 @@ COMMON: dict[str, Any] = {
     "agent.encoder": PixelEncoder(),
     "agent.*.hidden": (1024, 1024),
     "agent.*.init": "orthogonal",
-    "agent.*.learning_rate": 1e-3,
+    "agent.optim.[!t]*.learning_rate": 1e-3,  # not the temperature's, whose own rate a pattern would overrule
     "agent.optim.temperature": Adam(1e-4, beta1=0.5),
     "agent.actor.log_std_bound": "tanh",
     "agent.actor.log_std_min": -10.0,

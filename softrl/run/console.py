@@ -67,18 +67,13 @@ class Quiet:
         """Nothing."""
 
 
-class Plain:
-    """A line every few seconds and one for each evaluation."""
+class Keeping:
+    """Keeps the figures of episodes and updates until they are shown."""
 
-    def __init__(self, total: int, seconds: float = 5.0) -> None:
+    def __init__(self, total: int, seconds: float) -> None:
         self._total = total
         self._status = Status(total, seconds)
         self._details = ["episode 0"]
-
-    def progress(self, env_steps: int) -> None:
-        """Print a line when some seconds have gone by."""
-        if self._status.due(env_steps):
-            self.say("  ".join([f"{env_steps:,}/{self._total:,} steps", *self._details, self._status.text()]))
 
     def episode(self, number: int, episode_return: float, seconds: float) -> None:
         """Keep the figures for the next line."""
@@ -90,10 +85,26 @@ class Plain:
         shown = [f"{name} {values[tag]:.4g}" for tag, name in FIGURES.items() if tag in values]
         self._details = [*self._details[:1], *shown]
 
+    def line(self, env_steps: int, *figures: str) -> str:
+        """How far the run is, and figures."""
+        return "  ".join([f"{env_steps:,}/{self._total:,} steps", *figures])
+
+
+class Plain(Keeping):
+    """A line every few seconds and one for each evaluation."""
+
+    def __init__(self, total: int, seconds: float = 5.0) -> None:
+        super().__init__(total, seconds)
+
+    def progress(self, env_steps: int) -> None:
+        """Print a line when some seconds have gone by."""
+        if self._status.due(env_steps):
+            self.say(self.line(env_steps, *self._details, self._status.text()))
+
     def evaluation(self, env_steps: int, return_mean: float) -> None:
         """Print the evaluation."""
         self._status.eval_return = return_mean
-        self.say(f"{env_steps:,}/{self._total:,} steps  evaluation {return_mean:.1f}")
+        self.say(self.line(env_steps, f"evaluation {return_mean:.1f}"))
 
     def say(self, line: str) -> None:
         """Print a line, at once even into a pipe."""
@@ -103,8 +114,8 @@ class Plain:
         """Nothing to leave."""
 
 
-class Live:
-    """A progress bar with the returns, the pace and the time left.
+class Live(Keeping):
+    """A progress bar with the returns, the pace and the time left; above it a line with all figures an evaluation.
 
     It is drawn by the trainer's own calls: a thread that draws would take time from the update, and would be
     copied when environment workers are forked.
@@ -113,7 +124,7 @@ class Live:
     def __init__(self, total: int, start: int, seconds: float = 0.25) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        self._status = Status(total, seconds)
+        super().__init__(total, seconds)
         columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
         self._bar = Progress(*columns, auto_refresh=False)
         self._task = self._bar.add_task("train", total=total, completed=start, status="")
@@ -124,16 +135,10 @@ class Live:
         if self._status.due(env_steps):
             self._draw(env_steps)
 
-    def episode(self, number: int, episode_return: float, seconds: float) -> None:
-        """Keep the return for the next drawing."""
-        self._status.episode_return = episode_return
-
-    def learned(self, values: Mapping[str, float]) -> None:
-        """Nothing: a terminal is not wide enough."""
-
     def evaluation(self, env_steps: int, return_mean: float) -> None:
-        """Draw the bar with the evaluation."""
+        """Print the figures, for which a bar is not wide enough, and draw the bar with the evaluation."""
         self._status.eval_return = return_mean
+        self.say(self.line(env_steps, *self._details, self._status.text()))
         self._draw(env_steps)
 
     def say(self, line: str) -> None:

@@ -26,6 +26,7 @@ from softrl.run.config import Run
 from softrl.run.console import Console, Quiet
 from softrl.run.evaluate import Evaluation, evaluate, filmed
 from softrl.run.fit import group, roomy
+from softrl.run.heap import keep_freed
 from softrl.run.log import Logger
 from softrl.run.seed import Generators, derive, evaluation_seed
 from softrl.run.segments import Segments
@@ -98,6 +99,7 @@ class Trainer:
         self.step = launched(packed(self.agent.step), run.compile)
         seed = derive(run.seed, "replay")
         self.replay = Replay(roomy(run, self.source), spec, run.envs, run.train.gamma, seed, run.device, folder)
+        keep_freed()  # after replay is made, which is to be given back whole when the run is over
         self.group = group(run, self.replay)
         self.collector = Collector(self.env, self.agent, spec, derive(run.seed, "explore"), device=run.device)
         self.count = Counters()

@@ -89,6 +89,9 @@ def test_progress_between_two_drawings_is_cheap():
     assert time.perf_counter() - began < 0.5  # 50 microseconds each, on a busy machine
 
 
+FIGURES = "400/1,000 steps  episode 1 of 0.1 s  batch reward 0.5  critic 2  reconstruction 0.01235  return 12.0"
+
+
 def test_a_live_bar_on_a_terminal(monkeypatch, clock):
     reader, writer = pty.openpty()
     with os.fdopen(writer, "w") as terminal:
@@ -101,6 +104,7 @@ def test_a_live_bar_on_a_terminal(monkeypatch, clock):
         clock[0] += 2.0
         console.episode(1, 12.0, 0.1)
         console.progress(400)
+        console.learned({"train/batch_reward": 0.5, "train/reconstruction_loss": 0.0123456, "train/critic_loss": 2.0})
         console.evaluation(400, 34.5)
         console.say("a [line] above")
         console.close()
@@ -109,7 +113,7 @@ def test_a_live_bar_on_a_terminal(monkeypatch, clock):
         while "\x1b[?25h" not in shown:  # the cursor comes back at the very end
             shown += os.read(reader, 100_000).decode(errors="replace")
     os.close(reader)
-    for text in ("400/1000", "return 12.0", "eval 34.5", "100 steps/s", "0:00:06 left", "a [line] above"):
+    for text in ("400/1000", "return 12.0", "eval 34.5", "100 steps/s", "0:00:06 left", "a [line] above", FIGURES):
         assert text in shown, text
 
 

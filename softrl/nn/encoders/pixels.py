@@ -130,6 +130,7 @@ class PixelEncoder(Encoder):
             reward=self.repeated(window.reward[:, 0]),
             discount=self.repeated(window.discount[:, 0]),
             weight=self.repeated(window.weight),
+            best=window.best,
         )
         return batch, self.auxiliary(z, seen, partial(self.positives, now))
 
