@@ -14,6 +14,8 @@ _HOMES = {
     "make": "softrl.api",
     "spec": "softrl.api",
     "recipe": "softrl.api",
+    "Policy": "softrl.api",
+    "Progress": "softrl.api",
     "Agent": "softrl.agent.agent",
     "Run": "softrl.run.config",
     "Pixels": "softrl.data.pixels",
@@ -29,3 +31,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'softrl' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -14,7 +14,7 @@ from softrl.agent.agent import Agent
 from softrl.agent.compile import compiled
 from softrl.agent.update import update
 from softrl.data import envs, graphics
-from softrl.data.names import canonical
+from softrl.data.names import canonical, control_task, registry
 from softrl.data.partial import Partial
 from softrl.data.pixels import Pixels
 from softrl.data.push import Push
@@ -28,6 +28,7 @@ from softrl.run.config import Run
 from softrl.run.console import open_console
 from softrl.run.evaluate import Evaluation, Policy, evaluate as run_episodes, filmed
 from softrl.run.fields import from_json, override, to_json
+from softrl.run.observations import own
 from softrl.run.resolve import resolve
 from softrl.run.saved import read
 from softrl.run.seed import derive
@@ -151,9 +152,11 @@ def resume(
             )
         if steps is not None:
             configured = replace(configured, steps=steps)
-        trainer = Trainer(configured, env or configured.env.name, path)
+        trainer = Trainer(configured, source_of(env, configured), path)
         for line in trainer.load():
             print_unless(quiet)(line)
+        if trainer.finished():
+            print_unless(quiet)(f"{path} is at its end, {trainer.count.env_steps} steps: ask for more to go on")
         folders.write_config(path, to_json(configured))
         return finish(trainer, quiet, callback)
 
@@ -190,6 +193,20 @@ def configuration(run: Path) -> Run:
     return configured
 
 
+def source_of(env: Source | None, run: Run) -> Source:
+    """The environment that was given, or else the one of that name; raises UserError where a name does not tell it."""
+    if env is not None:
+        return env
+    name = run.env.name
+    if not (":" in name or "/" in name or name in registry() or control_task(name)):
+        raise UserError(
+            f"the run learned in an environment of your own, '{name}', whose name does not tell how to make it: "
+            "give it again from Python, as in softrl.load(run, env=make_env); the command line takes registered ids, "
+            "and MODULE:ID where importing the module registers the id"
+        )
+    return name
+
+
 def print_unless(quiet: bool) -> Callable[[str], None]:
     """Where sentences for people go."""
     return (lambda line: None) if quiet else print
@@ -213,10 +230,12 @@ def load(path: str | Path, which: str | int = "latest", env: Source | None = Non
     """
     run, which = located(path, which)
     configured = configuration(run)
-    made = envs.make(env or configured.env.name, configured.env)
+    source = source_of(env, configured)
+    made = envs.make(source, configured.env)
     agent = configured.agent.build(envs.spec(made)._replace(gamma=configured.train.gamma))
     start_from(agent, read(run, which, only=["agent"]).parts["agent"], run)
-    policy = Policy(agent, made.action_space.space, configured)  # type: ignore[attr-defined]  # made gives FlatActions
+    space = made.action_space.space  # type: ignore[attr-defined]  # made gives FlatActions
+    policy = Policy(agent, space, configured, own(made), source)
     made.close()
     return policy
 
@@ -251,7 +270,7 @@ def evaluation(
     if episodes < 1:
         raise UserError(f"episodes is {episodes}: an evaluation has at least 1")
     policy = policy if isinstance(policy, Policy) else load(policy, which, env)
-    source = policy.run.env.name if env is None else env
+    source = policy.source if env is None else env
     seeds = [derive(seed, "evaluation", episode) for episode in range(episodes)]
     parts = [batch(policy, source, seeds[i : i + AT_ONCE], deterministic) for i in range(0, episodes, AT_ONCE)]
     if video is not None:
@@ -281,7 +300,7 @@ def play(
     """
     policy = load(path, which, env)
     target = Path(out) if out else located(path, which)[0] / "videos" / "play.mp4"
-    videos.write(target, *filmed(policy.agent, env or policy.run.env.name, policy.run, derive(seed, "evaluation", 0)))
+    videos.write(target, *filmed(policy.agent, policy.source, policy.run, derive(seed, "evaluation", 0)))
     return target
 
 
@@ -298,5 +317,10 @@ def make(
 
 
 def spec(env: gymnasium.Env[Any, Any]) -> Spec:
-    """What an agent must know of an environment from `make`."""
-    return envs.spec(env)
+    """What an agent must know of an environment from `make`; raises UserError for any other."""
+    try:
+        return envs.spec(env)
+    except AttributeError as error:
+        raise UserError(
+            "softrl.spec takes an environment from softrl.make: write softrl.spec(softrl.make(env))"
+        ) from error

@@ -129,6 +129,55 @@ def test_factories_and_objects(tmp_path: Path, source: Any) -> None:
     assert softrl.evaluate(softrl.load(result.path, env=source), source, episodes=1)
 
 
+class Arm(gymnasium.Env[Any, Any]):
+    """An environment of a user's own that shows a Dict."""
+
+    observation_space = gymnasium.spaces.Dict(
+        angle=gymnasium.spaces.Box(-1.0, 1.0, (2,)), mode=gymnasium.spaces.Discrete(3)
+    )
+    action_space = gymnasium.spaces.Box(np.array([0.0, -3.0]), np.array([5.0, 1.0]), dtype=np.float64)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.observation_space.seed(int(self.np_random.integers(1 << 30)))
+        return self.observation_space.sample(), {"tool": object()}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        assert self.action_space.contains(action)
+        return self.observation_space.sample(), -float(action[0]), False, False, {"force": lambda: action}
+
+
+def test_a_run_in_an_environment_of_ones_own_asks_for_it_and_then_remembers_it(tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", Arm, steps=120).path
+    for use in (softrl.load, softrl.evaluate, softrl.resume, softrl.play):
+        with pytest.raises(
+            UserError, match=r"environment of your own, 'Arm', .* again from Python, as in softrl\.load"
+        ):
+            use(run)
+    policy = softrl.load(run, env=Arm)
+    returns = softrl.evaluate(policy, episodes=2)  # without naming the environment again
+    assert returns == softrl.evaluate(run, Arm, episodes=2)
+    obs, _ = Arm().reset(seed=3)
+    flat, _ = softrl.make(Arm).reset(seed=3)
+    np.testing.assert_array_equal(policy.predict(obs)[0], policy.predict(flat)[0])
+    assert Arm.action_space.contains(policy.predict(obs)[0])
+    with pytest.raises(UserError, match=r"it takes state \[5\], or N of them"):
+        policy.predict({"angle": np.zeros(2)})
+
+
+def test_the_end_of_a_run_is_said_when_it_is_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = trained(tmp_path / "run", steps=60).path
+    assert softrl.resume(run, quiet=False).finished
+    assert f"{run} is at its end, 60 steps: ask for more to go on" in capsys.readouterr().out
+    assert softrl.resume(run, steps=90, quiet=False).finished
+    assert "is at its end" not in capsys.readouterr().out
+
+
+def test_a_spec_of_an_environment_that_softrl_did_not_make_is_refused() -> None:
+    with pytest.raises(UserError, match=r"write softrl\.spec\(softrl\.make\(env\)\)"):
+        softrl.spec(gymnasium.make("Pendulum-v1"))
+
+
 def test_an_object_of_the_users_is_never_stepped(tmp_path: Path) -> None:
     env = gymnasium.make("Pendulum-v1")
     env.reset(seed=3)

@@ -3,15 +3,19 @@
 import math
 import re
 import runpy
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from softrl import api
 from softrl.run.config import Run
 from softrl.run.fields import override
+from softrl.types import Atoms
 
+TRAIN = api.train
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -67,6 +71,50 @@ def test_choices_and_numbers(capsys: pytest.CaptureFixture[str]) -> None:
             assert all(abs(value + math.log(options)) < 1.5 for value in values)  # nearly uniform, as it starts
             assert 0.8 * most < float(entropy) < 1.1 * most
     assert len(re.findall(r"critic loss \d", out)) == 2
+
+
+@pytest.mark.slow
+def test_deploy(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The exported file acts as the policy does, which the example checks itself, normalised inside."""
+    path = TRAIN("Pendulum-v1", recipe="simba+tiny", steps=150, threads=1).path
+    run("deploy.py")["main"](str(path), str(tmp_path / "policy.pt2"))
+    assert f"MB, the same actions as {path}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe", "part"),
+    [("own_trunk", "tqc+waves+tiny", "own_trunk:Sines"), ("own_head", "sac+tiny", "own_head:Expectile")],
+)
+def test_own_parts(
+    name: str, recipe: str, part: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part from elsewhere is trained, and found again on disk by its module."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    import_module(name).main(150, recipe)
+    assert "return: [" in capsys.readouterr().out
+    [path] = Path("runs/Pendulum-v1", recipe).iterdir()
+    assert f'"{part}"' in (path / "config.json").read_text()
+
+
+def test_an_own_head_learns_what_its_equation_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The minimum of the loss is where expected excess above and below balance as tau to 1 - tau."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    head = import_module("own_head").Expectile(tau=0.3)
+    atoms = Atoms(torch.tensor([[0.0, 1.0, 4.0]]), torch.tensor([[0.5, 0.25, 0.25]]))
+    grid = torch.linspace(0, 4, 4001)
+    best = grid[head.loss(grid[:, None, None], atoms)[:, 0].argmin()]
+    # 0.3 (0.25 (4 - x) + 0.25 (1 - x)) = 0.7 * 0.5 x
+    assert float(best) == pytest.approx(0.375 / 0.5, abs=2e-3)
+
+
+@pytest.mark.slow
+def test_compare(capsys: pytest.CaptureFixture[str]) -> None:
+    run("compare.py")["main"]("Pendulum-v1", 150, 2, "sac+tiny", "tqc+tiny")
+    out = capsys.readouterr().out
+    assert re.findall(r"^(\w+)\+tiny: -\d+\.\d, 95% interval \[-", out, re.MULTILINE) == ["sac", "tqc"]
+    better = r"^P\(tqc\+tiny > sac\+tiny\) = [01]\.\d\d, 95% interval \[[01]\.\d\d, [01]\.\d\d\]$"
+    assert re.search(better, out, re.MULTILINE)
+    assert Path("compare.png").exists()
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

@@ -156,6 +156,20 @@ def test_unknown_and_impossible_recipes_are_refused_with_a_sentence(names, sente
     assert str(refusal.value).startswith(sentence)
 
 
+def test_recipes_of_another_package(tmp_path, monkeypatch):
+    (tmp_path / "extra_recipes.py").write_text(
+        "from softrl.recipes import RECIPES\n"
+        "from softrl.recipes.recipe import Recipe\n"
+        "RECIPES['patient'] = Recipe('patient', 'A long view.', None, {'train.gamma': 0.995})\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(RECIPES, "patient", None)  # so that it is taken out again
+    run = apply("tqc+extra_recipes:patient", Run())
+    assert (run.train.gamma, run.recipe) == (0.995, "tqc+extra_recipes:patient")
+    with pytest.raises(UserError, match="recipe 'nowhere:patient' cannot be imported: No module named"):
+        apply("nowhere:patient", Run())
+
+
 def test_a_later_recipe_cannot_change_what_defines_an_earlier_one():
     small = Recipe("small", "", None, changes={"train.batch": 8, "train.gamma": 0.9}, defines=("train.batch",))
     other = Recipe("other", "", None, changes={"train.gamma": 0.5})

@@ -14,7 +14,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "train": Command(
-        "ENV [--recipe NAME[+NAME...]] [--steps N] [--seed S] [--run DIR] [--any.part.field VALUE ...]",
+        "ENV [--recipe NAME[+NAME...]] [--steps N] [--seed S] [--run DIR] [--config FILE] [--any.part.field VALUE ...]",
         "Learn a task; at the end it says where the run, its curve and its video are.",
     ),
     "resume": Command("RUN [--steps N]", "Go on with a run, exactly; --steps may extend it."),
@@ -25,7 +25,7 @@ COMMANDS = {
     "play": Command("RUN [--out FILE.mp4] [--checkpoint latest|best|STEP]", "A video of a run's policy."),
     "plot": Command(
         "RUN... [--out FILE.png|.svg] [--by recipe|env|seed] [--reference METHOD]",
-        "Learning curves with bootstrap bands over seeds, published points beside them.",
+        "Learning curves with bootstrap bands over seeds, published points beside them; RUN may be a folder of runs.",
     ),
     "recipes": Command(
         "[list | show NAME | diff A B]", "The algorithms: what each changes, and where it was published."

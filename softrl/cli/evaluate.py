@@ -50,6 +50,8 @@ def main(words: Sequence[str]) -> None:
             "return_max": max(result.returns),
             "length_mean": fmean(result.lengths),
         }
+        if result.successes:
+            summary["success_mean"] = fmean(result.successes)
         if options.json:
             print(json.dumps({**summary, "returns": result.returns, "lengths": result.lengths}))
         else:
@@ -58,7 +60,8 @@ def main(words: Sequence[str]) -> None:
 
 def sentence(summary: dict[str, float], episodes: int) -> str:
     """The summary in a line."""
-    return (
+    words = (
         "return {return_mean:.1f}, sd {return_sd:.1f}, from {return_min:.1f} to {return_max:.1f}, over {episodes} "
-        "episodes of {length_mean:.0f} steps"
-    ).format(**summary, episodes=episodes)
+        "episodes of {length_mean:.0f} steps" + (", success {success_mean:.0%}" if "success_mean" in summary else "")
+    )
+    return words.format(**summary, episodes=episodes)

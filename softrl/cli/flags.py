@@ -24,6 +24,8 @@ def split(words: Sequence[str], switches: Collection[str]) -> Words:
     while rest:
         word = rest.popleft()
         name, equals, value = word.removeprefix("--").partition("=")
+        if word.startswith("-") and not word.startswith("--"):
+            raise UserError(f"there is no flag '{word}': flags have names in full after two dashes, --help lists them")
         if not word.startswith("--"):
             found.operands.append(word)
         elif name not in switches:

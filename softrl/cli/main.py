@@ -9,6 +9,9 @@ from importlib import import_module
 from softrl.cli.commands import find, overview
 from softrl.errors import UserError
 
+HERE = ""
+"""The working folder, where modules with environments and parts of people's own lie; `python` looks there too."""
+
 
 def dispatch(words: Sequence[str]) -> None:
     """Do what a command line without the word `softrl` says; raises UserError."""
@@ -27,6 +30,8 @@ def dispatch(words: Sequence[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code of a command line: 0 done, 2 a mistake or a circumstance said in one sentence, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if HERE not in sys.path:
+        sys.path.append(HERE)
     try:
         dispatch([word for word in words if word != "--debug"])
         sys.stdout.flush()

@@ -24,4 +24,10 @@ def tell(result: "RunResult", quiet: bool) -> None:
 def video(result: "RunResult") -> str:
     """The newest video of a run, or why there is none."""
     videos = sorted((result.path / "videos").glob("*.mp4"), key=lambda file: file.stat().st_mtime)
-    return str(videos[-1]) if videos else f"none: {graphics.missing() or 'not asked for'}"
+    return str(videos[-1]) if videos else f"none: {refusal(result) or graphics.missing() or 'not asked for'}"
+
+
+def refusal(result: "RunResult") -> str:
+    """What a run's log says last of a video that could not be made; nothing where none was tried."""
+    told = [line.partition("no video: ")[2] for line in (result.path / "log.txt").read_text().splitlines()]
+    return next(filter(None, reversed(told)), "")

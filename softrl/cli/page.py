@@ -3,12 +3,11 @@
 import shutil
 import textwrap
 from collections.abc import Collection, Iterable
-from dataclasses import is_dataclass
 from typing import Any
 
 from softrl.cli.commands import COMMANDS
 from softrl.run.fields import Field, fields, get
-from softrl.run.kinds import describe, show
+from softrl.run.kinds import describe, parts, show
 
 ALWAYS = "always:\n  --help\n        This page.\n  --debug\n        Show where in the code a mistake was noticed."
 
@@ -27,7 +26,7 @@ def sections(config: Any, title: str, hidden: Collection[str] = ()) -> list[str]
     """One section for each part of a configuration that has values to set, the first under `title`."""
     by_part: dict[str, list[Field]] = {}
     for field in fields(config):
-        if field.path not in hidden and not is_dataclass(field.value):
+        if field.path not in hidden and not parts(field.kind):
             by_part.setdefault(field.path.rpartition(".")[0], []).append(field)
     return ["\n".join((heading(config, part) or title, *map(flag, listed))) for part, listed in by_part.items()]
 

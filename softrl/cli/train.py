@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from softrl.cli.flags import Words, check, choose, count_operands, split, switches
 from softrl.cli.outcome import tell
 from softrl.cli.page import page, sections, usage
-from softrl.run.fields import flat, read
+from softrl.cli.settings import with_file, written
+from softrl.run.fields import flat, override, read
 
 if TYPE_CHECKING:
     from softrl.run.config import Run
@@ -23,6 +24,10 @@ class Options:
     """Folder of the run; none makes runs/ENV/RECIPE/seedS, numbered where that exists."""
     init: str | None = None
     """Another run whose weights to start from."""
+    config: str | None = None
+    """A TOML file of flags without their dashes, or the config.json of a run; what is typed wins."""
+    print: bool = False
+    """Print the whole configuration, as such a file, and do not train."""
     quiet: bool = False
     """Print only the run's folder, at the end."""
 
@@ -33,12 +38,15 @@ PLACED = ("recipe", "env.name")
 
 def main(words: Sequence[str]) -> None:
     """Train; raises UserError."""
-    found = split(words, switches(Options()) | {"help"})
+    found = with_file(split(words, switches(Options()) | {"help"}))
     if "help" in found.switches:
         print(help_page(found))
         return
     count_operands(found.operands, 1, 1, usage("train"))
     options, values = understood(found)
+    if options.print:
+        print(written(override(configured(found), values)))
+        return
 
     from softrl import api
 
@@ -67,7 +75,6 @@ def configured(found: Words) -> "Run":
     from softrl.data.names import canonical
     from softrl.recipes import apply
     from softrl.run.config import Run
-    from softrl.run.fields import override
 
     name = {"env.name": canonical(found.operands[0])} if found.operands else {}
     return apply(found.flags.get("recipe", "sac"), override(Run(), name))

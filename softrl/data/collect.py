@@ -12,6 +12,7 @@ from torch.nn.functional import one_hot
 from softrl.data.envs import Outcome, begin
 from softrl.data.snapshot import restores, snapshots
 from softrl.data.transfer import sent
+from softrl.data.workers import spoken
 from softrl.errors import UserError
 from softrl.types import Obs, Spec, Step
 
@@ -70,7 +71,8 @@ class Collector:
         self.env, self.policy, self.spec, self.device = env, policy, spec, torch.device(device)
         self.generator = torch.Generator().manual_seed(seed)
         count = env.num_envs
-        observation, _ = env.reset()
+        with spoken(env):
+            observation, _ = env.reset()
         self.obs = self.observed(observation)
         self.over = np.zeros(count, bool)  # waiting for the reset
         self.total, self.length = np.zeros(count), np.zeros(count, np.int64)

@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import gymnasium
@@ -35,6 +36,9 @@ def build(source: Source, time_limit: int | None, render: int | None, pixels: in
         env = copied(source, time_limit, pixels or render)
     else:
         env = limited(made(source), time_limit)
+    for space in ("observation_space", "action_space"):
+        if getattr(env, space, None) is None:
+            raise UserError(f"{type(env.unwrapped).__name__} has no {space}: set it in __init__, as gymnasium.Env asks")
     if (render or pixels) and env.render_mode != "rgb_array":
         raise UserError(PICTURELESS)
     return env
@@ -42,6 +46,11 @@ def build(source: Source, time_limit: int | None, render: int | None, pixels: in
 
 def made(factory: Callable[[], AnyEnv]) -> AnyEnv:
     """What a factory returns."""
+    if not callable(factory):
+        raise UserError(
+            f"{type(factory).__name__} is no environment: give a name, a gymnasium.Env or a function that makes one; "
+            "softrl puts several side by side itself, as many as envs says"
+        )
     env = factory()
     if not isinstance(env, gymnasium.Env):
         raise UserError(
@@ -59,7 +68,7 @@ def named(name: str, time_limit: int | None, render: int | None, pixels: int | N
     if name in TASKS:
         return TimeLimit(Control(*TASKS[name], render=render or pixels), time_limit or TIME_LIMIT)
     try:
-        return registered(gymnasium.spec(name), time_limit, pixels or render)
+        return registered(described(name), time_limit, pixels or render)
     except UserError:
         raise
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
@@ -67,6 +76,14 @@ def named(name: str, time_limit: int | None, render: int | None, pixels: int | N
         raise UserError(f"{name} cannot be made with the packages installed: {one_line(error)}{extra}") from error
     except Exception as error:
         raise UserError(f"{name} cannot be made: {one_line(error)}") from error
+
+
+def described(name: str) -> gymnasium.envs.registration.EnvSpec:
+    """The registered spec of `Id-v0`, or of `module:Id-v0` once the module is imported, which registers it."""
+    module, _, identifier = name.rpartition(":")
+    if module:
+        import_module(module)
+    return gymnasium.spec(identifier)
 
 
 def registered(spec: gymnasium.envs.registration.EnvSpec, time_limit: int | None, render: int | None) -> AnyEnv:

@@ -83,7 +83,13 @@ class Flat(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
     def observation(self, observation: Any) -> np.ndarray:
         """[D] float32, always a new array."""
         entries = observation if self.array else flatten(self.env.observation_space, observation)
-        return np.array(entries, np.float32).reshape(-1)
+        row = np.array(entries, np.float32).reshape(-1)
+        if row.shape != self.observation_space.shape:
+            raise UserError(
+                f"the environment gave an observation of {row.size} numbers, and its observation_space has "
+                f"{flatdim(self.env.observation_space)}: let both say the same"
+            )
+        return row
 
 
 class UnitBox(gymnasium.ActionWrapper[Any, np.ndarray, Any]):

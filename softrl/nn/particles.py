@@ -13,9 +13,9 @@ from softrl.errors import UserError
 from softrl.math.latents import log_mean_exp
 
 POOLS = {
-    "log_mean_exp": lambda q: log_mean_exp(q, 1),
-    "mean": lambda q: q.mean(1),
-    "minimum": lambda q: q.amin(1),
+    "log_mean_exp": lambda q: log_mean_exp(q, -1),
+    "mean": lambda q: q.mean(-1),
+    "minimum": lambda q: q.amin(-1),
 }
 
 
@@ -57,5 +57,5 @@ class Particles:
         return torch.cat([self.read(features.roll(-view, 1)) for view in range(self.judged)])
 
     def pooled(self, q: Tensor) -> Tensor:
-        """The value of actions over the particles, [K,L,R] -> [K,R]; of one particle it is that one's."""
+        """The value of actions over the particles, [K,R,L] -> [K,R]; of one particle it is that one's."""
         return POOLS[self.pool](q)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softrl.errors import UserError
@@ -38,7 +39,8 @@ class Sight(nn.Module, ABC):
 
 def surprise(predicted: Tensor, target: Tensor, axes: int) -> Tensor:
     """-log N(target; predicted, 1) without its constant, summed over all but the leading axes: [..,O] -> [..]."""
-    return 0.5 * (predicted - target).square().flatten(axes).sum(-1)
+    axes_summed = tuple(range(axes, predicted.dim()))
+    return 0.5 * F.mse_loss(predicted, target, reduction="none").sum(axes_summed)
 
 
 SCALES: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "symlog": symlog}

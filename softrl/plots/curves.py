@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from softrl.errors import UserError
 from softrl.math.stats import bootstrap_interval, mean
-from softrl.plots.load import Run, load
+from softrl.plots.load import Run, found, load
 from softrl.plots.reference import Score, published
 from softrl.plots.style import DODGE, GREY, MARKERS, SETTINGS, Look, canvas, check_suffix, legend, line, save
 
@@ -37,16 +37,17 @@ LINE: dict[By, Name] = {
 def plot(runs: list[Path], out: Path, by: By = "recipe", reference: str | None = None) -> Path:
     """Draw the evaluations of runs into a PNG or SVG file, and answer its path.
 
-    `by` names what the lines are: recipes (a panel for each environment), environments (a panel for each recipe), or
-    single runs. The shade is the 95% bootstrap interval of the mean over seeds. `reference` is a published method, such
-    as `sac[pytorch_sac]`, or `sac` for every source of it. Raises UserError for what cannot be read, drawn or written.
+    A folder of runs stands for all of them. `by` names what the lines are: recipes (a panel for each environment),
+    environments (a panel for each recipe), or single runs. The shade is the 95% bootstrap interval of the mean over
+    seeds. `reference` is a published method, such as `sac[pytorch_sac]`, or `sac` for every source of it. Raises
+    UserError for what cannot be read, drawn or written.
     """
     import matplotlib
 
     check_suffix(out)
     if not runs:
         raise UserError("there is nothing to plot: give one run folder or more")
-    loaded = [load(path) for path in runs]
+    loaded = [load(run) for path in runs for run in found(path)]
     points = published(reference, {run.env for run in loaded}) if reference else []
     looks = {name: line(i) for i, name in enumerate(_grouped(loaded, LINE[by]))}
     panels = _grouped(loaded, PANEL[by])

@@ -35,6 +35,13 @@ class Run(NamedTuple):
         return self.table["return_mean"]
 
 
+def found(path: Path) -> list[Path]:
+    """The run folder at a path, or those anywhere below it, by name; what is neither is left for `load` to refuse."""
+    if (path / "config.json").is_file():
+        return [path]
+    return sorted(config.parent for config in path.glob("**/config.json")) or [path]
+
+
 def load(path: Path) -> Run:
     """The run in a folder; raises UserError when the folder is none, is damaged, or has not been evaluated yet."""
     source = path / "config.json"

@@ -1,5 +1,7 @@
 """Recipes by name: papers as data, stacked with `+`. Configuration only: no tensors are made here."""
 
+from importlib import import_module
+
 from softrl.errors import UserError, nearest
 from softrl.recipes import actions, classic, critics, modifiers, scale, vision, worlds
 from softrl.recipes.recipe import Recipe, Say, say_nothing, stack
@@ -15,7 +17,16 @@ RECIPES: dict[str, Recipe] = {
 
 
 def find(name: str) -> Recipe:
-    """The recipe of that name; raises UserError with the nearest name when there is none."""
+    """The recipe of that name; raises UserError with the nearest name when there is none.
+
+    `module:name` imports the module first, which is to put its recipe into RECIPES.
+    """
+    module, _, name = name.rpartition(":")
+    if module:
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise UserError(f"the module of recipe '{module}:{name}' cannot be imported: {error}") from error
     if name not in RECIPES:
         hint = nearest(name, RECIPES) or "; softrl recipes lists them"
         raise UserError(f"there is no recipe '{name}'{hint}")

@@ -18,6 +18,10 @@ from softrl.data.spaces import FlatActions
 from softrl.errors import UserError
 from softrl.nn.encoders import Carry
 from softrl.run.config import Run
+from softrl.run.observations import rows
+
+LONGEST = 100_000
+"""Decisions after which an episode is taken for one that never ends."""
 
 
 class Evaluation(NamedTuple):
@@ -33,7 +37,7 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
     """One episode for each seed, side by side in as many environments.
 
     The generators of training are left as they were, and nothing of the agent changes. Raises UserError where the
-    environment fails or returns numbers that are not finite.
+    environment fails, never ends an episode or returns numbers that are not finite.
     """
     count = len(seeds)
     device = agent.temperature.target.device
@@ -45,7 +49,9 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
         observation, _ = env.reset(seed=list(seeds))  # type: ignore[arg-type]
         carry = agent.initial(count)
         running = np.ones(count, bool)
+        decisions = 0
         while running.any():
+            decisions = counted(decisions)
             finite(observation, "an observation")
             action, carry = agent.act(tensors(agent.spec, observation, device), carry, deterministic)
             observation, reward, terminated, truncated, info = envs.step(env, action.cpu().numpy())
@@ -67,14 +73,24 @@ def film(
     """One episode, each rendered frame [height,width,3] uint8 handed to `show`; answers the return."""
     device = agent.temperature.target.device
     observation, _ = env.reset(seed=seed)
-    carry, total, over = agent.initial(1), 0.0, False
+    carry, total, over, decisions = agent.initial(1), 0.0, False, 0
     show(rendered(env))
     while not over:
+        decisions = counted(decisions)
         action, carry = agent.act(tensors(agent.spec, observation[None], device), carry, deterministic)
         observation, reward, terminated, truncated, _ = env.step(action[0].cpu().numpy())
         total, over = total + float(reward), bool(terminated or truncated)
         show(rendered(env))
     return total
+
+
+def counted(decisions: int) -> int:
+    """One decision more; raises UserError where an episode does not seem to end."""
+    if decisions == LONGEST:
+        raise UserError(
+            f"an episode has not ended after {LONGEST} decisions: give episodes an end, as with --env.time_limit 1000"
+        )
+    return decisions + 1
 
 
 def filmed(
@@ -99,19 +115,30 @@ class Policy:
     `predict` follows Stable-Baselines3: it answers the action and the state to hand to the next call.
     """
 
-    def __init__(self, agent: Agent, space: Space[Any], run: Run) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        space: Space[Any],
+        run: Run,
+        observed: Space[Any] | None = None,
+        source: Source | None = None,
+    ) -> None:
+        """`space` and `observed` are the environment's own, of actions and observations; `source` is what makes it."""
         self.agent, self.flat, self.run = agent, FlatActions(space), run
+        self.observed, self.source = observed, run.env.name if source is None else source
 
-    def predict(self, obs: np.ndarray, state: Carry | None = None, deterministic: bool = True) -> tuple[Any, Carry]:
+    def predict(self, obs: Any, state: Carry | None = None, deterministic: bool = True) -> tuple[Any, Carry]:
         """The environment's action for observation [D] or actions for [N,D], and the state for the next call.
 
-        Where the agent sees pixels, an observation is uint8 [3 * stack,H,W], as `softrl.make` gives it. One action is
+        An observation is what `softrl.make` gives, or what the environment itself does, a Dict for instance; N of them
+        are what Gymnasium's vector environments give. Where the agent sees pixels it is uint8 [3 * stack,H,W], as
+        `softrl.make` has it. One action is
         exactly what the environment's space declares. N of them are what Gymnasium's vector environments take: an array
         [N,..] for Box, Discrete, MultiDiscrete and MultiBinary; for Tuple and Dict the same nest with such an array in
         each place, which `gymnasium.vector.utils.iterate` takes apart. Raises UserError for observations of another
         kind.
         """
-        given = np.asarray(obs)
+        given = rows(self.observed, obs)
         [(name, shape)] = self.agent.spec.obs.items()
         one = given.ndim == len(shape)
         many = given[None] if one else given  # [N,..]

@@ -11,11 +11,13 @@ from functools import cache
 from typing import Any, NamedTuple, TypeVar, get_origin, get_type_hints
 
 from softrl.errors import UserError, nearest
+from softrl.run import foreign
+from softrl.run.familiar import FAMILIAR
 from softrl.run.kinds import alternatives, conform, element_kinds, parse, parts, show
 
 C = TypeVar("C")
 TAG = "type"
-"""The JSON key that names the class of a part."""
+"""The JSON key that names the class of a part, with its module where it comes from another package."""
 ABSENT = "absent"
 
 
@@ -47,7 +49,11 @@ def _kinds(part: Any) -> dict[str, Any]:
 
 @cache
 def _helps(part: Any) -> dict[str, str]:
-    body = ast.parse(textwrap.dedent(inspect.getsource(part))).body[0].body  # type: ignore[attr-defined]
+    try:
+        source = inspect.getsource(part)
+    except (OSError, TypeError):  # a part that was typed into an interpreter
+        return {}
+    body = ast.parse(textwrap.dedent(source)).body[0].body  # type: ignore[attr-defined]
     return {
         line.target.id: inspect.cleandoc(text)
         for line, below in itertools.pairwise(body)
@@ -113,10 +119,10 @@ def _field(part: Any, prefix: str, name: str) -> tuple[Any, Any]:
 
 
 def suggestion(path: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown path: the path with that last name, else the nearest, else nothing."""
-    paths = list(known)
-    same_name = [other for other in paths if other.rpartition(".")[2] == path]
-    return f"; did you mean '{same_name[0]}'?" if same_name else nearest(path, paths)
+    """The end of a sentence about an unknown path: the one that is meant, else the nearest, else nothing."""
+    paths, word = list(known), path.lower().replace("-", "_")
+    meant = [other for other in paths if other.rpartition(".")[2] == word or other == FAMILIAR.get(word)]
+    return f"; did you mean '{meant[0]}'?" if meant else nearest(path, paths)
 
 
 def read(config: Any, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -124,6 +130,8 @@ def read(config: Any, texts: Mapping[str, str]) -> dict[str, Any]:
     values = {}
     for path, text in texts.items():
         kind, value = _descend(config, path)
+        if value is None and parts(kind) and text != "none":
+            raise UserError(f"'{path}' is a part, and none here: choose it with a recipe that has it")
         if dataclasses.is_dataclass(value):
             inner = ", ".join(field.path for field in fields(value, f"{path}.")) or "it has none"
             raise UserError(f"'{path}' is a part: choose it with a recipe, or set its fields ({inner})")
@@ -146,7 +154,8 @@ def override(config: C, changes: Mapping[str, Any], prefix: str = "") -> C:
         kind, value = _field(config, prefix, name)
         if "" in inner:
             with _naming(prefix + name):
-                value = conform(kind, inner.pop(""))
+                given = inner.pop("")
+                value = given if foreign.belongs(kind, given) else conform(kind, given)
         updated[name] = override(value, inner, f"{prefix}{name}.") if inner else value
     return dataclasses.replace(config, **updated)  # type: ignore[type-var]
 
@@ -160,23 +169,29 @@ def _naming(path: str) -> Iterator[None]:
         raise UserError(f"{path} {error}") from None
 
 
-def to_json(value: Any) -> Any:
-    """A configuration as plain JSON values; every part names its class."""
+def to_json(value: Any, kind: Any = None) -> Any:
+    """A configuration, in a field of some kind, as plain JSON values; every part names its class."""
     if dataclasses.is_dataclass(value):
-        inner = {name: to_json(getattr(value, name)) for name in kinds(type(value))}
-        return {TAG: type(value).__name__} | inner
-    return [to_json(item) for item in value] if isinstance(value, tuple) else value
+        inner = {name: to_json(getattr(value, name), known) for name, known in kinds(type(value)).items()}
+        return {TAG: foreign.tag(kind, type(value))} | inner
+    if isinstance(value, tuple):
+        return [to_json(item, inner) for inner, item in element_kinds(sequence(kind), list(value))]
+    return value
 
 
 def from_json(kind: Any, data: Any, path: str = "the configuration") -> Any:
     """What `to_json` wrote, for a field of this kind; raises UserError for what this version does not know."""
     if isinstance(data, dict):
-        part = parts(kind).get(data.get(TAG, ""))
+        part = foreign.find(kind, data.get(TAG, ""))
         if part is None or not data.keys() - {TAG} <= kinds(part).keys():
             raise UserError(f"{path} was written by another version of softrl: install that one to read it")
         return part(**{name: from_json(kinds(part)[name], data[name], name) for name in data.keys() - {TAG}})
     with _naming(path):
         if isinstance(data, list):
-            sequence = next(member for member in alternatives(kind) if get_origin(member) is tuple)
-            return tuple(from_json(inner, item, path) for inner, item in element_kinds(sequence, data))
+            return tuple(from_json(inner, item, path) for inner, item in element_kinds(sequence(kind), data))
         return conform(kind, data)
+
+
+def sequence(kind: Any) -> Any:
+    """The member of a kind that is a tuple."""
+    return next(member for member in alternatives(kind) if get_origin(member) is tuple)

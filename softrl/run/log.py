@@ -101,6 +101,7 @@ class Logger:
         cells = (mean, spread, *extremes, length_mean, success, seconds, *planned)
         self._row("eval.csv", env_steps, decisions, updates, *cells)
         values = {"eval/mean_reward": mean, "eval/std_reward": spread, "eval/mean_ep_length": length_mean}
+        values |= {} if success is None else {"eval/success_rate": success}
         values |= {f"eval/{name}": value for name, value in zip(PLANNED, planned, strict=False)}
         self._scalars(env_steps, values)
         return values

@@ -9,6 +9,7 @@ import pytest
 from softrl.cli import outcome
 from softrl.cli.main import main
 from softrl.data import graphics
+from softrl.run.evaluate import Evaluation
 
 
 @pytest.fixture
@@ -41,6 +42,28 @@ def test_evaluate_prints_a_sentence_for_any_checkpoint(run, capsys):
     for checkpoint in ("latest", "best", "60"):
         assert main(["evaluate", "run", "--episodes", "1", "--checkpoint", checkpoint]) == 0
         assert capsys.readouterr().out.endswith("over 1 episodes of 20 steps\n")
+
+
+def test_evaluate_tells_successes_where_the_environment_does(run, capsys, monkeypatch):
+    assert "success_mean" not in summary_of(["run"], capsys)
+    told = Evaluation([1.0, 3.0, 5.0, 7.0], [10, 10, 20, 20], [0.0, 1.0, 1.0, 1.0], [])
+    monkeypatch.setattr("softrl.api.evaluation", lambda *_, **__: told)
+    assert summary_of(["run"], capsys)["success_mean"] == 0.75
+    assert main(["evaluate", "run", "--episodes", "4"]) == 0
+    sentence = "return 4.0, sd 2.2, from 1.0 to 7.0, over 4 episodes of 15 steps, success 75%\n"
+    assert capsys.readouterr().out == sentence
+
+
+def summary_of(words, capsys):
+    assert main(["evaluate", *words, "--episodes", "1", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_plot_takes_a_folder_of_runs(finished, here, capsys):
+    for seed in (0, 1):
+        shutil.copytree(finished, here / "runs" / "cartpole_swingup" / f"seed{seed}")
+    assert main(["plot", "runs", "--out", "all.png"]) == 0
+    assert capsys.readouterr().out == "all.png\n"
 
 
 def test_stochastic_episodes_differ_from_deterministic_ones(run, capsys):

@@ -49,6 +49,11 @@ def test_a_switch_takes_no_value():
         split(["--loud=yes"], {"loud"})
 
 
+def test_a_single_dash_is_no_flag():
+    with pytest.raises(UserError, match="there is no flag '-n': flags have names in full after two dashes"):
+        split(["run", "-n", "5"], set())
+
+
 def test_words_are_counted():
     count_operands(["a"], 1, 1, "softrl play RUN")
     with pytest.raises(UserError, match="a word is missing; write softrl play RUN"):

@@ -124,6 +124,22 @@ def test_numbers_that_are_not_finite_end_the_run_with_a_sentence(poison: str) ->
         made.collect()
 
 
+class Powerless(Counting):
+    """Cannot even be reset."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        raise RuntimeError("no power")
+
+
+@pytest.mark.parametrize("workers", ["sync", "async"])
+def test_a_first_reset_that_fails_is_told_in_one_sentence(workers: Any) -> None:
+    vec = envs.vector(Powerless, EnvConfig(workers=workers), 2, seed=0)
+    with pytest.raises(UserError, match="no power") as refusal:
+        Collector(vec, Constant(), envs.spec(vec), seed=0)
+    assert "\n" not in str(refusal.value)
+    vec.close()
+
+
 def test_a_policy_that_diverged_is_named() -> None:
     with pytest.raises(UserError, match="learning diverged"):
         collector(policy=Constant(float("nan"))).collect()

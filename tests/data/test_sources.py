@@ -1,5 +1,6 @@
 """Environments come from names, factories and objects; what cannot be made is told in one sentence."""
 
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -126,3 +127,33 @@ def test_pictures_of_an_environment_without_them_are_refused() -> None:
         build(PendulumEnv, None, 32)
     assert build(lambda: PendulumEnv("rgb_array"), None, 32).render_mode == "rgb_array"
     assert build("Hopper-v5", None, 32).render_mode == "rgb_array"
+
+
+def test_a_module_registers_its_environments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`module:Id-v0`, as `gymnasium.make` takes it."""
+    (tmp_path / "arena.py").write_text(
+        "import gymnasium\n"
+        "from gymnasium.envs.classic_control import PendulumEnv\n"
+        "gymnasium.register('Arena-v0', entry_point=PendulumEnv, max_episode_steps=7)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert length(build("arena:Arena-v0", None, None)) == 7
+    with pytest.raises(UserError, match="needs the module 'nowhere', which cannot be imported"):
+        build("nowhere:Arena-v0", None, None)
+
+
+@pytest.mark.parametrize("source", [5, gymnasium.make_vec("Pendulum-v1", 2)], ids=["number", "vector"])
+def test_what_is_no_environment_is_refused(source: Any) -> None:
+    with pytest.raises(UserError, match="is no environment: give a name"):
+        build(source, None, None)
+
+
+@pytest.mark.parametrize("space", ["observation_space", "action_space"])
+def test_an_environment_without_a_space_is_refused(space: str) -> None:
+    def spaceless() -> gymnasium.Env[Any, Any]:
+        env = PendulumEnv()
+        delattr(env, space)
+        return env
+
+    with pytest.raises(UserError, match=f"PendulumEnv has no {space}: set it in __init__"):
+        build(spaceless, None, None)

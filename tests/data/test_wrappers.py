@@ -95,6 +95,11 @@ def test_flat_gives_new_arrays() -> None:
     assert not np.shares_memory(Flat(Line(kept, spaces.Box(-1, 1, (3,)))).reset()[0], kept)
 
 
+def test_observations_of_another_size_than_declared_are_refused() -> None:
+    with pytest.raises(UserError, match="gave an observation of 4 numbers, and its observation_space has 3"):
+        Flat(Line(np.zeros(4, np.float32), spaces.Box(-1, 1, (3,)))).reset()
+
+
 def test_observations_without_a_size_are_refused() -> None:
     with pytest.raises(UserError, match="Sequence has no fixed size"):
         Flat(Line((), spaces.Sequence(spaces.Box(-1, 1, ()))))

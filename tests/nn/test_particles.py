@@ -33,19 +33,19 @@ def test_the_target_counts_one_latent_or_all_of_them() -> None:
 
 @pytest.mark.parametrize("pool", ["log_mean_exp", "mean", "minimum"])
 def test_values_are_pooled(pool: str) -> None:
-    q = torch.randn(2, L, R)
+    q = torch.randn(2, R, L)
     pooled = Particles(pool=pool).pooled(q)  # type: ignore[arg-type]
     for k in range(2):
         for row in range(R):
-            values = q[k, :, row].tolist()
+            values = q[k, row].tolist()
             expected = {
                 "log_mean_exp": math.log(sum(map(math.exp, values)) / L),
                 "mean": sum(values) / L,
                 "minimum": min(values),
             }[pool]
             assert float(pooled[k, row]) == pytest.approx(expected, abs=1e-5)
-    alone = torch.randn(2, 1, R)
-    assert torch.equal(Particles(pool=pool).pooled(alone), alone[:, 0])  # type: ignore[arg-type]
+    alone = torch.randn(2, R, 1)
+    assert torch.equal(Particles(pool=pool).pooled(alone), alone[..., 0])  # type: ignore[arg-type]
 
 
 def test_bad_values_are_refused() -> None:

@@ -6,7 +6,7 @@ from torch import nn
 
 from softrl.errors import UserError
 from softrl.nn.layers import set_precision
-from softrl.nn.pictures import Pictures, PictureSight, kernels, shrunk
+from softrl.nn.pictures import Pictures, PictureSight, enlarging, kernels, shrunk
 from softrl.types import Spec
 
 
@@ -51,6 +51,20 @@ def test_the_stacks_are_those_of_torch() -> None:
     z = torch.randn(5, 10)
     expected = nn.Sequential(*up[:-1])(module.linear(z)[0][:, :, None, None])
     torch.testing.assert_close(module.predict(z), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("outputs", [2, 16])
+@pytest.mark.parametrize(("size", "kernel"), [(1, 3), (1, 5), (1, 6), (2, 4), (5, 5), (4, 6), (3, 3)])
+def test_every_form_of_a_transposed_convolution_is_torchs(size: int, kernel: int, outputs: int) -> None:
+    x = torch.randn(3, 4, size, size, requires_grad=True)
+    weight, bias = torch.randn(4, outputs, kernel, kernel, requires_grad=True), torch.randn(outputs, requires_grad=True)
+    given = [x, weight, bias]
+    expected, ours = nn.functional.conv_transpose2d(*given, 2), enlarging(size, outputs, kernel)(*given)
+    torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
+    slope = torch.randn_like(expected)
+    gradients = (torch.autograd.grad(y, given, slope) for y in (ours, expected))
+    for mine, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-5)
 
 
 def test_gradients_have_the_layout_of_the_weights() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from softrl.errors import UserError
-from softrl.plots.load import load
+from softrl.plots.load import found, load
 
 MakeRun = Callable[..., Path]
 
@@ -34,6 +34,14 @@ def test_nothing_but_two_files_is_needed(make_run: MakeRun) -> None:
     path = make_run()
     assert sorted(file.name for file in path.iterdir()) == ["config.json", "eval.csv"]
     load(path)
+
+
+def test_a_folder_of_runs_stands_for_all_of_them(make_run: MakeRun, tmp_path: Path) -> None:
+    paths = [make_run(recipe=recipe, seed=seed) for recipe in ("sac", "tqc") for seed in (0, 1)]
+    assert found(paths[2]) == [paths[2]]
+    assert found(paths[0].parent) == paths[:2]
+    assert found(tmp_path) == paths
+    assert found(tmp_path / "nowhere") == [tmp_path / "nowhere"]
 
 
 def test_what_is_no_run_folder(tmp_path: Path) -> None:

@@ -214,3 +214,19 @@ def test_an_environment_that_returns_no_numbers_is_refused(agent: Agent, broken:
 
     with pytest.raises(UserError, match=words):
         evaluate(agent, envs.vector(Broken, CONFIG, 2, seed=0), [1, 2])
+
+
+def test_an_episode_that_never_ends_is_not_waited_for(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(Walk):
+        def step(self, action: Any) -> Any:
+            return np.array([self.place], np.float32), 0.0, False, False, {}
+
+    monkeypatch.setattr("softrl.run.evaluate.LONGEST", 6)
+    with pytest.raises(UserError, match=r"has not ended after 6 decisions: .* --env\.time_limit 1000"):
+        evaluate(agent, envs.vector(Endless, CONFIG, 2, seed=0), [1, 2])
+    with pytest.raises(UserError, match="has not ended after 6 decisions"):
+        film(agent, envs.make(Endless, CONFIG), 5, lambda picture: None)
+    longest = next(seed for seed in range(100) if expected(seed)[1] == 6)
+    assert evaluate(agent, envs.vector(Walk, CONFIG, 1, seed=0), [longest]).lengths == [6]
+    limited = EnvConfig(workers="sync", time_limit=6)
+    assert evaluate(agent, envs.vector(Endless, limited, 1, seed=0), [1]).lengths == [6]

@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from softrl.errors import UserError
-from softrl.run.fields import difference, fields, flat, from_json, get, override, read, to_json
+from softrl.recipes import apply
+from softrl.run.config import Run
+from softrl.run.familiar import FAMILIAR
+from softrl.run.fields import difference, fields, flat, from_json, get, override, read, suggestion, to_json
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Root:
     """Nothing."""
     rate: float | None = None
     """A rate."""
+    spare: Skips | None = None
+    """A part that may be absent."""
 
     def __post_init__(self) -> None:
         if self.low >= self.high:
@@ -59,7 +64,7 @@ def test_every_field_is_listed_with_its_help_and_values_before_parts():
     assert listed["steps"] == (10, "Steps to take.")
     assert listed["trunk.blocks"] == (3, "Blocks\nof two layers.")
     assert listed["neutral"] == (Nothing(), "Nothing.")
-    assert list(listed) == ["steps", "low", "high", "extras", "neutral", "rate", "trunk.blocks"]
+    assert list(listed) == ["steps", "low", "high", "extras", "neutral", "rate", "spare", "trunk.blocks"]
 
 
 def test_override_replaces_values_deep_inside_and_leaves_the_original():
@@ -110,12 +115,26 @@ def test_texts_are_read_as_the_fields_that_they_are_for():
         ({"trunk": "Skips"}, "'trunk' is a part: choose it with a recipe, or set its fields (trunk.widths)"),
         ({"neutral": "x"}, "'neutral' is a part: choose it with a recipe, or set its fields (it has none)"),
         ({"blocks": "3"}, "there is no field 'blocks'"),
+        ({"spare": "Skips"}, "'spare' is a part, and none here: choose it with a recipe that has it"),
     ],
 )
 def test_texts_that_cannot_be_read_are_refused(texts, sentence):
     with pytest.raises(UserError) as refusal:
         read(Root(), texts)
     assert str(refusal.value).startswith(sentence)
+
+
+def test_what_is_called_otherwise_elsewhere_is_recognised():
+    for word, path in FAMILIAR.items():
+        known = ["other.part", path]
+        for spelling in (word, word.replace("_", "-"), word.upper()):
+            assert suggestion(spelling, known) == f"; did you mean '{path}'?"
+        assert f"'{path}'" not in suggestion(word, ["other.part"])  # where this recipe has no such field
+
+
+def test_familiar_names_stand_for_fields_that_exist():
+    paths = {field.path for name in ("sac", "drq") for field in fields(apply(name, Run()))}
+    assert set(FAMILIAR.values()) - paths == {"run", "quiet"}  # which are options of the command
 
 
 def test_get_finds_values_and_parts():

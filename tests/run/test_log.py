@@ -62,7 +62,8 @@ def test_evaluation_by_hand(tmp_path):
     log = Logger(tmp_path)
     values = log.evaluation(100, 50, 25, [1.0, 3.0, 8.0, 0.0], [10, 20, 30, 40], [1.0, 0.0, 0.0, 0.0], 2.5)
     deviation = float(np.sqrt((2**2 + 0**2 + 5**2 + 3**2) / 4))
-    assert values == {"eval/mean_reward": 3.0, "eval/std_reward": deviation, "eval/mean_ep_length": 25.0}
+    means = {"eval/mean_reward": 3.0, "eval/mean_ep_length": 25.0, "eval/success_rate": 0.25}
+    assert values == {**means, "eval/std_reward": deviation}
     assert rows(tmp_path / "eval.csv") == [
         {
             **{"env_steps": "100", "decisions": "50", "updates": "25", "return_mean": "3.0"},
@@ -170,5 +171,6 @@ def test_a_log_that_somebody_deleted_does_not_stop_a_resume(tmp_path):
 
 @pytest.mark.parametrize("successes", [None, [1.0, 1.0]])
 def test_success_is_empty_where_the_environment_gives_none(tmp_path, successes):
-    Logger(tmp_path).evaluation(1, 1, 1, [1.0, 2.0], [1, 1], successes, 0.0)
+    tags = Logger(tmp_path).evaluation(1, 1, 1, [1.0, 2.0], [1, 1], successes, 0.0)
+    assert tags.get("eval/success_rate") == (None if successes is None else 1.0)
     assert rows(tmp_path / "eval.csv")[0]["success_mean"] == ("" if successes is None else "1.0")

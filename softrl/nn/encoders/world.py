@@ -111,8 +111,7 @@ class WorldModel(Encoder):
     def __init__(self, config: World, spec: Spec) -> None:
         super().__init__()
         self.config, self.particles, self.action = config, config.particles, spec.action
-        features = config.dynamics.latent.width + config.dynamics.deterministic
-        self.width = self.policy_width = features
+        features = self.width = self.policy_width = config.dynamics.latent.width + config.dynamics.deterministic
         self.sight = config.sight.build(features, spec)
         self.dynamics = config.dynamics.build(self.sight.width, spec.action)
         self.reward = Readout(config.reward, features, 1)
@@ -136,9 +135,8 @@ class WorldModel(Encoder):
         prior, latent, config = self.dynamics.expected(features), self.dynamics.latent, self.config
         decided = self.decided(window)  # [T-1,B]
         reward = self.reward(features[1:])[..., 0]
-        end = F.binary_cross_entropy_with_logits(
-            self.persistence(features[1:])[..., 0], (window.discount.T[:-1] > 0).float(), reduction="none"
-        )
+        going = (window.discount.T[:-1] > 0).float()
+        end = F.binary_cross_entropy_with_logits(self.persistence(features[1:])[..., 0], going, reduction="none")
         weights = (config.prior_weight, config.posterior_weight)
         losses = {
             "reconstruction_loss": surprise(self.sight.predict(features), trace.target, 2).mean(),
@@ -164,15 +162,18 @@ class WorldModel(Encoder):
         return torch.cat([own, further.features], 1)
 
     def batch(self, window: Window, features: Tensor) -> Batch:
-        """The real decisions of a window at particles [T,L,B,F]; final observations, where none was made, weigh 0."""
-        features = features.detach().transpose(1, 2)
-        now, after = features[:-1].flatten(0, 1), features[1:].flatten(0, 1)  # [R,L,F], R = (T-1) * B
-        weight = self.decided(window) * window.weight
-        action, reward, discount = (
-            x.transpose(0, 1)[:-1].flatten(0, 1) for x in (window.action, window.reward, window.discount)
-        )
+        """The real decisions of a window at particles [T,L,B,F], R = (T-1) * B.
+
+        At a final observation none was made: it weighs 0, and for the policy, whose losses have no weights, the row
+        before it stands in its place; for the first row of a window that is the last.
+        """
+        features, decided = features.detach().transpose(1, 2), self.decided(window)
+        rows, columns = (torch.arange(size, device=features.device) for size in decided.shape)
+        now = features[(rows[:, None] - (~decided).long()) % len(rows), columns].flatten(0, 1)  # [R,L,F]
+        after, weight = features[1:].flatten(0, 1), decided * window.weight
+        told = (x.transpose(0, 1)[:-1] for x in (window.action, window.reward, window.discount))
         action, reward, discount, weight = (
-            torch.cat([x] * self.particles.judged) for x in (action, reward, discount, weight.flatten())
+            torch.cat([x.flatten(0, 1)] * self.particles.judged) for x in (*told, weight)
         )  # [V*R,..]
         return Batch(
             z=self.particles.views(now),
@@ -192,17 +193,17 @@ class WorldModel(Encoder):
 
     def begins(self, window: Window) -> Tensor:
         """From which rows a policy may go on: all but final observations, [T*B]."""
-        assert window.last is not None
+        assert window.last is not None  # sequences say so
         return ~window.last.T.flatten()
 
     def judge(self, value: Value, b: Batch, action: Tensor) -> Tensor:
         """The value of the policy's actions [K,R,A] over all particles of their rows, [K,R].
 
-        `value` answers [K,L*R] for [L*R,F] and [K,L*R,A].
+        `value` answers [K,R*L] for [R*L,F] and [K,R*L,A].
         """
-        z = b.policy_z.detach().unflatten(-1, (-1, self.width)).transpose(0, 1)  # [L,R,F]
-        q = value(z.flatten(0, 1), action.repeat(1, len(z), 1))
-        return self.particles.pooled(q.unflatten(1, (len(z), -1)))
+        z = b.policy_z.detach().unflatten(-1, (-1, self.width))  # [R,L,F]
+        q = value(z.flatten(0, 1), action.repeat_interleave(z.shape[1], 1))
+        return self.particles.pooled(q.unflatten(1, z.shape[:2]))
 
     def taught(self) -> list[nn.Module]:
         return []

@@ -141,15 +141,32 @@ def test_the_batch_holds_the_real_decisions() -> None:
     for t in range(T - 1):
         for b in range(B):
             row = t * B + b
-            assert torch.equal(batch.z[row], features[t, b])
-            assert torch.equal(batch.policy_z[row], features[t, b])
+            read = (t - int(w.last[b, t])) % (T - 1)  # nothing was decided at a final observation
+            assert torch.equal(batch.z[row], features[read, b])
+            assert torch.equal(batch.policy_z[row], features[read, b])
             assert torch.equal(batch.next_z[row], features[t + 1, b])
             assert torch.equal(batch.target_z[row], features[t + 1, b])
             assert torch.equal(batch.action[row], w.action[b, t])
             assert batch.reward[row] == w.reward[b, t]
             assert batch.discount[row] == w.discount[b, t]
             assert batch.weight[row] == (0 if w.last[b, t] else w.weight[b])
-    assert not any(x.requires_grad for x in batch)
+    assert not any(x.requires_grad for x in batch if x is not None)
+
+
+def test_a_policy_learns_nothing_at_final_observations() -> None:
+    """What it reads there is what it reads one row before; the critic's target still looks at them."""
+    learner, w = agent(replace(WORLD, particles=Particles(2)), Marginal(TINY)), window()
+    torch.manual_seed(1)
+    model = learner.encoder
+    batch, _ = model(w, learner.actor)
+    torch.manual_seed(1)
+    features = model.trajectories(model.trace(w))  # [T,L,B,F]
+    assert w.last is not None
+    assert w.last[0, 2]
+    final = features[2, :, 0].flatten()
+    assert not (batch.policy_z == final).all(1).any()
+    assert (batch.policy_z == features[1, :, 0].flatten()).all(1).sum() == 2  # its own row, and the final one's
+    assert (batch.next_z == features[2, 0, 0]).all(1).sum() == 1  # it is what row 1 leads to
 
 
 def test_nothing_crosses_the_start_of_an_episode() -> None:
@@ -195,12 +212,13 @@ def test_particles_are_further_trajectories() -> None:
     for t in range(T - 1):
         for b in range(B):
             row = t * B + b
-            assert torch.equal(batch.policy_z[row], everything[t, :, b].flatten())
+            read = (t - int(w.last[b, t])) % (T - 1)
+            assert torch.equal(batch.policy_z[row], everything[read, :, b].flatten())
             for view in range(2):
-                assert torch.equal(batch.z[view * rows + row], everything[t, view, b])
+                assert torch.equal(batch.z[view * rows + row], everything[read, view, b])
                 assert torch.equal(batch.target_z[view * rows + row], everything[t + 1, view, b])
                 assert torch.equal(batch.action[view * rows + row], w.action[b, t])
-    assert not any(x.requires_grad for x in batch)
+    assert not any(x.requires_grad for x in batch if x is not None)
 
 
 def test_values_are_judged_at_every_particle() -> None:

@@ -1,0 +1,59 @@
+"""Files of flags: TOML for --config, printed by --print, and the config.json of any run."""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from softrl.cli.flags import Words
+from softrl.errors import UserError
+from softrl.run.fields import TAG, fields
+from softrl.run.kinds import parts, show
+
+NAMELESS = {TAG, "format"}
+"""Keys of a config.json that are no flags: the parts come with the recipe."""
+
+
+def with_file(found: Words) -> Words:
+    """A command line with what the file of --config adds: what is typed wins, and `env.name` is the first word."""
+    path = found.flags.get("config")
+    if not path:
+        return found
+    given = load(Path(path))
+    env = given.pop("env.name", "")
+    return Words(found.operands or [env] * bool(env), {**given, **found.flags}, found.switches)
+
+
+def load(path: Path) -> dict[str, str]:
+    """The flags in a file, name -> text; raises UserError."""
+    try:
+        text = path.read_text()
+        tables = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        return dict(flattened(tables))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; give --config a .toml file or a config.json") from error
+    except (ValueError, AttributeError) as error:
+        raise UserError(
+            f"{path} cannot be understood ({error}): write TOML, such as agent.critic.members = 3"
+        ) from error
+
+
+def flattened(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The values of nested tables, dotted name -> text as it would be typed."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from flattened(value, f"{prefix}{name}.")
+        elif name not in NAMELESS:
+            yield f"{prefix}{name}", show(tuple(value) if isinstance(value, list) else value)
+
+
+def written(config: Any) -> str:
+    """Every value of a configuration as a line of TOML that `load` reads."""
+    values = [field for field in fields(config) if not parts(field.kind)]
+    return "\n".join(f"{field.path} = {literal(field.value)}" for field in values)
+
+
+def literal(value: Any) -> str:
+    """A value in TOML, which writes text as JSON does and has no word for none."""
+    return json.dumps(list(value) if isinstance(value, tuple) else "none" if value is None else value)

@@ -1,0 +1,54 @@
+"""Parts of other packages: taken where they can do what softrl's own parts can, and found again by module and class."""
+
+from dataclasses import fields, is_dataclass
+from importlib import import_module
+from typing import Any
+
+from softrl.errors import UserError
+from softrl.run.kinds import describe, parts
+
+
+def belongs(kind: Any, value: Any) -> bool:
+    """Whether a value is a part from elsewhere that can stand in a field of this kind.
+
+    It must have the methods and properties that all parts of the kind have. Raises ValueError where it lacks some.
+    """
+    expected = abilities(kind)
+    if not expected or not is_dataclass(value) or isinstance(value, type) or ours(type(value)):
+        return False
+    if lacking := sorted(expected - set(dir(value))):
+        name = type(value).__name__
+        raise ValueError(f"takes {describe(kind)}, or a part like them: {name} has no {', '.join(lacking)}")
+    return True
+
+
+def abilities(kind: Any) -> set[str]:
+    """The public methods and properties that all parts of a kind have, their fields left out."""
+    known = parts(kind).values()
+    own = [{*dir(part)} - {field.name for field in fields(part)} for part in known]
+    return {name for name in set.intersection(*own) if not name.startswith("_") or name == "__call__"} if own else set()
+
+
+def ours(part: type) -> bool:
+    """Whether a class is one of this package."""
+    return part.__module__.partition(".")[0] == __package__.partition(".")[0]
+
+
+def tag(kind: Any, part: type) -> str:
+    """What a configuration on disk calls a class: `Name` where its field knows it, else `module:Name`."""
+    known = kind is None or parts(kind).get(part.__name__) is part
+    return part.__name__ if known else f"{part.__module__}:{part.__qualname__}"
+
+
+def find(kind: Any, name: str) -> Any:
+    """The class with that tag, or None where its field knows none such; raises UserError where its module fails."""
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        return parts(kind).get(name)
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"the configuration holds the part '{name}', which cannot be imported ({error}): keep its class in a "
+            "module that lies in the working folder, on PYTHONPATH or in an installed package"
+        ) from error

@@ -1,0 +1,107 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from softrl.cli.flags import split
+from softrl.cli.main import main
+from softrl.cli.settings import load, with_file, written
+from softrl.recipes import RECIPES, apply
+from softrl.run.config import Run
+from softrl.run.fields import override, read
+
+FILE = """
+recipe = "tqc+tiny"
+steps = "10k"
+env.name = "cheetah_run"
+
+[agent]
+critic.members = 3
+critic.trunk.hidden = [64, 32]
+optim.value.max_gradient_norm = "none"
+
+[replay]
+memory_map = true
+"""
+
+
+def test_a_file_is_read_as_it_would_be_typed(here):
+    (here / "mine.toml").write_text(FILE)
+    assert load(here / "mine.toml") == {
+        "recipe": "tqc+tiny",
+        "steps": "10k",
+        "env.name": "cheetah_run",
+        "agent.critic.members": "3",
+        "agent.critic.trunk.hidden": "64,32",
+        "agent.optim.value.max_gradient_norm": "none",
+        "replay.memory_map": "true",
+    }
+
+
+def test_what_is_typed_wins_over_the_file(here):
+    (here / "mine.toml").write_text(FILE)
+    found = with_file(split(["--config", "mine.toml", "--steps", "5"], set()))
+    assert found.operands == ["cheetah_run"]
+    assert (found.flags["steps"], found.flags["recipe"]) == ("5", "tqc+tiny")
+    assert "env.name" not in found.flags
+    assert with_file(split(["walker_walk", "--config", "mine.toml"], set())).operands == ["walker_walk"]
+    assert with_file(split(["walker_walk"], set())) == (["walker_walk"], {}, set())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_is_written_is_read_back(here, name):
+    run = override(apply(name, Run()), {"env.name": "Hopper-v5", "steps": 123, "train.gamma": 0.3})
+    (here / "printed.toml").write_text(written(run))
+    texts = load(here / "printed.toml")
+    again = override(apply(texts.pop("recipe"), override(Run(), {"env.name": texts["env.name"]})), {})
+    assert override(again, read(again, texts)) == run
+
+
+def test_print_shows_the_configuration_and_trains_nothing(here, capsys):
+    words = ["train", "Pendulum-v1", "--recipe", "sac+tiny", "--agent.critic.members", "4"]
+    assert main([*words, "--print"]) == 0
+    page = capsys.readouterr().out
+    assert list(here.iterdir()) == []
+    assert {'recipe = "sac+tiny"', "agent.critic.members = 4", 'env.name = "Pendulum-v1"'} <= set(page.splitlines())
+    (here / "again.toml").write_text(page)
+    assert main(["train", "--config", "again.toml", "--print"]) == 0
+    assert capsys.readouterr().out == page
+
+
+def test_a_run_is_repeated_by_its_configuration(here, finished, capsys):
+    path = finished / "config.json"
+    assert main(["train", "--config", str(path), "--run", "again"]) == 0
+    assert json.loads((here / "again" / "config.json").read_text()) == json.loads(path.read_text())
+    assert (here / "again" / "episodes.csv").read_text() == (finished / "episodes.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("steps: 3", "mine.toml cannot be understood (Expected '=' after a key"),
+        ("agent.critic.memberz = 3", "there is no flag '--agent.critic.memberz'; did you mean"),
+        ('steps = "many"', "steps takes a whole number, got 'many'"),
+        ("agent.critic = 3", "'agent.critic' is a part: choose it with a recipe"),
+        ('recipe = "sacc"', "there is no recipe 'sacc'; did you mean 'sac'?"),
+        ("\x00", "mine.toml cannot be understood"),
+    ],
+)
+def test_mistakes_in_a_file_are_refused(refused, here, content, sentence):
+    (here / "mine.toml").write_text(content)
+    assert sentence in refused("train", "cheetah_run", "--config", "mine.toml")
+
+
+def test_a_list_is_no_configuration(refused, here):
+    (here / "mine.json").write_text("[1]")
+    assert "mine.json cannot be understood" in refused("train", "cheetah_run", "--config", "mine.json")
+
+
+def test_modules_in_the_working_folder_are_found(here):
+    """As `python file.py` finds them, and after everything that is installed."""
+    (here / "own_module_here.py").write_text("raise ImportError('found, and broken on purpose')")
+    command = [os.path.join(os.path.dirname(sys.executable), "softrl"), "envs", "show", "own_module_here:Own-v0"]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "found, and broken on purpose" in done.stderr
