@@ -24,8 +24,15 @@ RECIPE_OVER_FLOOR = 1.5
 """What a recipe's compiled update may take at most, over its own floor."""
 SHARES = {"acting": 0.05, "outside the update": 0.15}
 """What may take at most which share of a step."""
-HEAVY = ("pixels", "dreamer", "latent_sac", "smac")
-"""Tables of `benchmarks/heavy.py`."""
+HEAVY = {
+    "pixels": {"floor": 1.3, "plain": 1.5},
+    "dreamer": {"floor": 1.6, "plain": 1.5},
+    "latent_sac": {"floor": 1.6},
+    "smac": {"floor": 1.6},
+}
+"""Tables of `benchmarks/heavy.py`: what a compiled or eager update may take at most over its floor, and is to save."""
+PARTICLES = {"smac_8": 1.1, "smac_16": 1.2, "smac_32": 1.4}
+"""What an update of `smac` may take at most over one of `latent_sac`, by the number of further latents."""
 LEAST = 3
 """Turns of a contender below which a measurement says too little."""
 PEERS = {"sb3": "Stable-Baselines3", "sbx": "SBX", "torchrl": "TorchRL", "torchrl compiled": "compiled TorchRL"}
@@ -75,7 +82,8 @@ def figures(folder: Path) -> list[Figure]:
     """Every figure that the raw numbers in a folder give, from the newest measurement on each machine."""
     found = [figure for algorithm in TARGETS for figure in loops(folder, algorithm)]
     heavy = [figure for table in HEAVY for figure in updates_of(folder, table)]
-    return [*found, *shares(folder), *updates(folder), *recipes(folder), *heavy]
+    overheads = [figure for form in ("compiled", "eager") for figure in particles(folder, form)]
+    return [*found, *shares(folder), *updates(folder), *recipes(folder), *heavy, *overheads]
 
 
 # ------------------------------------------------------------ families
@@ -150,7 +158,21 @@ def updates_of(folder: Path, table: str) -> Iterator[Figure]:
                 what = f"{name.replace('_', ' ')} over the floor"
                 if other == "plain":
                     ratios, what = [1 / ratio for ratio in ratios], f"plain code over {name.replace('_', ' ')}"
-                yield Figure(f"{table}: update, {sizes}", what, spread(ratios), None, other == "plain", group, took)
+                target = HEAVY[table].get(other)
+                yield Figure(f"{table}: update, {sizes}", what, spread(ratios), target, other == "plain", group, took)
+
+
+def particles(folder: Path, form: str) -> Iterator[Figure]:
+    """An update of `smac` over one of `latent_sac`, both compiled or both eager."""
+    base = read(folder, f"particles-{form}", "latent_sac")
+    for name, target in PARTICLES.items():
+        for group in newest(joined(read(folder, f"particles-{form}", name), base), LEAST):
+            ratios = [float(mine["ms"]) / float(other["ms"]) for mine, other in group]
+            sizes = f"size {float(group[0][0]['size']):g}, batch {float(group[0][0]['batch']):g}"
+            what = f"{name.replace('_', ', K = ')}, {form}"
+            took = {"ms": f"{statistics.median(float(mine['ms']) for mine, _ in group):.1f}"}
+            family = f"smac: update over that of latent_sac, {sizes}"
+            yield Figure(family, what, spread(ratios), target, False, group, took)
 
 
 def over_floor(family: str, what: str, target: float | None, group: tuple[Turn, ...], more: Row) -> Figure:

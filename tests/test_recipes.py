@@ -156,6 +156,11 @@ def test_unknown_and_impossible_recipes_are_refused_with_a_sentence(names, sente
     assert str(refusal.value).startswith(sentence)
 
 
+def test_the_update_of_2018_takes_one_latent_of_a_row():
+    with pytest.raises(UserError, match="judges actions at one latent of a row"):
+        apply("smac+sac_v1+states", Run()).agent.build(Spec({"state": (4,)}, 2))
+
+
 def test_recipes_of_another_package(tmp_path, monkeypatch):
     (tmp_path / "extra_recipes.py").write_text(
         "from softrl.recipes import RECIPES\n"

@@ -147,6 +147,11 @@ class AgentConfig:
             raise UserError("agent.update 'sac_v1' plans single actions: leave out the recipe that brings agent.chunk")
         if self.update == "sac_v1" and self.encoder.views > 1:
             raise UserError("agent.update 'sac_v1' learns from one view of a row: choose recipe sac_pixels or sac_ae")
+        if self.update == "sac_v1" and self.encoder.latents > 1:
+            raise UserError(
+                "agent.update 'sac_v1' judges actions at one latent of a row: set agent.encoder.particles.count 0, or "
+                "leave out recipe sac_v1"
+            )
         if self.update == "sac_v1" and self.temperature.learned:
             raise UserError(
                 "agent.update 'sac_v1' has no temperature loss: use a fixed temperature, as its recipe does"

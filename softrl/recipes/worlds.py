@@ -64,7 +64,7 @@ DREAMER_DISCRETE = Recipe(
     arxiv="2010.02193",
     changes={
         **DREAMER.changes,
-        "agent.encoder": World(dynamics=RSSM(latent=OneHot()), prior_weight=0.8, posterior_weight=0.2),
+        "agent.encoder": World(dynamics=RSSM(latent=OneHot()), free_nats=1.0, prior_weight=0.8, posterior_weight=0.2),
     },
     defines=(*DREAMER.defines, "agent.encoder.dynamics.latent"),
 )

@@ -184,7 +184,18 @@ def test_heavy_updates_beside_their_floor_and_plain_code(pretended: Pretended, t
     over_floor, plain = figures(tmp_path)
     assert (over_floor.what, over_floor.ratios) == ("compiled float32 over the floor", (1.5, 1.25, 2.0))
     assert (plain.what, plain.ratios) == ("plain code over compiled float32", (200 / 60, 2.5, 4.0))
-    assert (plain.family, plain.verdict) == ("pixels: update, size 84, batch 128", "")
+    assert (plain.family, plain.verdict, over_floor.verdict) == ("pixels: update, size 84, batch 128", "yes", "no")
+
+
+def test_further_latents_beside_one(pretended: Pretended, tmp_path: Path) -> None:
+    sizes = {"size": 64.0, "batch": 50.0}
+    for turn, ms in enumerate((60.0, 50.0, 55.0), start=1):
+        for name, took in (("latent_sac", 50.0), ("smac_8", ms), ("smac_32", 80.0)):
+            speed.keep("particles-compiled", name, 2, ["heavy.py"], turn, {"ms": took, **sizes})
+    few, many = figures(tmp_path)
+    assert (few.family, few.what) == ("smac: update over that of latent_sac, size 64, batch 50", "smac, K = 8, compiled")
+    assert (few.ratios, few.bound, few.verdict) == ((1.1, 1.0, 1.2), "<= 1.1", "yes")
+    assert (many.ratios, many.verdict) == ((1.6, 1.6, 1.6), "no")
 
 
 def test_rows_say_where_they_come_from(pretended: Pretended, tmp_path: Path) -> None:
