@@ -193,7 +193,10 @@ def test_further_latents_beside_one(pretended: Pretended, tmp_path: Path) -> Non
         for name, took in (("latent_sac", 50.0), ("smac_8", ms), ("smac_32", 80.0)):
             speed.keep("particles-compiled", name, 2, ["heavy.py"], turn, {"ms": took, **sizes})
     few, many = figures(tmp_path)
-    assert (few.family, few.what) == ("smac: update over that of latent_sac, size 64, batch 50", "smac, K = 8, compiled")
+    assert (few.family, few.what) == (
+        "smac: update over that of latent_sac, size 64, batch 50",
+        "smac, K = 8, compiled",
+    )
     assert (few.ratios, few.bound, few.verdict) == ((1.1, 1.0, 1.2), "<= 1.1", "yes")
     assert (many.ratios, many.verdict) == ((1.6, 1.6, 1.6), "no")
 
