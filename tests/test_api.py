@@ -186,6 +186,7 @@ def test_an_object_of_the_users_is_never_stepped(tmp_path: Path) -> None:
     assert np.array_equal(env.unwrapped.state, before)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_updates_per_decision_do_not_depend_on_the_number_of_environments(tmp_path: Path) -> None:
     for envs in (1, 3):
         options = {"envs": envs, "env.workers": "sync", "steps": 160, "env.time_limit": None, "eval.episodes": 1}

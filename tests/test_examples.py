@@ -85,6 +85,7 @@ def test_deploy(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     ("name", "recipe", "part"),
     [("own_trunk", "tqc+waves+tiny", "own_trunk:Sines"), ("own_head", "sac+tiny", "own_head:Expectile")],
 )
+@pytest.mark.slow
 def test_own_parts(
     name: str, recipe: str, part: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

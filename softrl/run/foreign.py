@@ -13,8 +13,10 @@ def belongs(kind: Any, value: Any) -> bool:
 
     It must have the methods and properties that all parts of the kind have. Raises ValueError where it lacks some.
     """
+    if not is_dataclass(value) or isinstance(value, type) or ours(type(value)):
+        return False
     expected = abilities(kind)
-    if not expected or not is_dataclass(value) or isinstance(value, type) or ours(type(value)):
+    if not expected:
         return False
     if lacking := sorted(expected - set(dir(value))):
         name = type(value).__name__

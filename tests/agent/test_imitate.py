@@ -183,6 +183,7 @@ def test_the_rows_that_are_pointed_out_are_learned_from_in_groups_of_updates() -
     assert losses[1] != 0
 
 
+@pytest.mark.slow
 def test_it_traces_into_one_graph() -> None:
     agent, (_, _, b) = built(Chunk(H), imitation=SelectiveCloning()), plans()
     traced = torch.compile(lambda value: agent.imitation(agent, b, value), fullgraph=True, backend="eager")

@@ -11,6 +11,7 @@ PARENT = f"x = b'x' * 2**28; import subprocess, sys; subprocess.run([sys.executa
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="elsewhere a process inherits its parent's peak")
+@pytest.mark.slow
 def test_nothing_of_what_the_parent_held_is_counted_and_what_was_given_back_is() -> None:
     done = subprocess.run([sys.executable, "-c", PARENT], capture_output=True, text=True, check=True)
     before, after = map(float, done.stdout.split())

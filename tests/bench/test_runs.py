@@ -136,6 +136,7 @@ def test_no_more_runs_at_a_time_than_workers(bench: Bench) -> None:
     assert (bench.folder / "b").exists()
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_waits_for_the_runs_that_go_on(bench: Bench) -> None:
     first = bench.start("a", pause=0.5)
     bench.wait_for("a/checkpoints/step_000000100")

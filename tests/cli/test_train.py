@@ -126,6 +126,7 @@ def test_a_folder_that_exists_is_never_overwritten(refused, here, tiny):
     assert "softrl resume mine" in refused("train", "Pendulum-v1", *tiny, "--run", "mine")
 
 
+@pytest.mark.slow
 def test_a_second_run_of_the_same_name_gets_a_number(here, tiny, capsys):
     for _ in range(2):
         assert main(["train", "Pendulum-v1", *tiny]) == 0

@@ -131,7 +131,7 @@ class Powerless(Counting):
         raise RuntimeError("no power")
 
 
-@pytest.mark.parametrize("workers", ["sync", "async"])
+@pytest.mark.parametrize("workers", ["sync", pytest.param("async", marks=pytest.mark.slow)])
 def test_a_first_reset_that_fails_is_told_in_one_sentence(workers: Any) -> None:
     vec = envs.vector(Powerless, EnvConfig(workers=workers), 2, seed=0)
     with pytest.raises(UserError, match="no power") as refusal:
@@ -305,6 +305,7 @@ class Marking(Counting):
         return super().step(action)
 
 
+@pytest.mark.slow
 def test_environments_step_while_their_caller_does_something_else(tmp_path: Path) -> None:
     """A worker leaves a mark before the outcome of the step is asked for."""
     mark = tmp_path / "stepped"

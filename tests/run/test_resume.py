@@ -129,6 +129,7 @@ def test_compiled_runs_resume_exactly(tmp_path: Path) -> None:
     killed_again_and_again("Pendulum-v1", tmp_path, "sac+tiny", kills=4, seed=2, **options)
 
 
+@pytest.mark.slow
 def test_a_longer_run_in_two_parts_equals_one(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     training("Pendulum-v1", whole, "sac+tiny", steps=300)()

@@ -124,6 +124,7 @@ def test_a_torn_checkpoint_is_refused_and_the_one_before_is_used(
     assert weights.read_bytes() == whole  # and the lost part was run again to the same end
 
 
+@pytest.mark.slow
 def test_without_opengl_auto_goes_without_a_video_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphics, "missing", lambda: "rendering needs OpenGL")
     result = trained(
