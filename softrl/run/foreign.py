@@ -43,14 +43,21 @@ def tag(kind: Any, part: type) -> str:
 
 
 def find(kind: Any, name: str) -> Any:
-    """The class with that tag, or None where its field knows none such; raises UserError where its module fails."""
+    """The class with that tag, or None where its field knows none such.
+
+    Raises UserError where its module fails, or where it is no part that can stand in a field of this kind.
+    """
     module, colon, attribute = name.partition(":")
     if not colon:
         return parts(kind).get(name)
     try:
-        return getattr(import_module(module), attribute)
+        part = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise UserError(
             f"the configuration holds the part '{name}', which cannot be imported ({error}): keep its class in a "
             "module that lies in the working folder, on PYTHONPATH or in an installed package"
         ) from error
+    expected = abilities(kind)
+    if not expected or not isinstance(part, type) or not is_dataclass(part) or not expected <= set(dir(part)):
+        raise UserError(f"the configuration holds '{name}' where {describe(kind)} or a part like them must stand")
+    return part

@@ -1,7 +1,5 @@
 """benchmarks/chunks.py at sizes that take a moment: how often plans are made, and what is kept."""
 
-import csv
-import os
 import sys
 from pathlib import Path
 
@@ -9,20 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import chunks
-import speed
-
-
-@pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the raw numbers; this process keeps its processors."""
-    monkeypatch.setattr(speed, "RESULTS", tmp_path)
-    monkeypatch.setattr(os, "sched_setaffinity", lambda *_: None)
-    return tmp_path
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+from raw import read
 
 
 @pytest.mark.parametrize("length", [1, 3, 5])
@@ -33,7 +18,7 @@ def test_policies_are_asked_once_for_each_plan(length: int) -> None:
 
 def test_deciding_takes_turns(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chunks.main(["act", "--rounds", "2", "--seconds", "0", "--lengths", "1,5"])
-    first, second = rows(kept / "chunks-act.csv")
+    first, second = read(kept, "chunks", "act")
     assert (first["round"], second["round"]) == ("1", "2")
     assert all(float(first[f"{name} ms"]) > 0 for name in ("fixed 1", "fixed 5", "adaptive 1", "adaptive 5"))
     assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()[-4:]] == [
@@ -48,6 +33,6 @@ def test_deciding_takes_turns(kept: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_updates_take_turns_with_the_plain_one(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chunks.main(["update", "--rounds", "1", "--seconds", "0", "--batches", "8,16", "--compile", "off"])
     for batch in (8, 16):
-        (row,) = rows(kept / f"chunks-update_eager_{batch}.csv")
+        (row,) = read(kept, "chunks", f"update_eager_{batch}")
         assert all(float(row[f"{recipe} ms"]) > 0 for recipe in ("sac", "qc", "qc_adaptive"))
     assert capsys.readouterr().out.count("over sac") == 4

@@ -1,7 +1,5 @@
 """benchmarks/heavy.py at sizes that take a moment: who takes part, what is kept, and what the ratios mean."""
 
-import csv
-import os
 import sys
 from pathlib import Path
 
@@ -12,32 +10,19 @@ from softrl.types import Spec
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import heavy
-import speed
 from plain.windows import decisions, sequences, stretches, transitions
+from raw import read
 
 pytestmark = pytest.mark.slow  # they build networks of the published sizes
 
 SMALL = ("--size", "16", "--batch", "2", "--length", "3", "--compile", "off", "--seconds", "0", "--threads", "1")
 
 
-@pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the raw numbers; this process keeps its processors."""
-    monkeypatch.setattr(speed, "RESULTS", tmp_path)
-    monkeypatch.setattr(os, "sched_setaffinity", lambda *_: None)
-    return tmp_path
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_pixels_take_turns(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     heavy.main(["pixels", *SMALL, "--rounds", "2", "--precision", "bfloat16"])
     names = ("floor", "plain", "eager_bfloat16")
     assert {path.name for path in kept.iterdir()} == {f"pixels-{name}.csv" for name in names}
-    first, second = rows(kept / "pixels-eager_bfloat16.csv")
+    first, second = read(kept, "pixels", "eager_bfloat16")
     assert (first["round"], second["round"], first["size"], first["batch"]) == ("1", "2", "16.0", "2.0")
     assert float(first["ms"]) > 0
     told = capsys.readouterr().out.splitlines()[-3:]

@@ -114,6 +114,15 @@ def test_a_part_that_is_gone_is_said_so(tag: str) -> None:
         from_json(Run, written)
 
 
+@pytest.mark.parametrize("tag", ["os:getcwd", "collections:OrderedDict", f"{HERE}:Headless", "softrl.nn.heads:Scalar"])
+def test_what_a_configuration_names_is_a_part_of_that_kind(tag: str) -> None:
+    """A configuration comes from a file: it cannot have just anything that is importable called."""
+    written = to_json(with_sines())
+    written["agent"]["critic"]["trunk"] = {"type": tag}
+    with pytest.raises(UserError, match=rf"holds '{tag}' where .* or a part like them must stand"):
+        from_json(Run, written)
+
+
 def test_a_part_without_a_source_has_no_help_and_works() -> None:
     lines = "@dataclass(frozen=True)\nclass Typed:\n    size: int = 1\n    needs = frozenset()\n    build = None\n"
     space = {"dataclass": dataclass, "__name__": "__main__"}
