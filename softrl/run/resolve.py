@@ -13,11 +13,6 @@ from softrl.run.threads import fitting
 WORTH_COMPILING = 10_000
 """Updates below which compiling (half a minute) costs more than it saves."""
 
-PICTURE = 16
-"""Rows of a hidden layer that a picture is taken for; its convolutions need more than those."""
-MANY = 1_024
-"""Rows that are measured at most: more would take longer, and tell the same."""
-
 
 def resolve(run: Run) -> Run:
     """The run with every `auto` replaced by a choice; raises UserError where the machine cannot do what is asked.
@@ -32,15 +27,10 @@ def resolve(run: Run) -> Run:
     mode = run.compile
     if mode == "auto":
         mode = "graph" if updates(run) >= WORTH_COMPILING and compiler() else "off"
-    threads = run.threads or fitting(rows(run))
+    threads = run.threads or fitting(run.train.batch)
     env = replace(run.env, repeat=repeats(run.env.name, run.env))
     collect = run.collect if run.collect != "auto" else "async" if run.env.pixels else "sync"
     return replace(run, device=device, compile=mode, threads=threads, collect=collect, env=env)
-
-
-def rows(run: Run) -> int:
-    """Rows that the layers of an update see, as far as they tell how many threads pay."""
-    return min(run.train.batch * (run.agent.encoder.sequence or 1) * (PICTURE if run.env.pixels else 1), MANY)
 
 
 def updates(run: Run) -> float:

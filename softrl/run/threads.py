@@ -16,14 +16,14 @@ ROUNDS, SECONDS = 5, 0.01
 
 
 @cache
-def fitting(rows: int) -> int:
-    """Threads for updates of so many rows, chosen once in a process from 1, 2 and 4, as far as there are processors."""
+def fitting(batch: int) -> int:
+    """Threads for updates of `batch` rows, chosen once in a process from 1, 2 and 4, as far as there are processors."""
     counts = [n for n in (1, 2, MOST) if n <= len(os.sched_getaffinity(0))]
     if len(counts) == 1:
         return 1
     before = torch.get_num_threads()
     rounds: dict[int, list[float]] = {n: [] for n in counts}
-    layer = hidden(rows)
+    layer = hidden(batch)
     try:
         for _ in range(ROUNDS):
             for n in counts:
@@ -35,9 +35,9 @@ def fitting(rows: int) -> int:
     return fewest({n: statistics.median(times) for n, times in rounds.items()})
 
 
-def hidden(rows: int, width: int = 256) -> Callable[[], None]:
+def hidden(batch: int, width: int = 256) -> Callable[[], None]:
     """A hidden layer of two networks, forwards and backwards: the bulk of an update."""
-    x, weight = torch.randn(2, rows, width), torch.randn(2, width, width)  # [E,B,W], [E,W,W]
+    x, weight = torch.randn(2, batch, width), torch.randn(2, width, width)  # [E,B,W], [E,W,W]
 
     def layer() -> None:
         y = (x @ weight).relu_()

@@ -7,10 +7,9 @@ import torch
 
 from softrl.data.pixels import Pixels
 from softrl.errors import UserError
-from softrl.recipes import apply
 from softrl.run import resolve as resolving
 from softrl.run.config import Run
-from softrl.run.resolve import resolve, rows, updates
+from softrl.run.resolve import resolve, updates
 
 
 def test_nothing_is_left_to_choose() -> None:
@@ -50,13 +49,6 @@ def test_short_runs_are_not_compiled_and_long_ones_are(monkeypatch: pytest.Monke
     assert resolve(replace(Run(), steps=15_000)).compile == "graph"
     monkeypatch.setattr(resolving, "compiler", lambda: None)
     assert resolve(replace(Run(), steps=1_000_000)).compile == "off"
-
-
-@pytest.mark.parametrize(
-    ("recipe", "seen"), [("sac", 256), ("latent_sac+states", 1_024), ("sac_ae", 1_024), ("sac_ae+tiny", 512)]
-)
-def test_threads_are_measured_with_the_rows_of_an_update(recipe: str, seen: int) -> None:
-    assert rows(apply(recipe, Run())) == seen
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
