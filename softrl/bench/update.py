@@ -111,7 +111,7 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
     """Milliseconds of an update and of a sample of replay, as pairs with the floor measured them."""
     spec = run.agent.build(space(run, options)).spec
     replay = filled(run, spec)
-    cycle = math.lcm(run.train.actor_every, run.train.target_every)  # updates until the flags repeat
+    cycle = run.train.actor_every  # updates until the products repeat: none of them is for the targets
     needed = [
         product
         for i in range(1, cycle + 1)
@@ -135,17 +135,23 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
 
 
 def updates(run: Run, spec: Spec, replay: Replay, mode: Mode, cycle: int) -> Call:
-    """A call that makes `cycle` updates of an agent of its own, as the trainer makes them; compiled when it returns."""
+    """A call that makes the next `cycle` updates of an agent, as the trainer makes them; compiled when it returns."""
     agent = run.agent.build(spec)
     set_precision(agent, DTYPES[run.precision])
     step = compiled(packed(agent.step), mode)
     windows: Iterator[Window] = itertools.cycle([replay.sample(run.train.batch) for _ in range(8)])
+    flags = [
+        {"actor": number % run.train.actor_every == 0, "follow": number % run.train.target_every == 0}
+        for number in range(1, math.lcm(run.train.actor_every, run.train.target_every) + 1)
+    ]
+    coming = itertools.cycle(flags)
 
     def call() -> None:
-        for i in range(1, cycle + 1):
-            step(agent, next(windows), actor=i % run.train.actor_every == 0, follow=i % run.train.target_every == 0)
+        for _ in range(cycle):
+            step(agent, next(windows), **next(coming))
 
-    call()
+    for kind in {tuple(each.values()): each for each in flags}.values():  # compiles what is rare, too
+        step(agent, next(windows), **kind)
     return call
 
 

@@ -47,3 +47,11 @@ def test_actions_may_be_choices() -> None:
 def test_actions_need_numbers_or_choices(sizes: dict[str, object]) -> None:
     with pytest.raises(UserError, match="numbers or choices"):
         update.Options(**sizes)
+
+
+def test_an_update_of_rare_target_copies_needs_no_more_products() -> None:
+    def products(recipe: str) -> float:
+        options = update.Options(recipe=recipe, threads=1, compile="off", pairs=1, seconds=0.0)
+        return update.measure(update.configured(options), options)["products"]
+
+    assert products("sac_v1_hard+tiny") == products("sac_v1+tiny") < 100
