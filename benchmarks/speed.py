@@ -1,7 +1,7 @@
 """The speed figures in one go: softrl's loop and its peers' in turns, the update over its floor, memory.
 
     PEERS_PYTHON=... .venv/bin/python benchmarks/speed.py [loop | update | all] [--algorithm sac] [--rounds 5]
-    .venv/bin/python benchmarks/speed.py recipes [--only tqc,crossq] [--threads 2]
+    .venv/bin/python benchmarks/speed.py [recipes | memory] [--only tqc,crossq] [--threads 2]
     .venv/bin/python benchmarks/speed.py table
 
 Each measurement is a process of its own, on the same processors; raw numbers are added to benchmarks/results/speed/.
@@ -52,7 +52,9 @@ SHORT = ["--settle", "20", "--steps", "20"]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("loop", "update", "all", "recipes", "table"), default="all")
+    parser.add_argument(
+        "what", nargs="?", choices=("loop", "update", "all", "recipes", "memory", "table"), default="all"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender (default 5)")
     parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     parser.add_argument("--steps", type=int, help="environment steps of each loop (default: those of 3000 updates)")
@@ -72,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         updates(options)
     if options.what == "recipes":
         recipes(options)
+    if options.what == "memory":
+        memory(options)
     for figure in write(RESULTS, PICTURE):
         if options.what == "table" or figure.turns[-1][0]["measurement"] == BEGUN:
             print(figure.sentence())
@@ -121,26 +125,39 @@ def updates(options: argparse.Namespace) -> None:
 
 
 def recipes(options: argparse.Namespace) -> None:
-    """The compiled update of every recipe over the floor of its own products, and a run's memory, one process each.
-
-    What cannot be measured is told, and the next recipe has its turn.
-    """
-    names = options.only.split(",") if options.only else [name for name in RECIPES if name != "tiny"]
-    threads = ["--threads", str(options.threads)]
-    for name in names:
-        update = [*softrl("update"), "--recipe", name, *threads, "--compile", "graph", *ACTIONS.get(name, [])]
-        run = [*softrl("loop"), "--recipe", name, *threads, "--env", task(name, options.env), *SHORT]
-        try:
-            result = measured(update, options.threads)
+    """The compiled update of every recipe over the floor of its own products, one process each."""
+    for name in named(options):
+        command = [*softrl("update"), "--recipe", name, "--threads", str(options.threads), "--compile", "graph"]
+        command += ACTIONS.get(name, [])
+        if result := tried(name, command, options.threads):
             figures = result["measured"]["compiled"] | {"gflop": result["gflop"]}
-            keep("recipes", "update", options.threads, update, 1, figures, name)
-            result = measured(run, options.threads)
-            keep("recipes", "memory", options.threads, run, 1, result, name)
-        except SystemExit as failure:
-            print(f"{name}: {str(failure).splitlines()[-1]}", flush=True)
-            continue
-        spread = f"{figures['median']:.2f} ({figures['lowest']:.2f} to {figures['highest']:.2f}) of the floor"
-        print(f"{name}: {figures['ms']:.2f} ms, {spread}, {result['peak_mib']:.0f} MiB", flush=True)
+            keep("recipes", "update", options.threads, command, 1, figures, name)
+            spread = f"{figures['median']:.2f} ({figures['lowest']:.2f} to {figures['highest']:.2f}) of the floor"
+            print(f"{name}: {figures['ms']:.2f} ms, {spread}", flush=True)
+
+
+def memory(options: argparse.Namespace) -> None:
+    """The most memory that a short run of every recipe holds, one process each."""
+    for name in named(options):
+        command = [*softrl("loop"), "--recipe", name, "--threads", str(options.threads)]
+        command += ["--env", task(name, options.env), *SHORT]
+        if result := tried(name, command, options.threads):
+            keep("recipes", "memory", options.threads, command, 1, result, name)
+            print(f"{name}: {result['peak_mib']:.0f} MiB", flush=True)
+
+
+def named(options: argparse.Namespace) -> list[str]:
+    """The recipes that are asked for."""
+    return options.only.split(",") if options.only else [name for name in RECIPES if name != "tiny"]
+
+
+def tried(recipe: str, command: list[str], threads: int) -> dict[str, Any] | None:
+    """What is measured; what cannot be is told, so that the next recipe has its turn."""
+    try:
+        return measured(command, threads)
+    except SystemExit as failure:
+        print(f"{recipe}: {str(failure).splitlines()[-1]}", flush=True)
+        return None
 
 
 def task(recipe: str, env: str) -> str:

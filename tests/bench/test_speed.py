@@ -140,8 +140,9 @@ def test_updates_have_the_range_of_all_pairs(pretended: Pretended, tmp_path: Pat
 
 
 def test_recipes_have_a_ratio_and_the_memory_of_a_run(pretended: Pretended, tmp_path: Path) -> None:
-    speed.main(["recipes", "--only", "tqc,sac_discrete,sac_hybrid,sac_ae"])
-    updates, runs = pretended.commands[::2], pretended.commands[1::2]
+    for what in ("recipes", "memory"):
+        speed.main([what, "--only", "tqc,sac_discrete,sac_hybrid,sac_ae"])
+    updates, runs = pretended.commands[:4], pretended.commands[4:]
     assert ["--choices" in words for words in updates] == [False, True, True, False]
     tasks = [words[words.index("--env") + 1] for words in runs]
     assert tasks == ["HalfCheetah-v5", "CartPole-v1", "softrl/Gears-v0", "softrl/Gears-v0"]
