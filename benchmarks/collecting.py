@@ -8,6 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
+from clocked import clocked, limit
 from jobs import Job
 
 KEPT = ("eval.csv", "episodes.csv", "train.csv", "config.json", "versions.json", "command.txt")
@@ -63,7 +64,7 @@ def collect(jobs: list[Job], benchmarks: Path) -> int:
             print(f"{job.folder}: not done, left out")
     ours = [row for recipe in sorted(results.iterdir()) if recipe.is_dir() for row in measured(recipe)]
     rows = sorted(ours + published(benchmarks / "reference.csv", ours), key=lambda row: (row.task, row.steps))
-    write(results / "README.md", [*table(rows), "", *verdicts(rows)])
+    write(results / "README.md", [*table(rows), "", *verdicts(rows), "", *clocked(results)])
     return 0 if all(job.done() for job in jobs) else 1
 
 
@@ -79,6 +80,8 @@ def measured(recipe: Path) -> list[Row]:
     """A row for each task of one recipe's results: the mean over seeds of the mean of the last three evaluations."""
     runs: dict[tuple[str, str, int, int], list[float]] = defaultdict(list)
     for path in sorted(recipe.glob("**/seed*/eval.csv")):
+        if limit(path.parent) is not None:
+            continue  # has a table of its own, its steps are those that it would have made
         config = json.loads(path.with_name("config.json").read_text())
         with path.open(newline="") as file:
             returns = [float(row["return_mean"]) for row in csv.DictReader(file)]

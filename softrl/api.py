@@ -29,7 +29,7 @@ from softrl.run.console import open_console
 from softrl.run.evaluate import Evaluation, Policy, evaluate as run_episodes, filmed
 from softrl.run.fields import from_json, override, to_json
 from softrl.run.observations import own
-from softrl.run.resolve import resolve
+from softrl.run.resolve import check_device, resolve
 from softrl.run.saved import read
 from softrl.run.seed import derive
 from softrl.run.trainer import Callback, Progress, Trainer
@@ -146,6 +146,7 @@ def resume(
     folders.read_config(path)
     with folders.locked(path):
         configured = configuration(path)
+        check_device(configured.device, f"{path} was begun on one and is resumed on one; `softrl play` works anywhere")
         if steps is not None and steps < configured.steps:
             raise UserError(
                 f"{path} was started with {configured.steps} steps: --steps can extend a run, not shorten it"

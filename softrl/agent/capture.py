@@ -1,7 +1,6 @@
 """Recording an update once and replaying it: one launch instead of hundreds."""
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -31,29 +30,39 @@ class Graph(Protocol):
 class CudaGraph:
     """A CUDA graph. Random numbers go on from torch's default generator at each replay, as they do without a graph."""
 
-    def __init__(self) -> None:
-        self.graph = torch.cuda.CUDAGraph()
+    def __init__(self, pool: Any, stream: Any) -> None:
+        self.graph, self.pool, self.stream = torch.cuda.CUDAGraph(), pool, stream
 
     def warm(self, call: Call) -> Any:
-        here, beside = torch.cuda.current_stream(), torch.cuda.Stream()
-        beside.wait_stream(here)
-        with torch.cuda.stream(beside):
+        here = torch.cuda.current_stream()
+        self.stream.wait_stream(here)
+        with torch.cuda.stream(self.stream):
             result = call()
-        here.wait_stream(beside)
+        here.wait_stream(self.stream)
         return result
 
     def record(self, call: Call) -> Any:
-        with torch.cuda.graph(self.graph, pool=pool()):
+        with torch.cuda.graph(self.graph, pool=self.pool, stream=self.stream):
             return call()
 
     def replay(self) -> None:
         self.graph.replay()
 
 
-@cache
-def pool() -> Any:
-    """The memory that all recordings share: they never run at once, and answers are used before the next replay."""
-    return torch.cuda.graph_pool_handle()
+class CudaGraphs:
+    """Makes the CUDA graphs of one function.
+
+    They share memory and a stream, as they never run at once and answers are used before the next replay. Functions
+    share neither: libraries keep what they work with by stream, and torch frees it with any graph of that stream.
+    """
+
+    def __init__(self) -> None:
+        self.place: tuple[Any, Any] | None = None  # not asked for before there is something to record
+
+    def __call__(self) -> CudaGraph:
+        if self.place is None:
+            self.place = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
+        return CudaGraph(*self.place)
 
 
 class Captured:
@@ -65,8 +74,8 @@ class Captured:
     device. Answers are overwritten by the next replay.
     """
 
-    def __init__(self, function: Callable[..., Any], graph: Callable[[], Graph] = CudaGraph) -> None:
-        self.function, self.graph = function, graph
+    def __init__(self, function: Callable[..., Any], graph: Callable[[], Graph] | None = None) -> None:
+        self.function, self.graph = function, graph or CudaGraphs()
         self.windows: dict[tuple[Any, ...], Window] = {}
         self.launches: dict[tuple[Any, ...], Launch] = {}
 

@@ -127,6 +127,9 @@ class AgentConfig:
         ensemble = frozenset({"ensemble"} if self.critic.members > 1 else ())
         planned = frozenset() if self.explorer.needs else frozenset({"plans"})  # held noise is for single actions
         require("agent.critic.trunk", self.critic.trunk.needs, "agent.lookahead", self.lookahead.offers)
+        state_value = getattr(self.lookahead, "value", None)
+        if state_value is not None:
+            require("agent.lookahead.value.trunk", state_value.trunk.needs, "agent.lookahead", self.lookahead.offers)
         require("agent.critic", self.critic.needs, "agent.actor", self.actor.offers)
         require("agent.encoder.particles", self.encoder.needs, "agent.actor", self.actor.offers)
         check_estimator(getattr(self.actor, "estimator", "naive"), self.encoder.latents - 1)

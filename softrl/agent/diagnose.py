@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from softrl.math.apart import apart
 from softrl.nn.trunks import Trunk
 from softrl.types import Batch, Metrics, Window
 
@@ -26,16 +27,16 @@ class Probe(NamedTuple):
 
 @torch.no_grad()
 def diagnose(agent: "Agent", window: Window) -> Metrics:
-    """Dormant share (of networks that list hidden units), effective rank and weight norm of critic and actor, 0-d each.
+    """Dormant share (of trunks with an `Activation`), effective rank and weight norm of critic and actor, 0-d each.
 
     The random numbers that training draws do not depend on how often this is asked.
     """
     metrics: Metrics = {}
-    with torch.random.fork_rng():
+    with apart(window.reward):
         b, _ = agent.encoder(window, agent.actor)
         looks = views(agent, b)
         for name, network in (("critic", agent.critic), ("actor", agent.actor)):
-            active = activity(network.trunk, looks[name])
+            active = watched(network.trunk.nonlinearities(), mean_size, looks[name])
             metrics |= {f"{name}_dormant_share": dormant_share(active)} if active else {}
             (metrics[f"{name}_effective_rank"],) = watched([network.trunk], effective_rank, looks[name])
             metrics[f"{name}_weight_norm"] = weight_norm(network)
@@ -50,7 +51,12 @@ def views(agent: "Agent", b: Batch, rows: int | None = None) -> dict[str, Look]:
 
 def activity(trunk: Trunk, look: Look) -> list[Tensor]:
     """Mean |h| over a batch of the hidden units that a trunk lists, one [E,U] a layer."""
-    return watched([activation for _, activation, _ in trunk.hidden()], lambda h: h.abs().mean(1), look)
+    return watched([activation for _, activation, _ in trunk.hidden()], mean_size, look)
+
+
+def mean_size(h: Tensor) -> Tensor:
+    """Mean |h| over a batch, [E,B,U] -> [E,U]."""
+    return h.abs().mean(1)
 
 
 def activities(agent: "Agent", window: Window, rows: int | None = None) -> dict[str, list[Tensor]]:
@@ -108,7 +114,7 @@ def weight_norm(module: nn.Module) -> Tensor:
 @torch.no_grad()
 def probe(agent: "Agent", window: Window) -> Probe:
     """What the agent now says of a window: values of its actions, and the actions that it would choose itself."""
-    with torch.random.fork_rng():
+    with apart(window.reward):
         b, _ = agent.encoder(window, agent.actor)
         return Probe(agent.critic(b.z, b.action[None]).atoms.mean()[:, 0], agent.actor.mode(b.policy_z))
 

@@ -93,7 +93,9 @@ class HeldNoise(Explorer):
     def act(self, actor: Any, z: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
         noise, left = carry["explorer.noise"], carry["explorer.left"]
         over = left <= 0
-        drawn = self.lengths[torch.multinomial(self.chances, len(left), replacement=True)]
+        # The first of exponential clocks that rings; torch.multinomial waits for a GPU where it draws one number.
+        clocks = torch.empty(len(left), len(self.chances), device=left.device).exponential_() / self.chances
+        drawn = self.lengths[clocks.argmin(-1)]
         # Drawn for all and used where it is due: no environment's noise depends on when the others' ended.
         noise = torch.where(over.view(-1, *[1] * len(self.shape)), torch.randn_like(noise), noise)
         left = torch.where(over, drawn, left) - 1

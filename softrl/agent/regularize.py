@@ -94,6 +94,15 @@ def check_strength(strength: float) -> None:
         raise UserError(f"agent.regularizer.strength is {strength}: it must be positive, Free is the part without one")
 
 
+def check_pulled(network: str, held: Sequence[Tensor]) -> None:
+    """Refuse a network of which nothing but biases would be pulled."""
+    if not any(weight.dim() > 1 and weight.shape[-2] > 1 for weight in held):
+        raise UserError(
+            f"agent.regularizer finds no weights to pull in {network}, whose layers all keep theirs at norm one: leave "
+            "the regulariser out, or choose another trunk"
+        )
+
+
 def ranked(weight: Tensor) -> Tensor:
     """The entries of each member in increasing order, [E,..] -> [E,n]."""
     return weight.flatten(1).sort(-1).values
@@ -108,6 +117,8 @@ class AnchoredRegularizer(Regularizer):
         super().__init__()
         self.name, self.strength = name, strength
         self.of_value, self.of_actor = Anchors(arrange, value), Anchors(arrange, actor)
+        check_pulled("the critic", self.of_value.weights_held)
+        check_pulled("the actor", self.of_actor.weights_held)
 
     def value(self) -> dict[str, Tensor]:
         return {f"value_{self.name}_loss": self.strength / 2 * self.of_value()}

@@ -13,7 +13,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from softrl.bench.memory import peak
-from softrl.bench.timing import Stopwatch, table
+from softrl.bench.timing import Stopwatch, settle, table
 from softrl.data.envs import APART
 from softrl.recipes import apply
 from softrl.run.config import Run, at_least
@@ -104,6 +104,7 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
         advance(trainer, WARMUP + options.settle)
         settled = time.perf_counter() - begin
         whole = stretch(trainer, watch, options.steps)
+        watch.wait = settle
         watch_parts(watch, trainer)  # only now: looking at a clock twenty times a step takes time of its own
         parts = stretch(trainer, watch, options.steps)
         held = peak()
@@ -116,7 +117,7 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
         "device": run.device,
         "steps_per_second": 1e3 / sum(whole.ms.values()),
         "updates_per_step": whole.updates,
-        "outside": whole.ms[REST] / sum(whole.ms.values()),
+        "outside": outside(parts if run.device == "cuda" else whole),
         "ms": {part: ({TRANSFER: copied} | parts.ms).get(part, 0.0) for part in PARTS},
         "peak_mib": held,
         "evaluation_seconds": once[EVALUATION],
@@ -135,12 +136,19 @@ class Stretch(NamedTuple):
 def stretch(trainer: Trainer, watch: Stopwatch, env_steps: int) -> Stretch:
     """Train for so many environment steps."""
     watch.clear()
+    settle()
     first, updates, begin = trainer.count.env_steps, trainer.count.updates, time.perf_counter()
     advance(trainer, first + env_steps)
+    settle()
     seconds, steps = time.perf_counter() - begin, trainer.count.env_steps - first
     watch.seconds[REST] = seconds - sum(watch.seconds.values())
     ms = {part: 1e3 * spent / steps for part, spent in watch.seconds.items()}
     return Stretch(defaultdict(float, ms), (trainer.count.updates - updates) / steps)
+
+
+def outside(measured: Stretch) -> float:
+    """Share of a step that is not the update; on a GPU, of steps whose parts do not overlap."""
+    return 1 - measured.ms[UPDATE] / sum(measured.ms.values())
 
 
 def advance(trainer: Trainer, env_steps: int) -> None:

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from softrl.errors import UserError
 from softrl.nn.init import Init, initialise
 
 ActivationName = Literal["relu", "relu2", "silu", "gelu", "elu", "tanh", "mish", "leaky_relu", "crelu"]
@@ -145,24 +144,6 @@ class Scaler(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # [B,W] or [E,B,W] -> [E,B,W]
         return x * (self.weight * self.factor)
-
-
-def check_dropout(rate: float) -> None:
-    """Refuse a rate outside [0, 1)."""
-    if not 0 <= rate < 1:
-        raise UserError(f"dropout is {rate}: it must lie in [0, 1), where 0 drops nothing")
-
-
-class Dropout(nn.Module):
-    """In training, zero a share `rate` of all entries and divide the others by 1 - rate (arXiv 1207.0580)."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, x: Tensor) -> Tensor:
-        # At rate zero no random number is drawn.
-        return F.dropout(x, self.rate, self.training and self.rate > 0)
 
 
 def relu2(x: Tensor) -> Tensor:

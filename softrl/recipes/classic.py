@@ -42,6 +42,7 @@ SAC_V1_HARD = Recipe(
         "agent.lookahead.tau": 1.0,
         "train.target_every": 1_000,
         "train.updates_per_decision": 4.0,
+        "train.actor_every": 1,
     },
     defines=(*SAC_V1.defines, "agent.lookahead.tau", "train.target_every"),
     tasks={

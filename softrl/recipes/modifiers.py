@@ -94,7 +94,7 @@ RESETS = Recipe(
     "Networks, targets and optimisers start again now and then, while replay stays.",
     arxiv="2205.07802",
     changes={"agent.plasticity": Reset()},
-    defines=("agent.plasticity",),
+    defines=("agent.plasticity", "agent.plasticity.every"),
 )
 
 SHRINK_PERTURB = Recipe(

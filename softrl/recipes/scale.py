@@ -19,8 +19,15 @@ from softrl.nn.trunks.simbav2 import SimBaV2
 from softrl.nn.trunks.xqc import XQC
 from softrl.recipes.recipe import CONTROL, Recipe
 
-MUJOCO = "[A-Z]*-v[45]"
-"""Names of Gymnasium's MuJoCo environments."""
+LONG = (
+    *("Ant", "HalfCheetah", "Hopper", "Humanoid", "HumanoidStandup", "Swimmer", "Walker2d"),
+    *("InvertedPendulum", "InvertedDoublePendulum"),
+)
+DISCOUNTS: dict[str, dict[str, float]] = {
+    **{f"{name}-v[45]": {"train.gamma": 0.995} for name in LONG},
+    **{f"{name}-v[45]": {"train.gamma": 0.95} for name in ("Reacher", "Pusher")},
+}
+"""Of Gymnasium's MuJoCo environments, whose episodes have T decisions: (T/5 - 1) / (T/5) between 0.95 and 0.995."""
 
 BRO = Recipe(
     "bro",
@@ -43,7 +50,10 @@ BRO = Recipe(
         "train.updates_per_decision": 10.0,
         "train.warmup": 2_500,
     },
-    defines=("agent.critic.trunk", "agent.critic.head", "agent.target_rule", "agent.explorer", "agent.plasticity"),
+    defines=(
+        *("agent.critic.trunk", "agent.critic.trunk.activation", "agent.critic.head", "agent.target_rule"),
+        *("agent.explorer", "agent.plasticity", "agent.plasticity.every"),
+    ),
 )
 
 SIMBA = Recipe(
@@ -61,6 +71,7 @@ SIMBA = Recipe(
         "agent.temperature.initial": 0.01,
         "agent.temperature.target_per_action": -0.5,
         "train.updates_per_decision": 2.0,
+        "train.actor_every": 1,
     },
     defines=("agent.critic.trunk", "agent.actor.trunk"),
     tasks={CONTROL: {"agent.critic.members": 1, "env.repeat": 2}},
@@ -83,9 +94,10 @@ SIMBAV2 = Recipe(
         "agent.temperature.initial": 0.01,
         "agent.temperature.target_per_action": -0.5,
         "train.updates_per_decision": 2.0,
+        "train.actor_every": 1,
     },
     defines=("agent.critic.trunk", "agent.actor.trunk", "agent.critic.head", "agent.reward_scale"),
-    tasks={CONTROL: {"agent.critic.members": 1, "env.repeat": 2}, MUJOCO: {"train.gamma": 0.995}},
+    tasks={CONTROL: {"agent.critic.members": 1, "env.repeat": 2}, **DISCOUNTS},
 )
 
 CROSSQ = Recipe(
@@ -97,10 +109,11 @@ CROSSQ = Recipe(
         "agent.critic.trunk": MLP((2048, 2048), norm="batch_renorm", norm_place="after", norm_inputs=True),
         "agent.actor.trunk": MLP((256, 256), norm="batch_renorm", norm_place="after", norm_inputs=True),
         "agent.optim.*.learning_rate": 1e-3,
-        "agent.optim.*.beta1": 0.5,
+        "agent.optim.[!t]*.beta1": 0.5,  # the temperature keeps Adam's own
         "train.actor_every": 3,
     },
     defines=("agent.lookahead", "agent.critic.trunk", "agent.critic.trunk.norm"),
+    tasks={"Swimmer-*": {"train.gamma": 0.9999}},
 )
 
 CROSSQ_WN = Recipe(
@@ -137,7 +150,7 @@ XQC_RECIPE = Recipe(
         "train.actor_every": 3,
     },
     defines=("agent.lookahead", "agent.critic.trunk", "agent.critic.head", "agent.reward_scale"),
-    tasks={CONTROL: {"env.repeat": 2}, MUJOCO: {"train.gamma": 0.995}},
+    tasks={CONTROL: {"env.repeat": 2}, **DISCOUNTS},
 )
 
 FLASHSAC = Recipe(
@@ -166,7 +179,7 @@ FLASHSAC = Recipe(
 MOE = Recipe(
     "moe",
     "Critics of four experts that a dense softmax gate mixes for every input.",
-    arxiv="2402.08609",
+    arxiv="1701.06538",
     changes={"agent.critic.trunk": GatedExperts()},
     defines=("agent.critic.trunk",),
 )
@@ -184,7 +197,7 @@ BRO_MLP = Recipe(
     "Residual blocks with a squared ReLU before the norm that start almost silent, as lucidrains/SAC-pytorch has them.",
     arxiv="2405.16158",
     changes={"agent.critic.trunk": BroNet(256, 3, "relu2", "after", expansion=2, branch_scale=1e-5)},
-    defines=("agent.critic.trunk",),
+    defines=("agent.critic.trunk", "agent.critic.trunk.activation"),
 )
 
 DIRAC = Recipe(

@@ -36,9 +36,12 @@ WARMUPS = {
 """Frames in which each of these tasks decides a thousand times."""
 
 
-def from_pixels(name: str, about: str, arxiv: str, changes: dict[str, Any]) -> Recipe:
-    """A recipe of the family with what it does otherwise."""
-    defines = ("env.pixels", "agent.encoder")
+AUXILIARY, AUGMENTATION = "agent.encoder.auxiliary", "agent.encoder.augmentation"
+
+
+def from_pixels(name: str, about: str, arxiv: str, changes: dict[str, Any], own: tuple[str, ...]) -> Recipe:
+    """A recipe of the family with what it does otherwise, and those paths of it that define it."""
+    defines = ("env.pixels", "agent.encoder", *own)
     return Recipe(name, about, arxiv, changes={**COMMON, **changes}, defines=defines, tasks=WARMUPS)
 
 
@@ -50,6 +53,7 @@ SAC_AE = from_pixels(
         "agent.encoder": PixelEncoder(auxiliary=Reconstruction()),
         "agent.optim.encoder.weight_decay": 1e-7,
     },
+    own=(AUXILIARY,),
 )
 
 SAC_PIXELS = from_pixels(
@@ -57,6 +61,7 @@ SAC_PIXELS = from_pixels(
     "Soft actor-critic from pixels, taught by the critic alone.",
     arxiv="1910.01741",
     changes={},
+    own=(AUXILIARY,),
 )
 
 DRQ = from_pixels(
@@ -68,6 +73,7 @@ DRQ = from_pixels(
         "agent.optim.temperature": Adam(1e-3),
         "replay.capacity": 100_000,
     },
+    own=(AUGMENTATION,),
 )
 
 CURL = from_pixels(
@@ -79,6 +85,7 @@ CURL = from_pixels(
         "agent.encoder": PixelEncoder(squashed=False, augmentation=Crop(), auxiliary=Contrast()),
         "replay.capacity": 100_000,
     },
+    own=(AUXILIARY, AUGMENTATION),
 )
 
 RECIPES = (SAC_AE, SAC_PIXELS, DRQ, CURL)

@@ -38,6 +38,7 @@ LATENT: dict[str, Any] = {
     "agent.critic.trunk": VALUES,
     "agent.optim.value.max_gradient_norm": 100.0,
     "agent.optim.actor.max_gradient_norm": 100.0,
+    "train.actor_every": 1,
 }
 """Soft actor-critic on the features of real sequences."""
 
@@ -82,7 +83,7 @@ SMAC = Recipe(
     "Latent soft actor-critic whose policy's density is averaged over many posterior trajectories.",
     arxiv="2210.00999",
     changes={**LATENT, "agent.encoder": World(particles=Particles(32)), "agent.actor": Marginal(POLICY)},
-    defines=("agent.encoder", "agent.actor"),
+    defines=("agent.encoder", "agent.actor", "agent.encoder.particles.count"),
 )
 
 SMAC_STATE = Recipe(

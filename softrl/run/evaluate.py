@@ -16,6 +16,7 @@ from softrl.data.collect import finite, tensors
 from softrl.data.sources import Source
 from softrl.data.spaces import FlatActions
 from softrl.errors import UserError
+from softrl.math.apart import apart
 from softrl.nn.encoders import Carry
 from softrl.run.config import Run
 from softrl.run.observations import rows
@@ -40,11 +41,11 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
     environment fails, never ends an episode or returns numbers that are not finite.
     """
     count = len(seeds)
-    device = agent.temperature.target.device
+    target = agent.temperature.target
     returns, lengths = np.zeros(count), np.zeros(count, np.int64)
     successes: dict[int, float] = {}
     plans: list[tuple[float | None, ...]] = [()] * count
-    with torch.random.fork_rng():
+    with apart(target):
         torch.manual_seed(seeds[0])
         observation, _ = env.reset(seed=list(seeds))  # type: ignore[arg-type]
         carry = agent.initial(count)
@@ -53,7 +54,7 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
         while running.any():
             decisions = counted(decisions)
             finite(observation, "an observation")
-            action, carry = agent.act(tensors(agent.spec, observation, device), carry, deterministic)
+            action, carry = agent.act(tensors(agent.spec, observation, target.device), carry, deterministic)
             observation, reward, terminated, truncated, info = envs.step(env, action.cpu().numpy())
             finite(reward, "a reward")
             returns += np.where(running, reward, 0.0)

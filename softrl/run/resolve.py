@@ -22,8 +22,7 @@ def resolve(run: Run) -> Run:
     device = run.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda needs a CUDA device and torch sees none: use --device cpu or auto")
+    check_device(device, "use --device cpu or auto")
     mode = run.compile
     if mode == "auto":
         mode = "graph" if updates(run) >= WORTH_COMPILING and compiler() else "off"
@@ -31,6 +30,12 @@ def resolve(run: Run) -> Run:
     env = replace(run.env, repeat=repeats(run.env.name, run.env))
     collect = run.collect if run.collect != "auto" else "async" if run.env.pixels else "sync"
     return replace(run, device=device, compile=mode, threads=threads, collect=collect, env=env)
+
+
+def check_device(device: str, otherwise: str) -> None:
+    """Raise UserError where the device is not there, saying what to do instead."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"--device cuda needs a CUDA device and torch sees none: {otherwise}")
 
 
 def updates(run: Run) -> float:

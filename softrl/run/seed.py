@@ -27,8 +27,14 @@ def evaluation_seed(seed: int, env_steps: int, episode: int) -> int:
     return derive(seed, "evaluation", env_steps, episode)
 
 
+def repeatable() -> None:
+    """Let convolutions on a GPU give the same numbers every time, in full float32 unless bfloat16 is asked for."""
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
+
+
 class Generators:
-    """The global generators of python, numpy and torch (CPU and every CUDA device)."""
+    """The global generators of python, numpy and torch (CPU and the CUDA device in use, if any)."""
 
     def seed(self, seed: int) -> None:
         """Start all of them from one seed."""
@@ -40,12 +46,13 @@ class Generators:
         """Their states; reading them draws nothing."""
         version, words, gauss = random.getstate()
         name, key, position, has_gauss, cached = np.random.get_state(legacy=True)
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        # Where nothing was done on a GPU, asking for its state would set one up for this process.
+        cuda = {torch.cuda.current_device(): torch.cuda.get_rng_state()} if torch.cuda.is_initialized() else {}
         return {
             "python": {"version": version, "words": list(words), "gauss": gauss},
             "numpy": {"name": name, "key": key, "position": position, "has_gauss": has_gauss, "cached": cached},
             "torch": torch.get_rng_state(),
-            "cuda": {str(device): state for device, state in enumerate(cuda)},
+            "cuda": {str(device): state for device, state in cuda.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -54,5 +61,6 @@ class Generators:
         random.setstate((python["version"], tuple(python["words"]), python["gauss"]))
         np.random.set_state((numpy["name"], numpy["key"], numpy["position"], numpy["has_gauss"], numpy["cached"]))
         torch.set_rng_state(state["torch"])
-        for device in range(min(torch.cuda.device_count(), len(state["cuda"]))):
-            torch.cuda.set_rng_state(state["cuda"][str(device)], device)
+        for device, numbers in state["cuda"].items():
+            if int(device) < torch.cuda.device_count():
+                torch.cuda.set_rng_state(numbers, int(device))

@@ -28,7 +28,7 @@ from softrl.run.evaluate import Evaluation, evaluate, filmed
 from softrl.run.fit import group, roomy
 from softrl.run.heap import keep_freed
 from softrl.run.log import Logger
-from softrl.run.seed import Generators, derive, evaluation_seed
+from softrl.run.seed import Generators, derive, evaluation_seed, repeatable
 from softrl.run.segments import Segments
 from softrl.run.signals import stopped_by_signals
 from softrl.types import Window
@@ -87,6 +87,7 @@ class Trainer:
         self.evaluated = -1  # env step of it
         self.opened = 0.0  # seconds of the run at which the newest episode began
         torch.set_num_threads(run.threads or 1)
+        repeatable()
         self.generators = Generators()
         self.generators.seed(derive(run.seed, "agent"))
         self.env = envs.vector(source, run.env, run.envs, derive(run.seed, "environment"))

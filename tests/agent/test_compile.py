@@ -13,7 +13,7 @@ from softrl.agent.capture import Captured
 from softrl.agent.compile import apart, compiled, guards_of_the_call, launched, packed
 from softrl.agent.config import AgentConfig
 from softrl.errors import UserError
-from softrl.recipes import RECIPES, apply
+from softrl.recipes import apply
 from softrl.run.config import Run
 from softrl.types import Spec, Window
 
@@ -61,19 +61,9 @@ def test_graph_equals_eager(recipe: str) -> None:
     assert difference(eager, graph) < 1e-5
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("recipe", [name for name in RECIPES if name not in FAST])
-def test_the_update_of_every_recipe_is_one_graph(recipe: str) -> None:
-    one_graph(recipe)
-
-
 @pytest.mark.parametrize("recipe", FAST)
 def test_the_update_is_one_graph(recipe: str) -> None:
-    one_graph(recipe)
-
-
-def one_graph(recipe: str) -> None:
-    """Traced without a C++ compiler; `fullgraph=True` raises at any graph break."""
+    """Traced without a C++ compiler; `fullgraph=True` raises at any graph break. All recipes: `tests/test_pairs.py`."""
     torch._dynamo.reset()
     agent = small(recipe).build(SPEC)
     before = agent.optim.value.count.clone()

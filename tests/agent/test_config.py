@@ -8,15 +8,17 @@ from softrl.agent.config import AgentConfig
 from softrl.agent.explore import Optimistic, StateDependent
 from softrl.agent.lookahead import Joint, JointTarget, Split, StateTarget
 from softrl.agent.plan import Chunk
+from softrl.agent.regularize import L2Init
 from softrl.agent.temperature import Fixed
 from softrl.errors import UserError
 from softrl.math.rules import Pessimism, SubsetMinimum, Truncate
 from softrl.nn.actors.deterministic import Deterministic
 from softrl.nn.actors.gaussian import Gaussian
-from softrl.nn.critics import ActionIn
+from softrl.nn.critics import ActionIn, StateValue
 from softrl.nn.heads import Categorical
 from softrl.nn.normalize import Scale
 from softrl.nn.trunks.mlp import MLP
+from softrl.nn.trunks.simbav2 import SimBaV2
 from softrl.nn.trunks.xqc import XQC
 from softrl.types import Spec
 
@@ -46,6 +48,12 @@ def test_the_defaults_are_possible() -> None:
         (AgentConfig(update="sac_v1", lookahead=StateTarget()), SPEC, "fixed temperature"),
         (AgentConfig(critic=ActionIn(MLP(norm="batch"))), SPEC, "batch statistics, which agent.lookahead does not"),
         (AgentConfig(critic=ActionIn(XQC())), SPEC, "crossq"),
+        (
+            replace(V1, lookahead=StateTarget(StateValue(MLP(norm="batch")))),
+            SPEC,
+            "agent.lookahead.value.trunk needs batch",
+        ),
+        (AgentConfig(regularizer=L2Init(), critic=ActionIn(SimBaV2())), SPEC, "no weights to pull in the critic"),
         (AgentConfig(actor=Gaussian(MLP(dropout=0.1))), SPEC, "leave dropout to the critic"),
         (AgentConfig(explorer=StateDependent()), SPEC, "exploration matrix"),
         (AgentConfig(explorer=Optimistic(), critic=ActionIn(members=1)), SPEC, "at least two members"),

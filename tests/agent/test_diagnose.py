@@ -1,5 +1,6 @@
 """Diagnostics against loops, by hand, and what asking for them must not disturb."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ from softrl.agent.config import AgentConfig
 from softrl.agent.diagnose import activity, churn, diagnose, dormant, dormant_share, effective_rank, probe, weight_norm
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.critics import ActionIn
+from softrl.nn.trunks import TrunkConfig
 from softrl.nn.trunks.d2rl import D2RL
+from softrl.nn.trunks.dirac import Dirac
+from softrl.nn.trunks.experts import GatedExperts, SoftExperts
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Spec
 
@@ -91,8 +95,22 @@ def test_a_diagnosis_is_numbers_for_critic_and_actor(window: Any) -> None:
     assert float(diagnose(agent, w)["critic_dormant_share"]) == pytest.approx(0.6)
 
 
-def test_a_trunk_without_units_of_its_own_has_no_dormant_share(window: Any) -> None:
-    assert not {"critic_dormant_share", "actor_dormant_share"} & diagnose(build(D2RL((6, 4))), window()).keys()
+@pytest.mark.parametrize(
+    "trunk", [D2RL((6, 4)), Dirac(4, depth=2), GatedExperts(8), SoftExperts(8, 2), MLP((6,), activation="crelu")]
+)
+def test_every_layer_of_every_trunk_counts(trunk: TrunkConfig, window: Any) -> None:
+    """Also where a unit's readers are not one layer, and interventions leave it alone."""
+    agent, w = build(trunk), window()
+    module = agent.critic.trunk
+    calls: Counter[nn.Module] = Counter()
+    for part in module.nonlinearities():
+        part.register_forward_hook(lambda layer, given, out: calls.update([layer]))
+    share = diagnose(agent, w)["critic_dormant_share"]
+    assert 0 <= float(share) <= 1
+    assert set(calls) == set(module.nonlinearities())
+    for part in module.nonlinearities():
+        part.register_forward_hook(lambda layer, given, out: torch.zeros_like(out))
+    assert float(diagnose(agent, w)["critic_dormant_share"]) == 1
 
 
 @pytest.mark.parametrize("ask", [diagnose, probe])

@@ -53,20 +53,20 @@ def test_l2_init_and_its_gradient_by_hand() -> None:
 
 
 def test_wasserstein_and_its_gradient_by_hand() -> None:
-    layer = Linear(1, 3)
-    layer.weight.data = torch.tensor([[[3.0, 1.0, 2.0]]])
-    part = Wasserstein(0.5).build([layer], [Linear(1, 1)])
-    layer.weight.data = torch.tensor([[[5.0, 0.0, 1.0]]])  # sorted 0, 1, 5 where it was 1, 2, 3
+    layer = Linear(3, 1)
+    layer.weight.data = torch.tensor([[[3.0], [1.0], [2.0]]])
+    part = Wasserstein(0.5).build([layer], [Linear(2, 1)])
+    layer.weight.data = torch.tensor([[[5.0], [0.0], [1.0]]])  # sorted 0, 1, 5 where it was 1, 2, 3
     loss = part.value()["value_wasserstein_loss"]
     assert loss.item() == pytest.approx(0.25 * (1 + 1 + 4))
     (gradient,) = torch.autograd.grad(loss, layer.weight)
-    torch.testing.assert_close(gradient, torch.tensor([[[1.0, -0.5, -0.5]]]))
+    torch.testing.assert_close(gradient, torch.tensor([[[1.0], [-0.5], [-0.5]]]))
 
 
 @given(st.permutations(range(12)))
 def test_wasserstein_does_not_mind_who_holds_which_weight(order: list[int]) -> None:
     layer = Linear(4, 3, 2)
-    part = Wasserstein(1.0).build([layer], [Linear(1, 1)])
+    part = Wasserstein(1.0).build([layer], [Linear(2, 1)])
     layer.weight.data = layer.weight.data.flatten(1)[:, order].unflatten(1, (4, 3)).contiguous()
     assert total(part) == 0
     layer.weight.data = layer.weight.data.flip(0)  # but a member does not answer for another
@@ -83,7 +83,7 @@ def test_members_are_single_networks(kind: Any) -> None:
 
     for e in range(3):
         give(e)
-    part, parts = kind(0.2).build([many], [Linear(1, 1)]), [kind(0.2).build([one], [many]) for one in singles]
+    part, parts = kind(0.2).build([many], [Linear(2, 1)]), [kind(0.2).build([one], [many]) for one in singles]
     moved(many)
     for e in range(3):
         give(e)
@@ -95,15 +95,17 @@ def test_norms_projected_and_frozen_weights_are_left_out() -> None:
     frozen = Linear(4, 4).requires_grad_(False)
     unit = UnitLinear(4, 4)
     network = nn.Sequential(*norms, frozen, unit)
-    part = L2Init(2.0).build([network], [Linear(1, 1)])
+    part = L2Init(2.0).build([network, Linear(4, 1)], [Linear(2, 1)])
     moved(network)
     assert total(part) == pytest.approx(float(unit.bias.detach().square().sum()))  # a bias starts at zero
+    with pytest.raises(UserError, match="no weights to pull in the actor"):
+        L2Init().build([Linear(4, 1)], [network])
 
 
 @pytest.mark.parametrize("kind", [L2Init, Wasserstein])
 def test_renewed_anchors_are_where_the_weights_are_now(kind: Any) -> None:
     one, two = Linear(3, 3), Linear(3, 3)
-    part = kind(1.0).build([one, two], [Linear(1, 1)])
+    part = kind(1.0).build([one, two], [Linear(2, 1)])
     memory = [value.data_ptr() for value in part.state_dict().values()]
     moved(one)
     moved(two, 2)
@@ -126,7 +128,7 @@ def test_weights_belong_to_their_networks_and_anchors_to_the_state(kind: Any) ->
 @pytest.mark.parametrize("kind", [L2Init, Wasserstein])
 def test_it_is_one_graph(kind: Any) -> None:
     layer = Linear(3, 3)
-    part = kind().build([layer], [Linear(1, 1)])
+    part = kind().build([layer], [Linear(2, 1)])
     moved(layer)
     traced = torch.compile(part.value, fullgraph=True, backend="eager")()
     torch.testing.assert_close(traced, part.value())

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +13,16 @@ from torch.nn.functional import one_hot
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from softrl.agent.agent import Agent
+from softrl.agent.capture import WARM_UPS
 from softrl.agent.optim import AdamOptimizer
 from softrl.data import envs
 from softrl.data.collect import Collector
 from softrl.data.replay import Replay, ReplayConfig
 from softrl.recipes import apply
 from softrl.run.config import Run
+from softrl.run.fields import override
+from softrl.run.resolve import resolve
+from softrl.run.trainer import Trainer
 from softrl.types import Obs, Spec, Step
 
 WAITING = {
@@ -145,12 +150,19 @@ def test_an_update_waits_for_nothing(recipe: str) -> None:
     assert not waits.found
 
 
-def acting(recipe: str) -> tuple[Agent, Step]:
+def there(row: Step) -> Step:
+    """As the collector gives it: what the agent saw and chose is on the GPU, what the environment said is not."""
+    obs = {name: value.cuda() for name, value in row.obs.items()}
+    assert row.fresh is not None
+    return row._replace(obs=obs, action=row.action.cuda(), fresh=row.fresh.cuda())
+
+
+def acting(recipe: str, envs: int) -> tuple[Agent, Step]:
     """An agent on torch's device `meta`, and a row as the collector gives it."""
     run = run_of(recipe)
     with torch.device("meta"):
         agent = run.agent.build(spec_of(run, recipe))
-    step = next(rows(agent.spec, 1))
+    step = next(rows(agent.spec, 1, envs))
     obs = {name: value.to("meta") for name, value in step.obs.items()}
     return agent, step._replace(obs=obs, action=step.action.to("meta"))
 
@@ -170,15 +182,16 @@ def elsewhere(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert {value.device.type for value in (*metrics.values(), error)} == {"meta"}
 
 
+@pytest.mark.parametrize("envs", [1, 2])  # torch draws one number in another way than two
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_acting_asks_nothing_of_the_device(recipe: str) -> None:
+def test_acting_asks_nothing_of_the_device(recipe: str, envs: int) -> None:
     """Plans ask whose is used up: to spare the others a network is worth more than a wait."""
-    agent, step = acting(recipe)
+    agent, step = acting(recipe, envs)
     if agent.spec.chunk > 1:
         with pytest.raises(NotImplementedError, match="nonzero"):
-            agent.act(step.obs, agent.initial(2))
+            agent.act(step.obs, agent.initial(envs))
         return
-    action, carry = agent.act(step.obs, agent.initial(2))
+    action, carry = agent.act(step.obs, agent.initial(envs))
     agent.observe(step, carry)
     action, _ = agent.act(step.obs, carry, deterministic=True)
     assert action.device.type == "meta"
@@ -238,14 +251,32 @@ def test_an_update_waits_for_nothing_on_a_gpu(recipe: str) -> None:
     agent = run.agent.build(spec_of(run, recipe)).cuda()
     replay = Replay(run.replay, agent.spec, 2, 0.99, seed=0, device="cuda")
     for row in rows(agent.spec, 60):
-        replay.add(row)
+        replay.add(there(row))
     agent.update(replay.sample(16))  # what is set up once may wait
+    more = [there(row) for row in rows(agent.spec, 3)]
     torch.cuda.set_sync_debug_mode("error")
     try:
-        for row in rows(agent.spec, 3):
+        for row in more:
             replay.add(row)
             window = replay.sample(16)
             _, error = agent.update(window)
             replay.reprioritise(window.index, error)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("mode", ["off", "graph", "cudagraph"])
+def test_the_updates_of_a_run_wait_for_nothing_on_a_gpu(mode: str, tmp_path: Path) -> None:
+    values = {"env.name": "Pendulum-v1", "device": "cuda", "compile": mode, "train.warmup": 20, "threads": 1}
+    run = resolve(override(apply("sac+tiny", Run()), values | {"log.diagnostics": None}))
+    trainer = Trainer(run, "Pendulum-v1", tmp_path)
+    while trainer.count.updates < 2 * WARM_UPS:
+        trainer.advance()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            trainer.update()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+        trainer.close()

@@ -125,3 +125,28 @@ def test_runs_that_are_not_done_are_left_out_and_other_text_is_kept(tmp_path: Pa
     assert "cheetah_run" not in text
     assert collecting.collect([cut], target) == 1
     assert readme.read_text() == text
+
+
+def test_runs_that_the_clock_ends_have_a_table_of_their_own(tmp_path: Path) -> None:
+    target = benchmarks(tmp_path)
+    jobs = [
+        run(tmp_path, "half_hour_sac", "cheetah_run", 1, [], steps=400),
+        run(tmp_path, "half_hour_sac", "cheetah_run", 2, [], steps=400),
+        run(tmp_path, "half_hour_tqc", "cheetah_run", 1, [], steps=400),
+        run(tmp_path, "sac", "cheetah_run", 1, [0, 60, 90, 120]),
+    ]
+    for job, offset in zip(jobs[:3], (0.0, 20.0, 60.0), strict=True):
+        config = json.loads((job.folder / "config.json").read_text())
+        (job.folder / "config.json").write_text(json.dumps(config | {"minutes": 3.0}))
+        # evaluations at 0, 50 .. 200 seconds: the last is made when the time is over
+        rows = [f"{100 * i},{10 * i + offset},{50 * i}" for i in range(5)]
+        (job.folder / "eval.csv").write_text("\n".join(["env_steps,return_mean,seconds", *rows]) + "\n")
+    collecting.collect(jobs, target)
+    lines = (target / "results" / "README.md").read_text().splitlines()
+    ours = [line for line in lines if "half_hour" in line]
+    # after 60 s: mean of 0, 10; after 120 s: of 0, 10, 20; at the end: of 20, 30, 40; the best first
+    assert ours == [
+        "| cheetah_run | half_hour_tqc | 3 | 400 | 65.0 | 70.0 | 90.0 |  | 1 |",
+        "| cheetah_run | half_hour_sac | 3 | 400 | 15.0 | 20.0 | 40.0 | 14.1 | 2 |",
+    ]
+    assert "| cheetah_run | sac | state | 300 | 1 | 90.0 |  | 1 | these runs |" in lines

@@ -7,15 +7,12 @@ import torch
 from torch import tensor
 from torch.nn import functional
 
-from softrl.errors import UserError
 from softrl.nn.layers import (
     Activation,
     DiracLinear,
-    Dropout,
     Linear,
     Scaler,
     UnitLinear,
-    check_dropout,
     project,
     set_precision,
 )
@@ -133,27 +130,6 @@ def test_a_scaler_starts_at_its_initial_value_with_a_parameter_of_its_size() -> 
     # Moving the parameter by 0.1 moves the factor by 0.1 * initial / size.
     scaler.weight.data[1] += 0.1
     torch.testing.assert_close(scaler(x)[1], 0.36 * x[1])
-
-
-def test_dropout_keeps_the_mean_and_drops_for_each_member() -> None:
-    dropout, x = Dropout(0.25), torch.ones(2, 200, 100)
-    y = dropout(x)
-    torch.testing.assert_close(y.unique(), tensor([0.0, 1 / 0.75]))
-    assert abs(float(y.eq(0).float().mean()) - 0.25) < 0.02
-    assert not torch.equal(y[0], y[1])
-    assert torch.equal(dropout.eval()(x), x)
-
-
-def test_dropout_at_rate_zero_draws_no_random_number() -> None:
-    state = torch.get_rng_state()
-    assert torch.equal(Dropout(0.0)(torch.ones(3)), torch.ones(3))
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-@pytest.mark.parametrize("rate", [-0.1, 1.0, 3.0])
-def test_rates_that_drop_everything_or_less_than_nothing(rate: float) -> None:
-    with pytest.raises(UserError, match=r"dropout is .*: it must lie in \[0, 1\)"):
-        check_dropout(rate)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softrl.errors import UserError
+from softrl.math.apart import apart
 from softrl.math.latents import balanced_kl
 from softrl.nn.actors import Actor
 from softrl.nn.either import AnySight, Either
@@ -241,7 +242,7 @@ class WorldModel(Encoder):
 
     def films(self, window: Window) -> dict[str, Tensor]:
         """Open-loop prediction of some rows, bytes [T,3,height,width]; its draws are apart and change no run."""
-        with torch.random.fork_rng():
+        with apart(window.reward):
             return film(self, window)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from softrl.errors import UserError
+from softrl.nn.layers import Activation
 
 Units = tuple[nn.Module, nn.Module, nn.Module | None]
 """The layer that makes hidden units, the Activation whose output they are, the layer that reads them (None: `out`)."""
@@ -27,6 +28,10 @@ class Trunk(nn.Module, ABC):
     @abstractmethod
     def hidden(self) -> list[Units]:
         """The hidden units that one layer makes and one layer reads; none where features are shared more widely."""
+
+    def nonlinearities(self) -> list[nn.Module]:
+        """The nonlinearities inside, each used once in a pass: all hidden units, whoever reads them."""
+        return [part for part in self.modules() if isinstance(part, Activation)]
 
 
 class TrunkConfig(Protocol):

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from softrl.nn.layers import Activation, ActivationName, Dropout, Linear, check_dropout
+from softrl.nn.dropout import Dropout, check_dropout
+from softrl.nn.layers import Activation, ActivationName, Linear
 from softrl.nn.norms import LayerNorm, Place, normed
 from softrl.nn.trunks import Trunk, Units, check_sizes, units_inside
 

@@ -36,19 +36,20 @@ class D2RLTrunk(Trunk):
     def __init__(self, config: D2RL, inputs: int, members: int) -> None:
         super().__init__()
         self.config, self.members = config, members
-        self.activation = Activation(config.activation)
-        widths = [self.activation.scale * width for width in config.hidden]
+        after = [Activation(config.activation) for _ in config.hidden]
+        widths = [activation.scale * width for activation, width in zip(after, config.hidden, strict=True)]
         self.width = widths[-1]
         reads = [inputs, *(width + inputs for width in widths[:-1])]
+        self.after = nn.ModuleList(after)
         self.layers = nn.ModuleList(
             Linear(i, o, members, config.init) for i, o in zip(reads, config.hidden, strict=True)
         )
 
     def forward(self, x: Tensor) -> Tensor:  # [B,D] or [E,B,D] -> [E,B,W]
-        first, *others = self.layers
-        h = self.activation(first(x))
-        for layer in others:
-            h = self.activation(layer(torch.cat([h, x.expand(*h.shape[:-1], -1)], -1)))
+        (first, *others), (activation, *following) = self.layers, self.after
+        h = activation(first(x))
+        for layer, activation in zip(others, following, strict=True):
+            h = activation(layer(torch.cat([h, x.expand(*h.shape[:-1], -1)], -1)))
         return h
 
     def out(self, outputs: int) -> nn.Module:

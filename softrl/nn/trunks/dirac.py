@@ -37,15 +37,14 @@ class DiracTrunk(Trunk):
     def __init__(self, config: Dirac, inputs: int, members: int) -> None:
         super().__init__()
         self.members = members
-        self.activation = Activation(config.activation)
-        self.width = config.width * self.activation.scale
+        self.after = nn.ModuleList(Activation(config.activation) for _ in range(1 + config.depth))
+        self.width = config.width * Activation(config.activation).scale
         self.embed = Linear(inputs, config.width, members)
         self.layers = nn.ModuleList(DiracLinear(self.width, config.width, members) for _ in range(config.depth))
 
     def forward(self, x: Tensor) -> Tensor:  # [B,D] or [E,B,D] -> [E,B,W]
-        x = self.activation(self.embed(x))
-        for layer in self.layers:
-            x = self.activation(layer(x))
+        for layer, activation in zip([self.embed, *self.layers], self.after, strict=True):
+            x = activation(layer(x))
         return x
 
     def out(self, outputs: int) -> nn.Module:

@@ -48,7 +48,7 @@ class SoftExpertsTrunk(Trunk):
         self.width, self.members, self.tokens, self.experts = config.width, members, config.tokens, config.experts
         size, self.slots = config.width // config.tokens, math.ceil(config.tokens / config.experts)
         self.embed = Linear(inputs, config.width, members)
-        self.activation = Activation("relu")
+        self.activation, self.activation_inside = Activation("relu"), Activation("relu")
         self.route = Linear(size, self.experts * self.slots, members, "lecun", bias=False)
         self.expand = Linear(size, config.expert_hidden, members * self.experts)
         self.contract = Linear(config.expert_hidden, size, members * self.experts)
@@ -58,7 +58,9 @@ class SoftExpertsTrunk(Trunk):
         logits = self.route(tokens.flatten(1, 2)).unflatten(1, (-1, self.tokens))  # [E,B,tokens,experts * slots]
         slots = logits.softmax(-2).mT @ tokens  # [E,B,experts * slots,size]
         slots = slots.unflatten(2, (self.experts, self.slots)).movedim(2, 1).flatten(0, 1)  # [E * experts,B,slots,size]
-        answers = self.contract(self.activation(self.expand(slots.flatten(1, 2))))  # [E * experts,B * slots,size]
+        answers = self.contract(
+            self.activation_inside(self.expand(slots.flatten(1, 2)))
+        )  # [E * experts,B * slots,size]
         answers = answers.unflatten(0, (-1, self.experts)).unflatten(2, (-1, self.slots))  # [E,experts,B,slots,size]
         answers = answers.movedim(1, 2).flatten(2, 3)  # [E,B,experts * slots,size]
         return (logits.softmax(-1) @ answers).flatten(2)
@@ -104,14 +106,14 @@ class GatedExpertsTrunk(Trunk):
         super().__init__()
         self.width, self.members, self.experts, self.active = config.width, members, config.experts, config.active
         self.embed = Linear(inputs, config.width, members)
-        self.activation = Activation("relu")
+        self.activation, self.activation_of_experts = Activation("relu"), Activation("relu")
         self.gate = Linear(config.width, config.experts, members, "lecun")
         self.expert = Linear(config.width, config.width, members * config.experts)
 
     def forward(self, x: Tensor) -> Tensor:  # [B,D] or [E,B,D] -> [E,B,W]
         h = self.activation(self.embed(x))
         every = h[:, None].expand(-1, self.experts, -1, -1).flatten(0, 1)  # [E * experts,B,W]
-        answers = self.activation(self.expert(every)).unflatten(0, (-1, self.experts))  # [E,experts,B,W]
+        answers = self.activation_of_experts(self.expert(every)).unflatten(0, (-1, self.experts))  # [E,experts,B,W]
         return torch.einsum("ebk,ekbw->ebw", self.gates(h), answers)
 
     def gates(self, h: Tensor) -> Tensor:

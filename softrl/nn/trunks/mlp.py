@@ -8,8 +8,9 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from softrl.errors import UserError
+from softrl.nn.dropout import Dropout, check_dropout
 from softrl.nn.init import Init
-from softrl.nn.layers import Activation, ActivationName, Dropout, Linear, UnitLinear, check_dropout
+from softrl.nn.layers import Activation, ActivationName, Linear, UnitLinear
 from softrl.nn.norms import NORMS, NormName, Place, needs_of, normed
 from softrl.nn.trunks import Trunk, Units, check_hidden
 

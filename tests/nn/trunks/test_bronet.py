@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from softrl.errors import UserError
+from softrl.nn.dropout import Dropout
 from softrl.nn.trunks.bronet import BroNet
 
 
@@ -38,7 +39,7 @@ def test_squared_relu_then_norm_in_wider_blocks(members: int, shaken, member) ->
     torch.manual_seed(2)
     y = trunk(x)
     torch.manual_seed(2)
-    mask = functional.dropout(torch.ones(members, 7, 12), 0.3)
+    mask = Dropout(0.3)(torch.ones(members, 7, 12))
     for e in range(members):
         p = member(trunk, e)
         h = layer_norm(linear(x, p, "embed").relu().square(), p, "after.1")

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from softrl.errors import UserError
+from softrl.nn.dropout import Dropout
 from softrl.nn.layers import Linear
 from softrl.nn.norms import batch_statistics
 from softrl.nn.trunks.mlp import MLP
@@ -47,7 +48,7 @@ def test_droq_drops_then_normalises_then_activates(members: int, shaken, member)
     torch.manual_seed(1)
     y = trunk(x)
     torch.manual_seed(1)
-    masks = [functional.dropout(torch.ones(members, 7, width), 0.4) for width in (6, 5)]
+    masks = [Dropout(0.4)(torch.ones(members, 7, width)) for width in (6, 5)]
     for e in range(members):
         p, h = member(trunk, e), x
         for n, width in enumerate((6, 5)):

@@ -1,0 +1,74 @@
+"""Every pair of recipes, the second stacked on the first: trained for four updates, or refused with a sentence.
+
+    .venv/bin/python benchmarks/pairs.py           # trains all pairs, about half an hour of a core
+    .venv/bin/python benchmarks/pairs.py --page    # writes the page anew
+
+Raw results go to benchmarks/results/pairs/pairs.csv, with their page beside.
+"""
+
+import argparse
+import csv
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+from test_pairs import PAIRS, verdict  # noqa: E402
+
+from softrl.run.versions import versions  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results" / "pairs"
+COLUMNS = ("first", "second", "end", "sentence", "commit")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Try, keep, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--page", action="store_true", help="write the page from what is kept")
+    options = parser.parse_args(arguments)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    if not options.page:
+        attempt(RESULTS / "pairs.csv", PAIRS)
+    write(RESULTS)
+
+
+def attempt(path: Path, pairs: Sequence[tuple[str, str]]) -> None:
+    """Try the pairs and keep how each ended."""
+    commit = str(versions()["commit"])
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        for first, second in pairs:
+            table.writerow((first, second, *verdict(first, second), commit))
+            file.flush()
+
+
+def write(results: Path) -> None:
+    """The page: how many pairs ended how, and what each recipe is refused with."""
+    with (results / "pairs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    refused: dict[str, list[str]] = defaultdict(list)
+    stacked: dict[str, int] = defaultdict(int)
+    for row in rows:
+        if row["end"] == "refused":
+            refused[row["first"]].append(row["second"])
+        stacked[row["first"]] += row["end"] == "trained"
+    trained = sum(stacked.values())
+    lines = [
+        "# Every pair of recipes",
+        "",
+        f"`softrl train ENV --recipe FIRST+SECOND`: of {len(rows)} ordered pairs {trained} trained for four updates, "
+        f"with every part moved that should move, and {len(rows) - trained} were refused with a sentence. These are in "
+        f"[pairs.csv](pairs.csv), made by `benchmarks/pairs.py` at commit {rows[0]['commit']}.",
+        "",
+        "| first | stacks with | refuses |",
+        "|---|---|---|",
+        *(f"| {first} | {stacked[first]} | {', '.join(refused[first]) or 'none'} |" for first in stacked),
+    ]
+    (results / "README.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

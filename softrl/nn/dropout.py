@@ -1,0 +1,43 @@
+"""Dropout whose masks cost little: bits of a hash of each entry's place. Shapes: see `softrl.types`."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from softrl.errors import UserError
+
+
+def check_dropout(rate: float) -> None:
+    """Refuse a rate outside [0, 1)."""
+    if not 0 <= rate < 1:
+        raise UserError(f"dropout is {rate}: it must lie in [0, 1), where 0 drops nothing")
+
+
+class Dropout(nn.Module):
+    """In training, zero a share `rate` of all entries and divide the others by 1 - rate (arXiv 1207.0580)."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        self.lowest = min(round(rate * 2**32), 2**32 - 1) - 2**31  # 32 bits of an entry that is kept
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x  # no random number is drawn
+        return x * (bits(x.shape, x.device) >= self.lowest) / (1 - self.rate)
+
+
+def bits(shape: torch.Size, device: torch.device) -> Tensor:
+    """Random 32 bits for each entry, int32: a hash of its place and of two numbers from torch's generator.
+
+    h = m(s_2 + m(n xor s_1)) with the rounds of an integer hash (shift, xor, multiply), in which every bit that comes
+    out depends on every bit that goes in. A compiled update computes it where it is needed, while drawing as many
+    numbers one after the other takes longer than the products of the layer.
+    """
+    first, second = torch.randint(-(2**31), 2**31, (2, 1), dtype=torch.int32, device=device)
+    h = torch.arange(math.prod(shape), dtype=torch.int32, device=device) ^ first
+    h = (h ^ (h >> 16 & 0xFFFF)) * 0x7FEB352D  # shifts of a signed number, without its sign
+    h = (h ^ (h >> 15 & 0x1FFFF)) + second
+    h = (h ^ (h >> 16 & 0xFFFF)) * (0x846CA68B - 2**32)
+    return (h ^ (h >> 16 & 0xFFFF)).view(shape)

@@ -1,0 +1,25 @@
+"""benchmarks/pairs.py: how pairs end, kept and told."""
+
+import csv
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import pairs
+
+
+def test_pairs_are_tried_kept_and_told(tmp_path: Path) -> None:
+    pairs.attempt(tmp_path / "pairs.csv", [("tqc", "layer_norm"), ("redq", "tqc"), ("tqc", "simba")])
+    with (tmp_path / "pairs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["first"], row["second"], row["end"]) for row in rows] == [
+        ("tqc", "layer_norm", "trained"),
+        ("redq", "tqc", "refused"),
+        ("tqc", "simba", "trained"),
+    ]
+    assert [bool(row["sentence"]) for row in rows] == [False, True, False]
+    pairs.write(tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert "of 3 ordered pairs 2 trained" in text
+    assert "| tqc | 2 | none |" in text
+    assert "| redq | 0 | tqc |" in text
