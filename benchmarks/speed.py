@@ -1,6 +1,6 @@
 """The speed figures in one go: softrl's loop and its peers' in turns, the update over its floor, memory.
 
-    PEERS_PYTHON=... .venv/bin/python benchmarks/speed.py [loop | update | all] [--algorithm sac] [--rounds 5]
+    .venv/bin/python benchmarks/speed.py [loop | update | all] [--algorithm sac] [--rounds 5]
     .venv/bin/python benchmarks/speed.py [recipes | memory] [--only tqc,crossq] [--threads 2]
     .venv/bin/python benchmarks/speed.py table
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import raw
+from interpreter import interpreter
 from ratios import IN_BFLOAT16, OURS, OURS_IN_BFLOAT16, TARGETS, loop_table
 from speed_page import write
 
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, help="environment steps of each loop (default: those of 3000 updates)")
     parser.add_argument("--env", default="HalfCheetah-v5")
     parser.add_argument("--algorithm", choices=TARGETS, default="sac", help="recipe of the loops (default sac)")
-    parser.add_argument("--peers", default=os.environ.get("PEERS_PYTHON"), help="interpreter; default $PEERS_PYTHON")
+    parser.add_argument("--peers", help="interpreter; default $PEERS_PYTHON, or one that is made in .peers")
     parser.add_argument("--only", help="recipes, separated by commas; default all")
     options = parser.parse_args(arguments)
     if options.what != "table":
@@ -86,8 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def loops(options: argparse.Namespace) -> None:
     """Environment steps a second of every contender, in turns."""
-    if not options.peers:
-        raise SystemExit("set PEERS_PYTHON to an interpreter with the peers; benchmarks/README.md says how to make one")
+    options.peers = options.peers or interpreter(ROOT)
     for turn in range(1, options.rounds + 1):
         for name, command in commands(options).items():
             result = measured(command, options.threads)

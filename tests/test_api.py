@@ -165,6 +165,19 @@ def test_a_run_in_an_environment_of_ones_own_asks_for_it_and_then_remembers_it(t
         policy.predict({"angle": np.zeros(2)})
 
 
+def test_a_run_of_a_gpu_is_resumed_on_one_and_played_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = trained(tmp_path / "run", steps=60).path
+    config = json.loads((run / "config.json").read_text()) | {"device": "cuda"}
+    (run / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    kept = [path for path in run.rglob("*") if path.is_file() and path.name != ".lock"]
+    before = [path.read_bytes() for path in kept]
+    with pytest.raises(UserError, match=r"CUDA device and torch sees none: .* is resumed on one"):
+        softrl.resume(run, steps=90)
+    assert [path.read_bytes() for path in kept] == before
+    assert len(softrl.evaluate(run, episodes=1)) == 1
+
+
 def test_the_end_of_a_run_is_said_when_it_is_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = trained(tmp_path / "run", steps=60).path
     assert softrl.resume(run, quiet=False).finished

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from softrl.agent.agent import Agent
+from softrl.agent.capture import WARM_UPS, CudaGraphs
 from softrl.agent.compile import Mode, compiled, packed
 from softrl.bench.floor import floor, products
 from softrl.bench.timing import Call, paired, table
@@ -22,8 +24,13 @@ from softrl.run.resolve import resolve
 from softrl.run.trainer import DTYPES
 from softrl.types import Spec, Window
 
-MODES: dict[str, tuple[Mode, ...]] = {"both": ("graph", "off"), "off": ("off",), "graph": ("graph",)}
-NAMES = {"graph": "compiled", "off": "eager"}
+MODES: dict[str, tuple[Mode, ...]] = {
+    "both": ("graph", "off"),
+    "off": ("off",),
+    "graph": ("graph",),
+    "cudagraph": ("cudagraph",),
+}
+NAMES = {"graph": "compiled", "off": "eager", "cudagraph": "CUDA graph"}
 SAMPLE = "replay sample"
 ROWS, PICTURES = 100_000, 4_000  # in replay while sampling is timed, of states and of pictures
 
@@ -46,8 +53,10 @@ class Options:
     """Sizes of the choices in an action, which come before its numbers."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Numbers in the products of the update; those of the floor stay float32."""
-    compile: Literal["both", "off", "graph"] = "both"
-    """Which updates to measure: eager, compiled or both."""
+    compile: Literal["both", "off", "graph", "cudagraph"] = "both"
+    """Which updates to measure: eager, compiled, both of these, or compiled and replayed as a CUDA graph."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where update, replay and floor are; on a GPU the floor is a CUDA graph."""
     pairs: int = 12
     """Blocks of updates, each followed by a block of the floor."""
     seconds: float = 0.3
@@ -90,7 +99,7 @@ def configured(options: Options) -> Run:
     run = apply(options.recipe, Run())
     train = replace(run.train, batch=options.batch or run.train.batch)
     run = replace(run, train=train, threads=options.threads, precision=options.precision)
-    return resolve(replace(run, device="cpu", compile="off"))
+    return resolve(replace(run, device=options.device, compile="off"))
 
 
 def seen(run: Run, options: Options) -> str:
@@ -115,11 +124,12 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
     needed = [
         product
         for i in range(1, cycle + 1)
-        for product in products(run.agent.build(spec), replay.sample(run.train.batch), i % run.train.actor_every == 0)
+        for product in products(built(run, spec), replay.sample(run.train.batch), i % run.train.actor_every == 0)
     ]
     calls = {NAMES[mode]: updates(run, spec, replay, mode, cycle) for mode in MODES[options.compile]}
     calls[SAMPLE] = lambda: [replay.sample(run.train.batch) for _ in range(cycle)]
-    yardstick = floor(needed, min(0.005, options.seconds / 50))
+    with torch.device(run.device):
+        yardstick = on_device(floor(needed, min(0.005, options.seconds / 50)), run.device)
     measured = {}
     for name, call in calls.items():
         ratio = paired(call, yardstick, options.pairs, options.seconds)
@@ -136,7 +146,7 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
 
 def updates(run: Run, spec: Spec, replay: Replay, mode: Mode, cycle: int) -> Call:
     """A call that makes the next `cycle` updates of an agent, as the trainer makes them; compiled when it returns."""
-    agent = run.agent.build(spec)
+    agent = built(run, spec)
     set_precision(agent, DTYPES[run.precision])
     step = compiled(packed(agent.step), mode)
     windows: Iterator[Window] = itertools.cycle([replay.sample(run.train.batch) for _ in range(8)])
@@ -151,14 +161,30 @@ def updates(run: Run, spec: Spec, replay: Replay, mode: Mode, cycle: int) -> Cal
             step(agent, next(windows), **next(coming))
 
     for kind in {tuple(each.values()): each for each in flags}.values():  # compiles what is rare, too
-        step(agent, next(windows), **kind)
+        for _ in range(WARM_UPS + 1 if mode == "cudagraph" else 1):
+            step(agent, next(windows), **kind)
     return call
+
+
+def built(run: Run, spec: Spec) -> Agent:
+    """An agent of the recipe where the run wants it."""
+    return run.agent.build(spec).to(run.device)
+
+
+def on_device(call: Call, device: str) -> Call:
+    """A call as it is on a CPU, and as one launch on a GPU, which would otherwise wait for each."""
+    if device == "cpu":
+        return call
+    graph = CudaGraphs()()
+    graph.warm(call)
+    graph.record(call)
+    return graph.replay
 
 
 def filled(run: Run, spec: Spec) -> Replay:
     """A replay of random rows."""
     rows = PICTURES if run.env.pixels else ROWS
-    replay = Replay(replace(run.replay, capacity=rows), spec, 1, run.train.gamma, seed=0)
+    replay = Replay(replace(run.replay, capacity=rows), spec, 1, run.train.gamma, seed=0, device=run.device)
     columns = {name: drawn(column) for name, column in replay.rows(0, rows).items()}
     marks = {name: (torch.rand(columns[name].shape) < 1e-3).float() for name in ("terminated", "first", "last")}
     ages = {name: torch.zeros_like(columns[name]) for name in ("age",) if name in columns}
@@ -168,4 +194,4 @@ def filled(run: Run, spec: Spec) -> Replay:
 
 def drawn(column: Tensor) -> Tensor:
     """Random numbers in the place of a column's, bytes for bytes."""
-    return torch.randn(column.shape) if column.is_floating_point() else torch.randint_like(column, 256)
+    return torch.randn(column.shape) if column.is_floating_point() else torch.randint_like(column.cpu(), 256)

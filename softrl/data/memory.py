@@ -15,6 +15,7 @@ def reserved(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -
     except RuntimeError as error:
         size = math.prod(shape) * dtype.itemsize / 1e9
         raise UserError(
-            f"replay asks for {size:,.1f} GB, which this machine does not have: lower replay.capacity, or keep the "
-            "frames of pixels in a file with --replay.memory_map true"
+            f"replay asks for {size:,.1f} GB, which this machine does not have: lower replay.capacity, keep what a GPU "
+            "cannot hold on the host with --replay.host true, or the frames of pixels in a file with "
+            "--replay.memory_map true"
         ) from error

@@ -96,9 +96,10 @@ def test_several_updates_a_call_compile_the_single_one(monkeypatch: pytest.Monke
 
 def test_without_a_compiler_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "compiler", lambda: None)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match="g\\+\\+"):
-        compiled(lambda: None, "graph")
+    for there, mode in ((False, "graph"), (True, "graph"), (True, "cudagraph")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        with pytest.raises(UserError, match=f"{mode} needs a C.. compiler .* g\\+\\+"):
+            compiled(lambda: None, mode)
 
 
 def test_cuda_graphs_need_cuda(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,33 @@ def test_a_stopwatch_counts_seconds_and_calls_and_hands_on_the_answer(clock: Clo
     assert not watch.calls
 
 
+def test_what_a_part_leaves_to_a_device_can_count_as_its_own(clock: Clock) -> None:
+    class Part:
+        queued = 0.0
+
+        def work(self) -> None:
+            clock.take(1.0)
+            self.queued += 3.0
+
+        def wait(self) -> None:
+            clock.take(self.queued)
+            self.queued = 0.0
+
+    part, watch = Part(), Stopwatch()
+    watch.watch("work", part, "work")
+    part.work()
+    assert watch.seconds["work"] == 1.0
+    watch.wait = part.wait
+    part.work()  # what was queued before is waited for outside
+    assert watch.seconds["work"] == 1.0 + 4.0
+
+
+def test_a_block_lasts_until_a_device_has_done_its_work(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing.torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(timing.torch.cuda, "synchronize", lambda: clock.take(1.0))
+    assert timing.timed(lambda: clock.take(0.25), 4) == 0.5  # four calls of a quarter, and a second at the end
+
+
 def test_tables_are_aligned() -> None:
     assert table([("", "ms"), ("update", "4.1"), ("act", "10.25")]) == [
         "           ms",

@@ -69,6 +69,17 @@ def test_one_seed_starts_all_of_them():
     assert all(a != b for a, b in zip(first, second, strict=True))
 
 
+def test_a_gpu_that_nothing_was_done_on_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking for the state of its generator would take memory of it."""
+
+    def asked(*_: object) -> None:
+        raise AssertionError("a GPU was set up")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", asked)
+    assert Generators().state_dict()["cuda"] == {}
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_generators():
     generators = Generators()
