@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 import softrl
-from softrl.math.stats import bootstrap_interval, improvement_interval, probability_of_improvement
+from softrl.math.stats import bootstrap_interval, improvement_interval, interquartile_mean, probability_of_improvement
 from softrl.plots.curves import plot
 from softrl.plots.load import load
+
+SOON = {"train.warmup": 500}  # random actions, which are 5,000 where a run is long
 
 
 def final(runs: list[Path]) -> np.ndarray:
@@ -23,11 +25,12 @@ def main(env: str = "Pendulum-v1", steps: int = 5_000, seeds: int = 5, one: str 
     runs: dict[str, list[Path]] = {one: [], other: []}
     for recipe, paths in runs.items():
         for seed in range(seeds):
-            paths.append(softrl.train(env, recipe=recipe, steps=steps, seed=seed, quiet=False).path)
+            paths.append(softrl.train(env, recipe=recipe, steps=steps, seed=seed, quiet=False, **SOON).path)
 
     for recipe, paths in runs.items():
-        low, high = bootstrap_interval([final(paths)])
-        print(f"{recipe}: {final(paths).mean():.1f}, 95% interval [{low:.1f}, {high:.1f}] over {seeds} seeds")
+        low, high = bootstrap_interval([final(paths)], interquartile_mean)
+        middle = interquartile_mean(final(paths))
+        print(f"{recipe}: interquartile mean {middle:.1f}, 95% interval [{low:.1f}, {high:.1f}] over {seeds} seeds")
     ours, theirs = [final(runs[other])], [final(runs[one])]  # lists, because there may be several tasks
     low, high = improvement_interval(ours, theirs)
     print(f"P({other} > {one}) = {probability_of_improvement(ours, theirs):.2f}, 95% interval [{low:.2f}, {high:.2f}]")

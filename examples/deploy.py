@@ -35,7 +35,7 @@ class Deployed(nn.Module):
 
 
 def main(run: str = "", file: str = "policy.pt2") -> None:
-    path = Path(run) if run else softrl.train("Pendulum-v1", recipe="sac", steps=2_000).path
+    path = Path(run) if run else softrl.train("Pendulum-v1", steps=5_000, **{"train.warmup": 500}).path
     policy = softrl.load(path)
     [width] = policy.agent.spec.obs["state"]
     many = torch.export.Dim("N")

@@ -35,7 +35,7 @@ class Expectile:
 
 
 def main(steps: int = 3_000, recipe: str = "sac") -> None:
-    own = {"agent.critic.head": Expectile(tau=0.3), "agent.critic.members": 1}
+    own = {"agent.critic.head": Expectile(tau=0.3), "agent.critic.members": 1, "train.warmup": 500}
     run = softrl.train("Pendulum-v1", recipe=recipe, steps=steps, quiet=False, **own)
     print("return:", softrl.evaluate(run.path, episodes=3))
 

@@ -1,6 +1,6 @@
 """Soft actor-critic in a loop of your own: `agent.act`, a replay, `agent.update`, and nothing else of softrl.
 
-python examples/own_loop.py [STEPS]
+python examples/own_loop.py [STEPS]    (300 at least: the first 256 rows are the first batch)
 """
 
 import sys

@@ -50,7 +50,7 @@ RECIPES["waves"] = Recipe("waves", "Critics of sines.", None, {"agent.critic.tru
 
 
 def main(steps: int = 3_000, recipe: str = "tqc+waves") -> None:
-    run = softrl.train("Pendulum-v1", recipe=recipe, steps=steps, quiet=False)
+    run = softrl.train("Pendulum-v1", recipe=recipe, steps=steps, quiet=False, **{"train.warmup": 500})
     print("return:", softrl.evaluate(run.path, episodes=3))
 
 

@@ -86,6 +86,9 @@ def train(
     configured = apply(recipe, override(Run(), {"env.name": name_of(env)}), say)
     configured = resolve(override(configured, given))
     refuse(env, configured)
+    if configured.steps <= configured.train.warmup:
+        warmup = configured.train.warmup
+        say(f"nothing will be learned: {configured.steps} steps end before train.warmup, {warmup}, does")
     weights = None if init is None else weights_of(Path(init))
     path = folders.create(
         to_json(configured),
@@ -106,7 +109,6 @@ def train(
         return finish(trainer, quiet, callback)
 
 
-LIMIT = "_max_episode_steps"
 AT_ONCE = 10
 """Episodes of an evaluation that are played side by side."""
 
@@ -115,7 +117,7 @@ def refuse(env: Source, configured: Run) -> None:
     """Raise what training would raise before its first step, while no folder is made yet."""
     made = envs.make(env, configured.env)
     configured.agent.build(envs.spec(made))
-    limit = made.get_wrapper_attr(LIMIT) if made.has_wrapper_attr(LIMIT) else None
+    limit = envs.limit(made)
     frames = configured.agent.chunk.length * envs.repeats(env, configured.env)
     made.close()
     if limit is not None and frames > limit:
@@ -313,7 +315,11 @@ def make(
     partial: Partial = Partial(),
     push: Push = Push(),
 ) -> gymnasium.Env[Any, Any]:
-    """A Gymnasium environment as agents see it: flat float32 observations or stacked pictures, actions in [-1, 1]."""
+    """A Gymnasium environment as agents see it: flat float32 observations or stacked pictures, actions in [-1, 1].
+
+    `agent.act` answers such actions. `Policy.predict` answers the environment's own: step with
+    `env.action_space.encode(action)`.
+    """
     return envs.make(env, envs.EnvConfig(repeat=repeat, pixels=pixels, partial=partial, push=push), seed)
 
 

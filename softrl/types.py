@@ -6,8 +6,10 @@ Shapes, here and in every file:
     A  width of an action    D  width of a latent      E  members of an ensemble
     K  weighted actions      C  log-prob components    M  atoms of a return distribution
     V  views of a row        P  width of what the policy reads
+    W  features of a layer, or numbers in a row of outputs
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
@@ -15,6 +17,7 @@ from torch import Tensor
 Shape = tuple[int, ...]
 Obs = dict[str, Tensor]
 Metrics = dict[str, Tensor]  # 0-d tensors on the device
+Carry = dict[str, Tensor]  # what the parts of an agent remember between acts, by name, leading axis [N]
 
 
 class Spec(NamedTuple):
@@ -62,6 +65,11 @@ class Window(NamedTuple):
     index: Tensor  # type: ignore[assignment]  # [B], where the rows came from
     last: Tensor | None = None  # [B,T] bool, in sequences: a final observation, whose decision is none
     best: Tensor | None = None  # [B] bool, where `Spec.best` asks: of one of the best episodes in replay
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Window":
+        """The same window with every tensor changed."""
+        obs = {name: change(value) for name, value in self.obs.items()}
+        return Window(obs, *(None if value is None else change(value) for value in self[1:]))  # type: ignore[arg-type]
 
 
 class Batch(NamedTuple):

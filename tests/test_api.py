@@ -178,6 +178,22 @@ def test_a_run_of_a_gpu_is_resumed_on_one_and_played_anywhere(tmp_path: Path, mo
     assert len(softrl.evaluate(run, episodes=1)) == 1
 
 
+def test_a_run_that_ends_before_it_learns_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained(tmp_path / "short", steps=60, quiet=False)
+    assert "nothing will be learned: 60 steps end before train.warmup, 100, does" in capsys.readouterr().out
+    trained(tmp_path / "long", steps=120, quiet=False)
+    assert "nothing will be learned" not in capsys.readouterr().out
+
+
+def test_an_action_of_the_environment_goes_back_to_what_agents_do(run: RunResult) -> None:
+    env, policy = softrl.make("Pendulum-v1", seed=0), softrl.load(run.path)
+    obs, _ = env.reset()
+    own, _ = policy.predict(obs)
+    unit, _ = policy.agent.act({"state": torch.from_numpy(obs[None])}, {}, deterministic=True)
+    np.testing.assert_allclose(own, 2 * unit[0].numpy(), rtol=1e-6)  # torques of Pendulum are in [-2, 2]
+    np.testing.assert_allclose(env.action_space.encode(own), unit[0].numpy(), rtol=1e-6)
+
+
 def test_the_end_of_a_run_is_said_when_it_is_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = trained(tmp_path / "run", steps=60).path
     assert softrl.resume(run, quiet=False).finished

@@ -197,3 +197,9 @@ def test_the_first_task_that_matches_holds():
     recipe = Recipe("r", "", None, tasks={"walker_*": {"train.batch": 7}, "*": {"train.batch": 8}})
     assert recipe.entries(run_in("walker_run")) == {"train.batch": 7}
     assert recipe.entries(run_in("Ant-v5")) == {"train.batch": 8}
+
+
+@pytest.mark.parametrize("second", ["mixture", "smac"])
+def test_dreamer_refuses_what_its_imagination_would_not_use(second: str) -> None:
+    with pytest.raises(UserError, match=r"dreamer|imagination"):
+        apply(f"dreamer+{second}", Run()).agent.check(FRAME)

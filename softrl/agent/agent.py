@@ -1,4 +1,7 @@
-"""The agent: parts, optimisers and targets in one module, whose state_dict is the whole state of learning."""
+"""The agent: parts, optimisers and targets in one module, whose state_dict is the whole state of learning.
+
+Shapes: see `softrl.types`.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +16,8 @@ from softrl.agent.optim import OptimizerGroup
 from softrl.agent.plan import judged, proposed
 from softrl.agent.update import update
 from softrl.agent.variants import update_v1
-from softrl.nn.encoders import Carry, Losses
-from softrl.types import Actions, Batch, Metrics, Obs, Spec, Step, Window
+from softrl.nn.encoders import Losses
+from softrl.types import Actions, Batch, Carry, Metrics, Obs, Spec, Step, Window
 
 Update = Callable[..., tuple[Metrics, Tensor]]
 UPDATES: dict[str, Update] = {"sac": update, "sac_v1": update_v1, "dreamer": update_dreamer}

@@ -1,6 +1,7 @@
 """Recording an update once and replaying it: one launch instead of hundreds."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -82,9 +83,7 @@ class Captured:
     def __call__(self, agent: Any, window: Window, **flags: Any) -> Any:
         shapes = tuple((tensor.shape, tensor.dtype) for tensor in tensors(window))
         if shapes not in self.windows:
-            self.windows[shapes] = with_tensors(
-                window, [torch.empty_like(t, memory_format=torch.contiguous_format) for t in tensors(window)]
-            )
+            self.windows[shapes] = window.map(partial(torch.empty_like, memory_format=torch.contiguous_format))
         static = self.windows[shapes]
         for place, value in zip(tensors(static), tensors(window), strict=True):
             place.copy_(value, non_blocking=True)
@@ -125,14 +124,6 @@ def tensors(window: Window) -> list[Tensor]:
     return [*window.obs.values(), *(tensor for tensor in window[1:] if tensor is not None)]
 
 
-def with_tensors(window: Window, values: list[Tensor]) -> Window:
-    """A window like this one, of other tensors, given in the order of `tensors`."""
-    count = len(window.obs)
-    there = [name for name, tensor in zip(window._fields[1:], window[1:], strict=True) if tensor is not None]
-    rest = dict(zip(there, values[count:], strict=True))
-    return Window(dict(zip(window.obs, values[:count], strict=True)), **rest)
-
-
 def in_turn(update: Callable[..., Any]) -> Callable[..., list[Any]]:
     """Several updates, one after the other: of (agent, window, flags), each flag a tuple with a value for each update.
 
@@ -150,5 +141,5 @@ def parts(window: Window, count: int) -> list[Window]:
     """The rows of a window as `count` windows of as many rows each."""
     if count == 1:
         return [window]
-    split = [tensor.unflatten(0, (count, -1)).unbind() for tensor in tensors(window)]
-    return [with_tensors(window, list(values)) for values in zip(*split, strict=True)]
+    split = window.map(lambda tensor: tensor.unflatten(0, (count, -1)))
+    return [split.map(lambda tensor, i=i: tensor[i]) for i in range(count)]  # type: ignore[misc]

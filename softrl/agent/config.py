@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from softrl.agent.dream import Imagination
 from softrl.agent.explore import OnPolicy, Optimistic, RepeatedNoise, StateDependent
 from softrl.agent.imitate import Cloning, EpisodeCloning, SelectiveCloning, Unguided
-from softrl.agent.kinds import fitted
+from softrl.agent.kinds import fitted, inside
 from softrl.agent.lookahead import Joint, JointTarget, Split, StateTarget
 from softrl.agent.noise import AdditiveNoise
 from softrl.agent.optim import Optimizers
@@ -104,8 +104,8 @@ class AgentConfig:
         self.encoder.check(spec)
         if NEEDS[self.update] not in self.lookahead.offers:
             raise UserError(
-                f"agent.update '{self.update}' needs a lookahead that offers an {NEEDS[self.update]}, and "
-                f"{type(self.lookahead).__name__} does not: take both from one recipe, sac or sac_v1"
+                f"agent.update '{self.update}' needs a lookahead with '{NEEDS[self.update]}', which "
+                f"{type(self.lookahead).__name__} does not offer: take both from one recipe, sac, sac_v1 or dreamer"
             )
         if LEARNS[self.update] != self.critic.judges:
             raise UserError(
@@ -119,6 +119,11 @@ class AgentConfig:
                 "agent.update 'dreamer' learns one state value, which agent.target_rule and agent.actor_rule would not "
                 "change: leave out the recipe that brings them"
             )
+        if self.update == "dreamer" and self.encoder.latents > 1:
+            raise UserError(
+                "agent.update 'dreamer' imagines one trajectory from each start: set agent.encoder.particles.count 0, "
+                "or leave out the recipe that brings particles"
+            )
         if self.update == "dreamer" and self.imitation.needs:
             raise UserError(
                 "agent.update 'dreamer' learns from imagined actions, and agent.imitation clones replayed ones: leave "
@@ -127,23 +132,23 @@ class AgentConfig:
         ensemble = frozenset({"ensemble"} if self.critic.members > 1 else ())
         planned = frozenset() if self.explorer.needs else frozenset({"plans"})  # held noise is for single actions
         require("agent.critic.trunk", self.critic.trunk.needs, "agent.lookahead", self.lookahead.offers)
-        state_value = getattr(self.lookahead, "value", None)
-        if state_value is not None:
-            require("agent.lookahead.value.trunk", state_value.trunk.needs, "agent.lookahead", self.lookahead.offers)
+        for trunk in self.lookahead.trunks:
+            require("agent.lookahead.value.trunk", trunk.needs, "agent.lookahead", self.lookahead.offers)
         require("agent.critic", self.critic.needs, "agent.actor", self.actor.offers)
         require("agent.encoder.particles", self.encoder.needs, "agent.actor", self.actor.offers)
         check_estimator(getattr(self.actor, "estimator", "naive"), self.encoder.latents - 1)
         price = frozenset() if self.temperature.learned else frozenset({"fixed temperature"})
-        require("agent.actor", getattr(self.actor, "needs", frozenset()), "agent.temperature", price)
+        weighted = frozenset() if self.update == "dreamer" else frozenset({"weighted actions"})
+        require("agent.actor", self.actor.needs, "agent.temperature or agent.update", price | weighted)
         require("agent.regression", self.regression.needs, "agent.lookahead", self.lookahead.offers)
         self.regression.check(self.critic.head)
         require("agent.actor.trunk", self.actor.trunk.needs, "the actor's loss", frozenset({BATCH_STATISTICS}))
         require("agent.explorer", self.explorer.needs, "agent.actor and agent.critic", self.actor.offers | ensemble)
         require("agent.imitation", self.imitation.needs, "agent.actor", self.actor.offers)
         require("agent.chunk", self.chunk.needs, "agent.actor and agent.explorer", self.actor.offers | planned)
-        for part, network in (("actor", self.actor), ("explorer", self.explorer)):
-            if getattr(getattr(network, "trunk", None), "dropout", 0.0) > 0:
-                raise UserError(f"agent.{part}.trunk.dropout would make every act random: leave dropout to the critic")
+        for name, part in (("actor", self.actor), ("explorer", self.explorer), ("chunk", self.chunk)):
+            if any(vars(each).get("dropout", 0.0) > 0 for each in inside(part)):
+                raise UserError(f"dropout in agent.{name} would make every act random: leave dropout to the critic")
         self.target_rule.check(self.critic.members, self.critic.head)
         self.actor_rule.check(self.critic.members, self.critic.head)
         if self.update == "sac_v1" and self.chunk.length > 1:
@@ -182,6 +187,7 @@ ADVICE = {
     "ensemble": "give the critic at least two members",
     "plans": "leave out the recipe that brings another explorer",
     "shared parameters": "use the critic that the space asks for, by leaving agent.critic as it is",
+    "weighted actions": "imagination takes one action from each state, so leave out the recipe that brings this actor",
     "fixed temperature": "use a fixed temperature, agent.temperature Fixed",
     "target copy": "use a lookahead with a target, Split or JointTarget",
     "exploration matrix": "use recipe gsde, whose actor has one",

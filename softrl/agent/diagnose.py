@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from softrl.math.apart import apart
+from softrl.math.generators import forked_generators
 from softrl.nn.trunks import Trunk
 from softrl.types import Batch, Metrics, Window
 
@@ -29,17 +29,22 @@ class Probe(NamedTuple):
 def diagnose(agent: "Agent", window: Window) -> Metrics:
     """Dormant share (of trunks with an `Activation`), effective rank and weight norm of critic and actor, 0-d each.
 
+    The dormant share is also given of both together.
+
     The random numbers that training draws do not depend on how often this is asked.
     """
     metrics: Metrics = {}
-    with apart(window.reward):
+    with forked_generators(window.reward):
         b, _ = agent.encoder(window, agent.actor)
         looks = views(agent, b)
+        every: list[Tensor] = []
         for name, network in (("critic", agent.critic), ("actor", agent.actor)):
             active = watched(network.trunk.nonlinearities(), mean_size, looks[name])
             metrics |= {f"{name}_dormant_share": dormant_share(active)} if active else {}
+            every += active
             (metrics[f"{name}_effective_rank"],) = watched([network.trunk], effective_rank, looks[name])
             metrics[f"{name}_weight_norm"] = weight_norm(network)
+        metrics |= {"dormant_share": dormant_share(every)} if every else {}
     return metrics
 
 
@@ -114,7 +119,7 @@ def weight_norm(module: nn.Module) -> Tensor:
 @torch.no_grad()
 def probe(agent: "Agent", window: Window) -> Probe:
     """What the agent now says of a window: values of its actions, and the actions that it would choose itself."""
-    with apart(window.reward):
+    with forked_generators(window.reward):
         b, _ = agent.encoder(window, agent.actor)
         return Probe(agent.critic(b.z, b.action[None]).atoms.mean()[:, 0], agent.actor.mode(b.policy_z))
 

@@ -15,7 +15,7 @@ from softrl.math.losses import temperature_loss
 from softrl.math.returns import lambda_return
 from softrl.nn.imagine import check_horizon, imagine
 from softrl.nn.norms import batch_statistics
-from softrl.nn.targets import follow, frozen_copy
+from softrl.nn.targets import check_tau, follow, frozen_copy
 from softrl.types import Atoms, Metrics, Spec, Window
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ class Imagination:
     tau: float = 1.0
     """Share of the way that the copy moves towards the state value when it follows: 1 is no copy."""
     offers = frozenset({"imagined value"})
+    trunks = ()
 
     def __post_init__(self) -> None:
         check_horizon(self.horizon)
         if not 0 <= self.decay <= 1:
             raise UserError(f"agent.lookahead.decay is {self.decay}: it must lie in [0, 1], such as 0.95")
-        if not 0 < self.tau <= 1:
-            raise UserError(f"agent.lookahead.tau is {self.tau}: it must lie in (0, 1], where 1 copies the weights")
+        check_tau("agent.lookahead.tau", self.tau)
 
     def build(self, critic: nn.Module, latent: int, spec: Spec) -> "ImaginedLookahead":
         """The module, its copy as the state value `critic` is now."""
@@ -104,7 +104,7 @@ def update_dreamer(
 
     y = Atoms(returns.detach().flatten()[:, None], torch.ones_like(price.detach()).flatten()[:, None])
     v = agent.critic(dream.features[:-1].detach().flatten(0, 1))
-    value = {"value_loss": (weight.flatten() * agent.critic.loss(v, y)).mean(-1).sum()} | agent.regularizer.value()
+    value = {"critic_loss": (weight.flatten() * agent.critic.loss(v, y)).mean(-1).sum()} | agent.regularizer.value()
     agent.optim.value.step(value)
     if follow:
         lookahead.follow(agent.critic)

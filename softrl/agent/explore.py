@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from softrl.agent.multiplier import Multiplier, check_multiplier
 from softrl.errors import UserError
-from softrl.nn.encoders import Carry, Losses
+from softrl.nn.encoders import Losses
 from softrl.nn.layers import Linear
 from softrl.nn.networks import AnyTrunk
 from softrl.nn.norms import batch_statistics
 from softrl.nn.trunks.mlp import MLP
-from softrl.types import Atoms, Spec
+from softrl.types import Atoms, Carry, Spec
 
 if TYPE_CHECKING:
     from softrl.agent.agent import Agent

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from softrl.errors import UserError
@@ -105,10 +105,18 @@ def fitted(config: "AgentConfig", spec: Spec) -> "AgentConfig":
     return dataclasses.replace(config, actor=actor, critic=critic)
 
 
+def inside(part: Part) -> Iterator[Part]:
+    """A part, and all parts in it."""
+    yield part
+    for value in vars(part).values():
+        if dataclasses.is_dataclass(value):
+            yield from inside(value)
+
+
 def behind(config: "AgentConfig") -> "AgentConfig":
     """The configuration with the trunks that read what the policy reads put behind what the encoder puts there."""
     around = config.encoder.around
-    parts = {name: getattr(config, name) for name in ("actor", "explorer")}
+    parts = {name: getattr(config, name) for name in ("actor", "explorer", "chunk")}
     trunked = {name: part for name, part in parts.items() if "trunk" in {f.name for f in dataclasses.fields(part)}}
     changed = {name: dataclasses.replace(part, trunk=around(part.trunk)) for name, part in trunked.items()}
     return dataclasses.replace(config, **changed)

@@ -8,18 +8,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from softrl.errors import UserError
 from softrl.nn.critics import StateValue
 from softrl.nn.heads import Prediction
+from softrl.nn.networks import AnyTrunk
 from softrl.nn.norms import BATCH_STATISTICS, batch_statistics
-from softrl.nn.targets import follow, frozen_copy
+from softrl.nn.targets import check_tau, follow, frozen_copy
 from softrl.types import Atoms, Batch, Spec
-
-
-def check_tau(tau: float) -> None:
-    """Refuse a rate outside (0, 1]."""
-    if not 0 < tau <= 1:
-        raise UserError(f"agent.lookahead.tau is {tau}: it must lie in (0, 1], where 1 copies the weights")
 
 
 @dataclass(frozen=True)
@@ -29,9 +23,10 @@ class Split:
     tau: float = 0.005
     """Share of the way that the target moves towards the critic when it follows."""
     offers = frozenset({"action value", "target copy"})
+    trunks = ()
 
     def __post_init__(self) -> None:
-        check_tau(self.tau)
+        check_tau("agent.lookahead.tau", self.tau)
 
     def build(self, critic: nn.Module, latent: int, spec: Spec) -> "SplitLookahead":
         """The module, its target a hard copy of `critic`."""
@@ -62,6 +57,7 @@ class Joint:
     """The critic judges taken and next actions in one batch, and needs no target copy (CrossQ, arXiv 1902.05605)."""
 
     offers = frozenset({"action value", BATCH_STATISTICS})
+    trunks = ()
 
     def build(self, critic: nn.Module, latent: int, spec: Spec) -> "JointLookahead":
         """The module, which has no parameters."""
@@ -87,9 +83,10 @@ class JointTarget:
     tau: float = 0.005
     """Share of the way that the target moves towards the critic when it follows."""
     offers = frozenset({"action value", "target copy", BATCH_STATISTICS})
+    trunks = ()
 
     def __post_init__(self) -> None:
-        check_tau(self.tau)
+        check_tau("agent.lookahead.tau", self.tau)
 
     def build(self, critic: nn.Module, latent: int, spec: Spec) -> "JointTargetLookahead":
         """The module, its target a hard copy of `critic`."""
@@ -147,7 +144,12 @@ class StateTarget:
     offers = frozenset({"state value"})
 
     def __post_init__(self) -> None:
-        check_tau(self.tau)
+        check_tau("agent.lookahead.tau", self.tau)
+
+    @property
+    def trunks(self) -> tuple[AnyTrunk, ...]:
+        """Bodies of networks that learn beside the critic."""
+        return (self.value.trunk,)
 
     def build(self, critic: nn.Module, latent: int, spec: Spec) -> "StateTargetLookahead":
         """The module, its target a hard copy of V."""

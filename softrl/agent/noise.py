@@ -8,8 +8,8 @@ from torch import Tensor
 
 from softrl.agent.explore import Explorer
 from softrl.errors import UserError
-from softrl.nn.encoders import Carry, Losses
-from softrl.types import Spec
+from softrl.nn.encoders import Losses
+from softrl.types import Carry, Spec
 
 if TYPE_CHECKING:
     from softrl.agent.agent import Agent

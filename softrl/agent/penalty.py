@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from softrl.errors import UserError
 from softrl.nn.norms import batch_statistics
-from softrl.nn.targets import follow, frozen_copy
+from softrl.nn.targets import check_tau, follow, frozen_copy
 from softrl.types import Actions, Spec
 
 
@@ -54,8 +54,7 @@ class EntropyPenalty:
             raise UserError(
                 f"agent.penalty.strength is {self.strength}: it must be positive, Unpenalized is the part without one"
             )
-        if not 0 < self.tau <= 1:
-            raise UserError(f"agent.penalty.tau is {self.tau}: it must lie in (0, 1]")
+        check_tau("agent.penalty.tau", self.tau)
 
     def build(self, actor: nn.Module, spec: Spec) -> "SteadyEntropy":
         """The module, its copy as `actor` is now; raises UserError where entropy is not known exactly."""

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from softrl.errors import UserError
 from softrl.math.chunks import beginnings, confidence_loss, marks, no_worse, powers
 from softrl.nn.actors.chunked import AllLengths, ChunkedActor, ConfidentLengths
-from softrl.nn.encoders import Carry, Losses
-from softrl.nn.trunks import check_hidden
-from softrl.types import Actions, Metrics, Spec
+from softrl.nn.encoders import Losses
+from softrl.nn.trunks.mlp import MLP
+from softrl.types import Actions, Carry, Metrics, Spec
 
 if TYPE_CHECKING:
     from softrl.agent.agent import Agent
@@ -101,8 +101,8 @@ class AdaptiveChunk:
     """Standard deviations of the critics' disagreement by which going on may look worse and still count as no worse."""
     whole: float = 0.2
     """Share of plans that are executed whole while collecting, so that the values of long plans stay known."""
-    hidden: tuple[int, ...] = (64, 64)
-    """Units of each hidden layer of the network of confidences."""
+    trunk: MLP = MLP((64, 64))
+    """Body of the network of confidences."""
     prefixes = True
     needs = frozenset({"distribution", "plans"})
 
@@ -121,11 +121,12 @@ class AdaptiveChunk:
                 f"agent.chunk.whole is {self.whole}: a share in (0, 1] must be executed whole, or long plans are never "
                 "learned; try 0.2"
             )
-        check_hidden(self.hidden)
+        if self.trunk.needs:
+            raise UserError("agent.chunk.trunk decides for one state at a time: choose a norm that needs no batch")
 
     def around(self, actor: Any, latent: int, spec: Spec) -> Any:
         """The policy over plans, from an actor built for `proposed(spec)`."""
-        lengths = ConfidentLengths(self.hidden, self.confidence_threshold, self.whole, latent, self.length)
+        lengths = ConfidentLengths(self.trunk, self.confidence_threshold, self.whole, latent, self.length)
         return ChunkedActor(actor, lengths, spec)
 
     def build(self, spec: Spec) -> Plan:

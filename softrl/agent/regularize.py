@@ -1,4 +1,7 @@
-"""Regenerative regularisation: losses that pull weights towards where they started, so that networks keep learning."""
+"""Regenerative regularisation: losses that pull weights towards where they started, so that networks keep learning.
+
+Shapes: see `softrl.types`.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence

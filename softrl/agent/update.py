@@ -1,4 +1,4 @@
-"""THE update: critic, actor, temperature, target, on one screen."""
+"""THE update: critic, actor, temperature, target, on one screen. Shapes: see `softrl.types`."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Updates whose lines come in another order than `softrl.agent.update`."""
+"""Updates whose lines come in another order than `softrl.agent.update`. Shapes: see `softrl.types`."""
 
 from typing import TYPE_CHECKING
 
@@ -31,10 +31,6 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
     with batch_statistics(agent.actor):
         a = agent.actor(z)
     atoms = agent.critic(judged_z, a.value).atoms  # [E,K,B,M]
-    judged = agent.actor_rule(atoms).mean()  # [K,B]
-    policy = {"actor_loss": policy_loss(judged, a, alpha * agent.temperature.in_actor)}
-    policy |= agent.actor_terms(b, judged_z, a, judged)
-
     q = agent.critic(b.z, b.action[None])
     v, v_next = agent.lookahead(b)
     with torch.no_grad():
@@ -46,7 +42,11 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
     } | agent.regularizer.value()
 
     # the policy's gradient is taken before any weight that it depends on moves in place
+    policy: dict[str, Tensor] = {}
     if actor:
+        judged = agent.actor_rule(atoms).mean()  # [K,B]
+        policy = {"actor_loss": policy_loss(judged, a, alpha * agent.temperature.in_actor)}
+        policy |= agent.actor_terms(b, judged_z, a, judged)
         agent.optim.actor.step(policy)
     agent.optim.learn(losses, own)
 

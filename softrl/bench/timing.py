@@ -60,7 +60,6 @@ class Stopwatch:
     def __init__(self) -> None:
         self.wait: Call = lambda: None
         self.seconds: defaultdict[str, float] = defaultdict(float)
-        self.calls: defaultdict[str, int] = defaultdict(int)
 
     def watch(self, part: str, owner: Any, method: str) -> None:
         """Count the time of `owner.method` under `part`; parts must not call each other."""
@@ -75,14 +74,12 @@ class Stopwatch:
             finally:
                 self.wait()
                 self.seconds[part] += time.perf_counter() - begin
-                self.calls[part] += 1
 
         setattr(owner, method, outer)
 
     def clear(self) -> None:
         """Start from nothing."""
         self.seconds.clear()
-        self.calls.clear()
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,6 +1,5 @@
 """`softrl doctor`: what is here, what is missing, and the command that mends it."""
 
-import os
 import platform
 import shutil
 from collections.abc import Iterator, Sequence
@@ -83,8 +82,9 @@ def processor() -> Iterator[Finding]:
     import torch
 
     from softrl.agent.compile import compiler
+    from softrl.run.threads import processors
 
-    yield Finding("threads", f"{torch.get_num_threads()} of torch, on {len(os.sched_getaffinity(0))} cores")
+    yield Finding("threads", f"{torch.get_num_threads()} of torch, on {processors()} cores")
     yield gpu(torch.cuda.is_available(), shutil.which("nvidia-smi"))
     yield Finding("compiler", compiler() or "none: updates run uncompiled", "" if compiler() else "apt-get install g++")
 

@@ -45,7 +45,7 @@ def flattened(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
         if isinstance(value, dict):
             yield from flattened(value, f"{prefix}{name}.")
         elif name not in NAMELESS:
-            yield f"{prefix}{name}", show(tuple(value) if isinstance(value, list) else value)
+            yield f"{prefix}{name}", (show(tuple(value)) or "()") if isinstance(value, list) else show(value)
 
 
 def written(config: Any) -> str:

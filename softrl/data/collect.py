@@ -1,4 +1,7 @@
-"""Collection: the agent acts in N environments, and every vector step becomes one row of replay."""
+"""Collection: the agent acts in N environments, and every vector step becomes one row of replay.
+
+Shapes: see `softrl.types`.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -14,9 +17,8 @@ from softrl.data.snapshot import restores, snapshots
 from softrl.data.transfer import sent
 from softrl.data.workers import spoken
 from softrl.errors import UserError
-from softrl.types import Obs, Spec, Step
+from softrl.types import Carry, Obs, Spec, Step
 
-Carry = dict[str, Tensor]
 DTYPES = {"pixels": np.uint8, "state": np.float32}
 FRESH = "plan.fresh"
 """Under this name a policy that plans remembers whether its newest action opened a plan, [N] bool."""
@@ -52,7 +54,7 @@ class Collected(NamedTuple):
     episodes: list[Episode]
 
 
-class Sent(NamedTuple):
+class Underway(NamedTuple):
     """A step on its way."""
 
     action: Tensor  # [N,A]
@@ -79,7 +81,7 @@ class Collector:
         self.carry: Carry = policy.initial(count)
         self.every = torch.ones(count, dtype=torch.bool, device=self.device)
         self.exact = np.ones(count, bool)  # environments that a load has brought back to where they were
-        self.sent: Sent | None = None
+        self.underway: Underway | None = None
 
     def observed(self, observation: np.ndarray) -> Obs:
         """Checked observations as tensors, [N,..]."""
@@ -100,7 +102,7 @@ class Collector:
 
     def begin(self, random: bool = False) -> None:
         """Choose actions and send them; raises UserError for actions that are not finite."""
-        if self.sent:
+        if self.underway:
             raise RuntimeError("a step was begun and not finished")
         action = self.choose(random)
         taken = action.numpy(force=True)
@@ -109,13 +111,13 @@ class Collector:
                 "learning diverged: the policy's actions are not finite; resume from the last checkpoint, or start "
                 "again with a smaller learning rate or reward scale"
             )
-        self.sent = Sent(action, begin(self.env, taken))
+        self.underway = Underway(action, begin(self.env, taken))
 
     def finish(self) -> Collected:
         """What the step that was begun brought; raises UserError as `collect` does."""
-        if not self.sent:
+        if not self.underway:
             raise RuntimeError("no step was begun")
-        (action, outcome), self.sent = self.sent, None
+        (action, outcome), self.underway = self.underway, None
         observation, reward, terminated, truncated, info = outcome()
         waiting = self.over
         resting = bool(waiting.any())
@@ -160,7 +162,7 @@ class Collector:
 
     def state_dict(self) -> dict[str, Any]:
         """Environments, observations, statistics and generator; not between `begin` and `finish`."""
-        if self.sent:
+        if self.underway:
             raise RuntimeError("a step was begun: finish it before its state is taken")
         states = snapshots(self.env)
         return {

@@ -1,4 +1,7 @@
-"""EnvPool, an optional accelerator: all environments of a vector in threads of C++, with the face of the others."""
+"""EnvPool, an optional accelerator: all environments of a vector in threads of C++, with the face of the others.
+
+Shapes: see `softrl.types`.
+"""
 
 import math
 import warnings

@@ -1,4 +1,7 @@
-"""Environments as the rest of the library sees them: `make` gives one, `vector` gives N side by side."""
+"""Environments as the rest of the library sees them: `make` gives one, `vector` gives N side by side.
+
+Shapes: see `softrl.types`.
+"""
 
 import os
 from collections.abc import Callable

@@ -1,6 +1,5 @@
 """A large array in a file instead of in memory."""
 
-import errno
 import os
 from math import prod
 from pathlib import Path
@@ -9,10 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from softrl.errors import UserError
+from softrl.errors import UserError, disk_errors
 from softrl.types import Shape
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def mapped(path: Path, shape: Shape) -> Tensor:
@@ -39,17 +36,14 @@ def mapped(path: Path, shape: Shape) -> Tensor:
 def make(path: Path, shape: Shape) -> None:
     """Make the file whole: all of its room is taken now, and none can be missing in the midst of a run."""
     partial = path.with_name(f"{path.name}.partial")
-    try:
-        with open(partial, "wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            file.flush()
-            os.posix_fallocate(file.fileno(), file.tell(), prod(shape))
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        reason = "the disk is full" if error.errno in FULL else (error.strerror or str(error)).lower()
-        raise UserError(
-            f"cannot make {path} with {prod(shape) / 1e9:.1f} GB of frames, {reason}: make room, lower "
-            "replay.capacity, or leave out replay.memory_map"
-        ) from error
+    advice = "make room, lower replay.capacity, or leave out replay.memory_map"
+    with disk_errors(f"{path} with {prod(shape) / 1e9:.1f} GB of frames", advice):
+        try:
+            with open(partial, "wb") as file:
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+                file.flush()
+                os.posix_fallocate(file.fileno(), file.tell(), prod(shape))
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)

@@ -17,7 +17,4 @@ def delivered(window: Window, device: torch.device) -> Window:
     """The same window on a device, but for its index, which stays with the rows that it counts."""
     if window.reward.device.type == device.type:
         return window
-    obs = {name: sent(value, device) for name, value in window.obs.items()}
-    action, reward, discount, first, weight = (sent(value, device) for value in window[1:6])
-    last, best = (None if value is None else sent(value, device) for value in (window.last, window.best))
-    return Window(obs, action, reward, discount, first, weight, window.index, last, best)
+    return window.map(lambda value: value if value is window.index else sent(value, device))

@@ -20,6 +20,11 @@ def squash_log_det(u: Tensor) -> Tensor:
     return 2 * (math.log(2) - u - F.softplus(-2 * u))
 
 
+def squashed(mean: Tensor, log_std: Tensor) -> Tensor:
+    """A sample of the tanh-Gaussian without its density, a = tanh(mean + std * noise), [..,A] (arXiv 1812.05905)."""
+    return torch.tanh(mean + log_std.exp() * torch.randn_like(mean))
+
+
 def squash(mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
     """A reparametrised sample of the tanh-Gaussian and its log-density (arXiv 1812.05905, eq. 26).
 

@@ -1,4 +1,7 @@
-"""What images add to the mathematics: a target of five bits, a contrast between views, strips to look at."""
+"""What images add to the mathematics: a target of five bits, a contrast between views, strips to look at.
+
+Shapes: see `softrl.types`.
+"""
 
 import torch
 from torch import Tensor

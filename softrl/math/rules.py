@@ -1,6 +1,6 @@
 """How an ensemble's return distributions become one: Atoms [E,K,B,M] -> Atoms [K,B,M'].
 
-`check` refuses an ensemble or a head that a rule cannot serve, before anything is built.
+`check` refuses an ensemble or a head that a rule cannot serve, before anything is built. Shapes: see `softrl.types`.
 """
 
 import math

@@ -1,4 +1,7 @@
-"""Exact soft policy iteration and soft value iteration on a finite problem: the ground truth for everything learned."""
+"""Exact soft policy iteration and soft value iteration on a finite problem: the ground truth for everything learned.
+
+Shapes: S states, A actions to choose from.
+"""
 
 import math
 from typing import NamedTuple

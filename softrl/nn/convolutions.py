@@ -1,7 +1,7 @@
 """Convolutions: kernels in both directions, the stack that reads images, and its mirror that draws them.
 
 Images are [B,C,H,W] with channels last in memory, where a convolution needs no rearranging and flattening is free:
-flat features count channels fastest.
+flat features count channels fastest. Shapes: see `softrl.types`.
 """
 
 import math

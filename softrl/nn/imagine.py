@@ -80,12 +80,7 @@ def film(world: "WorldModel", window: Window, rows: int = 6, seen: int = 5) -> d
     `seen` frames, or all but the last of a shorter window, are reconstructed and the others foreseen. There is no film
     where observations are no pictures.
     """
-    window = window._replace(
-        obs={name: x[:rows] for name, x in window.obs.items()},
-        action=window.action[:rows],
-        first=window.first[:rows],
-        weight=window.weight[:rows],
-    )
+    window = window.map(lambda x: x[:rows])
     target = world.sight.target(window.obs).transpose(0, 1)
     predicted = foreseen(world, window, min(seen, len(target) - 1))
     shown = [world.sight.visible(x) for x in (target, predicted, 0.5 * (predicted - target))]

@@ -1,6 +1,6 @@
 """Initialisers of weights [E,i,o], one member at a time so that an ensemble is drawn like single networks.
 
-Kernels of convolutions have one of their own.
+Kernels of convolutions have one of their own. Shapes: see `softrl.types`.
 """
 
 from collections.abc import Callable

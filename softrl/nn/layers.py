@@ -1,4 +1,7 @@
-"""Layers with a leading axis of ensemble members: one batched product serves the whole ensemble."""
+"""Layers with a leading axis of ensemble members: one batched product serves the whole ensemble.
+
+Shapes: see `softrl.types`.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable

@@ -11,9 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from softrl.errors import UserError
-from softrl.types import Spec
-
-Carry = dict[str, Tensor]
+from softrl.types import Carry, Spec
 
 
 class Moments(nn.Module):

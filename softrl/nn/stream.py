@@ -1,4 +1,7 @@
-"""The residual stream with a last norm that SimBa and NormFormer give blocks of their own."""
+"""The residual stream with a last norm that SimBa and NormFormer give blocks of their own.
+
+Shapes: see `softrl.types`.
+"""
 
 from collections.abc import Callable
 

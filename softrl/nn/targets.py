@@ -6,7 +6,15 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from softrl.errors import UserError
+
 M = TypeVar("M", bound=nn.Module)
+
+
+def check_tau(path: str, tau: float) -> None:
+    """Refuse a rate outside (0, 1]; raises UserError."""
+    if not 0 < tau <= 1:
+        raise UserError(f"{path} is {tau}: it must lie in (0, 1], where 1 copies the weights")
 
 
 def frozen_copy(module: M) -> M:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from softrl.errors import UserError
+from softrl.errors import UserError, disk_errors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,9 +80,7 @@ def check_suffix(out: Path) -> None:
 def save(figure: "Figure", out: Path) -> Path:
     """Write the figure as PNG or SVG by its suffix; raises UserError when the place cannot be written."""
     stamp: Look = {"Date": None} if out.suffix.lower() == ".svg" else {}
-    try:
+    with disk_errors(f"{out}", "make room or choose another place"):
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, dpi=144, metadata=stamp)
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error.strerror or error}; make room or choose another place") from error
     return out

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from softrl.errors import UserError
-from softrl.run.files import disk_errors, make_folder, sync_folder
+from softrl.errors import UserError, disk_errors
+from softrl.run.files import make_folder, sync_folder
 from softrl.run.saved import available, needed_segments, read, step_name, write_files
 from softrl.run.segments import Reference, Segments
 

@@ -1,4 +1,7 @@
-"""Evaluation: whole episodes in environments of their own, seeded by where in the run they stand."""
+"""Evaluation: whole episodes in environments of their own, seeded by where in the run they stand.
+
+Shapes: see `softrl.types`.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -16,10 +19,10 @@ from softrl.data.collect import finite, tensors
 from softrl.data.sources import Source
 from softrl.data.spaces import FlatActions
 from softrl.errors import UserError
-from softrl.math.apart import apart
-from softrl.nn.encoders import Carry
+from softrl.math.generators import forked_generators
 from softrl.run.config import Run
 from softrl.run.observations import rows
+from softrl.types import Carry
 
 LONGEST = 100_000
 """Decisions after which an episode is taken for one that never ends."""
@@ -45,7 +48,7 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
     returns, lengths = np.zeros(count), np.zeros(count, np.int64)
     successes: dict[int, float] = {}
     plans: list[tuple[float | None, ...]] = [()] * count
-    with apart(target):
+    with forked_generators(target):
         torch.manual_seed(seeds[0])
         observation, _ = env.reset(seed=list(seeds))  # type: ignore[arg-type]
         carry = agent.initial(count)

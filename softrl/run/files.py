@@ -1,13 +1,11 @@
 """Files that survive a crash: durable writes, digests, append-only files that can be cut back, disk errors."""
 
-import errno
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from softrl.errors import UserError
+from softrl.errors import disk_errors
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -55,21 +53,6 @@ def file_digest(path: Path) -> str:
     """Sha256 of a file in hexadecimal, read in pieces."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def disk_errors(what: str, advice: str) -> Iterator[None]:
-    """Turn an operating system's refusal to write `what` into one sentence that ends with `advice`.
-
-    Raises:
-        UserError: the disk is full, the quota used up, or the place cannot be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the disk is full" if full else (error.strerror or str(error)).lower()
-        raise UserError(f"cannot write {what}, {reason}: {advice}") from error
 
 
 def cut_back(path: Path, position: int) -> None:

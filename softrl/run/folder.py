@@ -13,8 +13,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from softrl.errors import UserError
-from softrl.run.files import disk_errors, replace_file, sync_folder, write_durably
+from softrl.errors import UserError, disk_errors
+from softrl.run.files import replace_file, sync_folder, write_durably
 from softrl.run.versions import versions
 
 FORMAT = 1  # of a run folder; a reader refuses a greater one

@@ -1,4 +1,7 @@
-"""Observations as an environment gives them, Dict and Tuple among them -> the rows that an agent reads."""
+"""Observations as an environment gives them, Dict and Tuple among them -> the rows that an agent reads.
+
+Shapes: see `softrl.types`.
+"""
 
 from collections.abc import Mapping
 from typing import Any

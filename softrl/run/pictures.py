@@ -1,4 +1,4 @@
-"""What encoders show, to the media folder of a run: still pictures as png, films as mp4."""
+"""What encoders show, to the media folder of a run: still pictures as png, films as mp4. Shapes: see `softrl.types`."""
 
 import io
 from collections.abc import Mapping
@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from softrl.errors import disk_errors
 from softrl.run import video
 from softrl.run.events import Events
-from softrl.run.files import disk_errors, make_folder, replace_file
+from softrl.run.files import make_folder, replace_file
 
 RATE = 10.0
 """Frames a second of a film, slow enough to see where prediction leaves the truth."""

@@ -15,10 +15,16 @@ WORTH = 0.9
 ROUNDS, SECONDS = 5, 0.01
 
 
+def processors() -> int:
+    """Processors that this process may use; all of the machine's where the system cannot tell."""
+    allowed = getattr(os, "sched_getaffinity", lambda process: range(os.cpu_count() or 1))
+    return len(allowed(0))
+
+
 @cache
 def fitting(batch: int) -> int:
     """Threads for updates of `batch` rows, chosen once in a process from 1, 2 and 4, as far as there are processors."""
-    counts = [n for n in (1, 2, MOST) if n <= len(os.sched_getaffinity(0))]
+    counts = [n for n in (1, 2, MOST) if n <= processors()]
     if len(counts) == 1:
         return 1
     before = torch.get_num_threads()

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from softrl.errors import UserError
-from softrl.run.files import disk_errors
+from softrl.errors import UserError, disk_errors
 
 
 def write(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:

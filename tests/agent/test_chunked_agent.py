@@ -24,7 +24,7 @@ from softrl.types import Spec, Step, Window
 B, D, A, H, GAMMA = 24, 3, 2, 3, 0.9
 SPEC = Spec({"state": (D,)}, A, gamma=GAMMA)
 SMALL = MLP((16, 16))
-KINDS = [Chunk(H), AdaptiveChunk(H, hidden=(8,))]
+KINDS = [Chunk(H), AdaptiveChunk(H, trunk=MLP((8,)))]
 
 
 def built(chunk: Chunk | AdaptiveChunk, **parts: Any) -> Agent:
@@ -260,7 +260,10 @@ def test_confidence_is_where_a_look_tells_nothing() -> None:
     net = MLP((64, 64))
     spec = Spec({"state": (4,)}, 1, gamma=0.8)
     config = AgentConfig(
-        actor=Gaussian(net), critic=ActionIn(net), chunk=AdaptiveChunk(3, hidden=(32,)), temperature=Learned(0.1, -2.0)
+        actor=Gaussian(net),
+        critic=ActionIn(net),
+        chunk=AdaptiveChunk(3, trunk=MLP((32,))),
+        temperature=Learned(0.1, -2.0),
     )
     agent = config.build(spec)
     for optimizer in (agent.optim.value, agent.optim.actor, agent.optim.temperature):

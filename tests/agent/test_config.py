@@ -7,13 +7,14 @@ import pytest
 from softrl.agent.config import AgentConfig
 from softrl.agent.explore import Optimistic, StateDependent
 from softrl.agent.lookahead import Joint, JointTarget, Split, StateTarget
-from softrl.agent.plan import Chunk
+from softrl.agent.plan import AdaptiveChunk, Chunk
 from softrl.agent.regularize import L2Init
 from softrl.agent.temperature import Fixed
 from softrl.errors import UserError
 from softrl.math.rules import Pessimism, SubsetMinimum, Truncate
 from softrl.nn.actors.deterministic import Deterministic
 from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.actors.latent import Latent, Marginal
 from softrl.nn.critics import ActionIn, StateValue
 from softrl.nn.heads import Categorical
 from softrl.nn.normalize import Scale
@@ -43,7 +44,7 @@ def test_the_defaults_are_possible() -> None:
         (replace(V1, chunk=Chunk(2)), SPEC, "single actions"),
         (AgentConfig(actor=Deterministic()), SPEC, "fixed temperature"),
         (AgentConfig(), Spec({"pixels": (3, 84, 84)}, 2), "state observations"),
-        (AgentConfig(update="sac_v1"), SPEC, "state value"),
+        (AgentConfig(update="sac_v1"), SPEC, "needs a lookahead with 'state value'"),
         (AgentConfig(lookahead=StateTarget()), SPEC, "action value"),
         (AgentConfig(update="sac_v1", lookahead=StateTarget()), SPEC, "fixed temperature"),
         (AgentConfig(critic=ActionIn(MLP(norm="batch"))), SPEC, "batch statistics, which agent.lookahead does not"),
@@ -55,6 +56,8 @@ def test_the_defaults_are_possible() -> None:
         ),
         (AgentConfig(regularizer=L2Init(), critic=ActionIn(SimBaV2())), SPEC, "no weights to pull in the critic"),
         (AgentConfig(actor=Gaussian(MLP(dropout=0.1))), SPEC, "leave dropout to the critic"),
+        (AgentConfig(actor=Latent(policy=Marginal(MLP(dropout=0.1)))), SPEC, "leave dropout to the critic"),
+        (AgentConfig(chunk=AdaptiveChunk(trunk=MLP(dropout=0.1))), SPEC, "leave dropout to the critic"),
         (AgentConfig(explorer=StateDependent()), SPEC, "exploration matrix"),
         (AgentConfig(explorer=Optimistic(), critic=ActionIn(members=1)), SPEC, "at least two members"),
         (AgentConfig(target_rule=SubsetMinimum(3)), SPEC, "draws 3 of 2"),

@@ -87,7 +87,9 @@ def test_a_diagnosis_is_numbers_for_critic_and_actor(window: Any) -> None:
     agent, w = build(), window()
     found = diagnose(agent, w)
     kinds = ("dormant_share", "effective_rank", "weight_norm")
-    assert found.keys() == {f"{who}_{kind}" for who in ("critic", "actor") for kind in kinds}
+    assert found.keys() == {f"{who}_{kind}" for who in ("critic", "actor") for kind in kinds} | {"dormant_share"}
+    shares = sorted(float(found[f"{name}dormant_share"]) for name in ("critic_", "", "actor_"))
+    assert shares[1] == pytest.approx(float(found["dormant_share"]))  # between the two
     assert all(value.shape == () and torch.isfinite(value) and not value.requires_grad for value in found.values())
     torch.testing.assert_close(found["actor_effective_rank"], effective_rank(agent.actor.trunk(w.obs["state"][:, 0])))
     agent.critic.trunk.layers[0].bias.data.fill_(-1e3)  # the first layer falls silent: 6 units of 10 in each member

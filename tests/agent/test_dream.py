@@ -108,7 +108,7 @@ def test_losses_and_gradients_equal_the_textbooks(in_backup: bool, in_actor: boo
     torch.manual_seed(1)
     metrics, error = update_dreamer(ours, w)
     torch.testing.assert_close(metrics["actor_loss"], actor_loss.detach())
-    torch.testing.assert_close(metrics["value_loss"], value_loss.detach())
+    torch.testing.assert_close(metrics["critic_loss"], value_loss.detach())
     assert error.shape == (B,)
     # Adam's first mean is a tenth of the gradient.
     for part, loss in ((other.actor, actor_loss), (other.critic, value_loss)):

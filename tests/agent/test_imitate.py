@@ -80,7 +80,7 @@ def compare(agent: Agent, loss: Tensor, expected: Tensor) -> None:
         torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("chunk", [Chunk(H), AdaptiveChunk(H, hidden=(8,))], ids=["fixed", "adaptive"])
+@pytest.mark.parametrize("chunk", [Chunk(H), AdaptiveChunk(H, trunk=MLP((8,)))], ids=["fixed", "adaptive"])
 def test_of_plans_only_what_was_taken_is_cloned(chunk: Any) -> None:
     agent = built(chunk)
     actions, taken, b = plans()

@@ -17,6 +17,8 @@ from softrl.nn.critics import ActionIn, ActionOut, ChoiceOut
 from softrl.nn.heads import Quantile
 from softrl.nn.trunks.mlp import MLP
 from softrl.nn.trunks.simba import SimBa
+from softrl.recipes import apply
+from softrl.run.config import Run
 from softrl.types import Spec
 
 NARROW, WIDE = MLP((16,)), SimBa(32)
@@ -93,3 +95,14 @@ def test_a_kind_that_was_chosen_is_kept() -> None:
 def test_what_has_no_counterpart_is_refused(parts: dict[str, object], space: Spec, words: str) -> None:
     with pytest.raises(UserError, match=words):
         fitted(dataclasses.replace(CONFIG, **parts), space)
+
+
+def test_everything_that_reads_what_the_policy_reads_is_behind_the_bottleneck() -> None:
+    """The raw features of a picture are tens of thousands."""
+    agent = apply("qc_adaptive+sac_ae+tiny", Run()).agent
+    seen = Spec({"pixels": (9, 24, 24)}, 2, stack=3)
+    built = agent.build(seen)
+    for trunk in (built.actor.trunk, built.actor.lengths.trunk):
+        widest = max(weight.shape[-2] for weight in trunk.parameters())
+        assert widest == built.encoder.policy_width
+        assert sorted(weight.shape[-2] for weight in trunk.parameters())[-2] <= 50  # what stands before the trunk

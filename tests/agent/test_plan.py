@@ -218,7 +218,7 @@ def knowing(actor: Any, critic: Any, in_backup: float = 1.0) -> Any:
 
 def learned(harm: float) -> Any:
     torch.manual_seed(0)
-    config = AdaptiveChunk(length=H, hidden=(16,))
+    config = AdaptiveChunk(length=H, trunk=MLP((16,)))
     actor = config.around(Gaussian(MLP((8,))).build(1, proposed(SPEC)), 1, SPEC)
     agent, plan = knowing(actor, Storm(harm)), config.build(SPEC)
     adam = torch.optim.Adam(actor.lengths.parameters(), lr=1e-2)
@@ -251,7 +251,7 @@ def test_where_nothing_is_lost_plans_are_executed_whole() -> None:
 
 
 def test_all_beginnings_together_are_half_a_batch() -> None:
-    config, asked = AdaptiveChunk(length=H, hidden=(16,)), []
+    config, asked = AdaptiveChunk(length=H, trunk=MLP((16,))), []
 
     def critic(z: Tensor, value: Tensor) -> Any:
         asked.append(value.shape[:2])
@@ -264,7 +264,7 @@ def test_all_beginnings_together_are_half_a_batch() -> None:
 
 def test_what_is_judged_is_spread_over_the_batch() -> None:
     """Priorities are sampled in the order in which rows lie in replay: the first ones would be the oldest."""
-    config, asked = AdaptiveChunk(length=H, hidden=(16,)), []
+    config, asked = AdaptiveChunk(length=H, trunk=MLP((16,))), []
 
     def critic(z: Tensor, value: Tensor) -> Any:
         asked.append(z[:, 0].tolist())
@@ -311,7 +311,7 @@ def test_entropy_counts_as_it_does_in_what_the_critic_learns() -> None:
         ({"confidence_threshold": -0.1}, "probability"),
         ({"doubt": -1.0}, "negative"),
         ({"whole": 0.0}, "share"),
-        ({"hidden": ()}, "hidden"),
+        ({"trunk": MLP(norm="batch")}, "needs no batch"),
     ],
 )
 def test_wrong_values_are_refused(wrong: dict[str, Any], says: str) -> None:

@@ -191,6 +191,13 @@ def test_without_actor_only_the_critic_moves() -> None:
     assert moved(config().build(SPEC), actor=False) == {"critic", "lookahead", "optim"}
 
 
+def test_without_actor_the_update_of_2018_leaves_the_policy_out_altogether() -> None:
+    agent = config(update="sac_v1", lookahead=StateTarget(StateValue(SMALL)), temperature=Fixed()).build(SPEC)
+    metrics, _ = agent.update(window(0), actor=False)
+    assert not {name for name in metrics if name.startswith("actor")}
+    assert moved(agent, actor=False) == {"critic", "lookahead", "optim"}
+
+
 def test_without_follow_the_target_rests() -> None:
     assert "lookahead" not in moved(config().build(SPEC), follow=False)
 

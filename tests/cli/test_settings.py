@@ -60,11 +60,12 @@ def test_what_is_written_is_read_back(here, name):
 
 
 def test_print_shows_the_configuration_and_trains_nothing(here, capsys):
-    words = ["train", "Pendulum-v1", "--recipe", "sac+tiny", "--agent.critic.members", "4"]
+    # an empty list, which resets has, is a value too
+    words = ["train", "Pendulum-v1", "--recipe", "resets+tiny", "--agent.critic.members", "4"]
     assert main([*words, "--print"]) == 0
     page = capsys.readouterr().out
     assert list(here.iterdir()) == []
-    assert {'recipe = "sac+tiny"', "agent.critic.members = 4", 'env.name = "Pendulum-v1"'} <= set(page.splitlines())
+    assert {'recipe = "resets+tiny"', "agent.critic.members = 4", "agent.plasticity.at = []"} <= set(page.splitlines())
     (here / "again.toml").write_text(page)
     assert main(["train", "--config", "again.toml", "--print"]) == 0
     assert capsys.readouterr().out == page

@@ -106,7 +106,7 @@ def test_weights_of_another_run_are_the_start(here, finished, tiny):
         (["cheetah_run", "--steps", "0"], "steps is 0: it must be at least 1"),
         (["cheetah_run", "--train.gamma", "2"], "train.gamma is 2.0: a discount lies in [0, 1]"),
         (["cheetah_run", "--device", "gpu"], "device takes auto, cpu or cuda, got 'gpu'"),
-        (["cheetah_run", "--agent.update", "sac_v1"], "agent.update 'sac_v1' needs a lookahead that offers"),
+        (["cheetah_run", "--agent.update", "sac_v1"], "agent.update 'sac_v1' needs a lookahead with"),
         (["cheetah_run", "--agent.critic.members", "0"], "agent.critic.members is 0"),
         (["cheetah_run", "--env.repeat", "0"], "env.repeat is 0"),
         (["cheetah_run", "--init", "nowhere"], "nowhere"),

@@ -51,7 +51,7 @@ def test_room_is_really_taken(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     try:
-        with pytest.raises(UserError, match="cannot make"):
+        with pytest.raises(UserError, match="cannot write"):
             mapped(tmp_path / "frames.npy", (1000, 1000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from softrl.errors import UserError
-from softrl.run.files import AppendedFile, cut_back, digest, disk_errors, file_digest, make_folder, replace_file
+from softrl.errors import UserError, disk_errors
+from softrl.run.files import AppendedFile, cut_back, digest, file_digest, make_folder, replace_file
 
 
 def test_replace_file_is_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -50,3 +50,9 @@ def test_one_processor_needs_no_measurement(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
     monkeypatch.setattr(threads, "timed", lambda call: pytest.fail("measured"))
     assert threads.fitting(256) == 1
+
+
+def test_where_the_system_cannot_tell_all_processors_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")  # macOS has none
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert threads.processors() == 7

@@ -1,11 +1,11 @@
-"""Actors: a latent -> weighted actions."""
+"""Actors: a latent -> weighted actions. Shapes: see `softrl.types`."""
 
 from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
 
-from softrl.math.densities import squash
+from softrl.math.densities import squash, squashed
 from softrl.types import Actions
 
 
@@ -37,8 +37,7 @@ class SquashedActor(Actor):
         return Actions(value[None], log_prob[None, :, None], torch.ones_like(log_prob)[None])
 
     def sample(self, z: Tensor) -> Tensor:
-        mean, log_std = self.distribution(z)
-        return torch.tanh(mean + log_std.exp() * torch.randn_like(mean))
+        return squashed(*self.distribution(z))
 
     def mode(self, z: Tensor) -> Tensor:
         return self.distribution(z)[0].tanh()

@@ -27,6 +27,7 @@ class Beta:
     concentration_max: float = 1000.0
     """Largest p and q: at 1000 the standard deviation is 0.02, and above it float32 loses digits of the density."""
     offers = frozenset[str]()
+    needs = frozenset[str]()
 
     def __post_init__(self) -> None:
         if self.concentration_max <= 1:

@@ -26,6 +26,7 @@ class Categorical:
     joint: bool = False
     """Whether one softmax over all combinations takes the place of one for each choice: nothing is assumed then."""
     offers = frozenset({"shared parameters"})
+    needs = frozenset[str]()
 
     def build(self, latent: int, spec: Spec) -> "CategoricalActor":
         """The module for latents of width `latent`; raises UserError for a space that is not made of a few choices."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from softrl.math.chunks import executed, marked, powers
 from softrl.math.densities import squash
 from softrl.nn.actors import Actor
-from softrl.nn.trunks.mlp import MLP
+from softrl.nn.trunks import TrunkConfig
 from softrl.types import Actions, Spec
 
 
@@ -38,10 +38,10 @@ class ConfidentLengths(Lengths):
     c = sigmoid(out(trunk(z))), a network of its own.
     """
 
-    def __init__(self, hidden: tuple[int, ...], threshold: float, whole: float, latent: int, horizon: int) -> None:
+    def __init__(self, trunk: TrunkConfig, threshold: float, whole: float, latent: int, horizon: int) -> None:
         super().__init__()
         self.threshold, self.whole, self.horizon = threshold, whole, horizon
-        self.trunk = MLP(hidden).build(latent)
+        self.trunk = trunk.build(latent)
         self.out = self.trunk.out(horizon - 1)
 
     def logits(self, z: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from softrl.math.bounds import BOUNDS, check_log_std
 from softrl.math.choices import check_choices, components, drawn, likeliest, log_probs, outside
-from softrl.math.densities import squash
+from softrl.math.densities import squash, squashed
 from softrl.nn.actors import Actor
 from softrl.nn.networks import AnyTrunk
 from softrl.nn.trunks.mlp import MLP
@@ -33,6 +33,7 @@ class Factored:
     log_std_bound: Literal["clamp", "tanh"] = "clamp"
     """How log standard deviations are kept within their bounds: cut off, or smoothly by a tanh."""
     offers = frozenset({"shared parameters"})
+    needs = frozenset[str]()
 
     def __post_init__(self) -> None:
         check_log_std(self.log_std_min, self.log_std_max)
@@ -86,7 +87,7 @@ class FactoredActor(Actor):
 
     def sample(self, z: Tensor) -> Tensor:
         options, mean, log_std = self.distributions(z)
-        parameters = torch.tanh(mean + log_std.exp() * torch.randn_like(mean))
+        parameters = squashed(mean, log_std)
         return torch.cat([drawn(options, self.choices), parameters], -1)
 
     def mode(self, z: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ class Gaussian:
     log_std_bound: Literal["clamp", "tanh"] = "clamp"
     """How log standard deviations are kept within their bounds: cut off, or smoothly by a tanh."""
     offers = frozenset({"distribution"})
+    needs = frozenset[str]()
 
     def __post_init__(self) -> None:
         check_log_std(self.log_std_min, self.log_std_max)

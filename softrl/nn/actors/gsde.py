@@ -27,6 +27,7 @@ class GSDE:
     mean_bound: float = 2.0
     """Largest absolute mean before the squashing."""
     offers = frozenset({"distribution", "exploration matrix"})
+    needs = frozenset[str]()
 
     def __post_init__(self) -> None:
         if self.mean_bound <= 0:

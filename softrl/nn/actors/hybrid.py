@@ -9,7 +9,7 @@ from torch import Tensor
 from softrl.errors import UserError
 from softrl.math.bounds import BOUNDS, check_log_std
 from softrl.math.choices import check_joint, places
-from softrl.math.densities import squash
+from softrl.math.densities import squash, squashed
 from softrl.nn.actors import Actor
 from softrl.nn.choices import JointChoices
 from softrl.nn.networks import AnyTrunk
@@ -37,6 +37,7 @@ class Hybrid:
     """Largest log standard deviation before the squashing."""
     log_std_bound: Literal["clamp", "tanh"] = "clamp"
     """How log standard deviations are kept within their bounds: cut off, or smoothly by a tanh."""
+    needs = frozenset[str]()
 
     def __post_init__(self) -> None:
         check_log_std(self.log_std_min, self.log_std_max)
@@ -88,8 +89,7 @@ class HybridActor(Actor):
     def sample(self, z: Tensor) -> Tensor:
         logits, mean, log_std = self.distributions(z)
         chosen = self.choices.sample(logits)
-        mean, log_std = self.of(chosen, mean), self.of(chosen, log_std)
-        return torch.cat([chosen, torch.tanh(mean + log_std.exp() * torch.randn_like(mean))], -1)
+        return torch.cat([chosen, squashed(self.of(chosen, mean), self.of(chosen, log_std))], -1)
 
     def mode(self, z: Tensor) -> Tensor:
         """The likeliest choices with the median of their parameters."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from softrl.math.bounds import BOUNDS, check_log_std
-from softrl.math.densities import normal_log_prob, squash_log_det
+from softrl.math.densities import normal_log_prob, squash_log_det, squashed
 from softrl.math.latents import ESTIMATORS, Estimator, check_estimator
 from softrl.nn.actors import Actor
 from softrl.nn.latents import Normal
@@ -37,6 +37,7 @@ class Marginal:
     estimator: Estimator = "naive"
     """How the density is estimated from the latents; nested has the same expectation and more variance."""
     offers = frozenset({"latents"})
+    needs = frozenset[str]()
 
     def __post_init__(self) -> None:
         check_log_std(self.log_std_min, self.log_std_max)
@@ -80,8 +81,7 @@ class MarginalActor(Actor):
         return Actions(u.tanh()[None], log_prob[None, :, None], torch.ones_like(log_prob)[None])
 
     def sample(self, z: Tensor) -> Tensor:
-        mean, log_std = self.distribution(z[:, : self.latent])
-        return torch.tanh(mean + log_std.exp() * torch.randn_like(mean))
+        return squashed(*self.distribution(z[:, : self.latent]))
 
     def mode(self, z: Tensor) -> Tensor:
         return self.distribution(z[:, : self.latent])[0].tanh()
@@ -100,6 +100,7 @@ class Latent:
     policy: Marginal = field(default_factory=Marginal)
     """The policy given a latent."""
     offers = frozenset[str]()
+    needs = frozenset[str]()
 
     def __post_init__(self) -> None:
         check_estimator(self.policy.estimator, self.particles)

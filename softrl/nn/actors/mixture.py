@@ -9,7 +9,7 @@ from torch import Tensor
 from softrl.errors import UserError
 from softrl.math.bounds import BOUNDS, check_log_std
 from softrl.math.choices import drawn, likeliest
-from softrl.math.densities import normal_log_prob, squash_log_det
+from softrl.math.densities import normal_log_prob, squash_log_det, squashed
 from softrl.nn.actors import Actor
 from softrl.nn.networks import AnyTrunk
 from softrl.nn.trunks.mlp import MLP
@@ -31,6 +31,7 @@ class Mixture:
     log_std_bound: Literal["clamp", "tanh"] = "clamp"
     """How log standard deviations are kept within their bounds: cut off, or smoothly by a tanh."""
     offers = frozenset[str]()
+    needs = frozenset({"weighted actions"})
 
     def __post_init__(self) -> None:
         if self.components < 1:
@@ -73,8 +74,7 @@ class MixtureActor(Actor):
     def sample(self, z: Tensor) -> Tensor:
         log_weight, mean, log_std = self.distributions(z)
         chosen = drawn(log_weight, (self.components,))
-        mean, log_std = of(chosen, mean), of(chosen, log_std)
-        return torch.tanh(mean + log_std.exp() * torch.randn_like(mean))
+        return squashed(of(chosen, mean), of(chosen, log_std))
 
     def mode(self, z: Tensor) -> Tensor:
         """The squashed mean of the component with the largest weight."""

@@ -1,4 +1,4 @@
-"""Encoders: what was observed -> the latents that actor and critic see."""
+"""Encoders: what was observed -> the latents that actor and critic see. Shapes: see `softrl.types`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -6,9 +6,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from softrl.nn.actors import Actor
-from softrl.types import Atoms, Batch, Obs, Window
+from softrl.types import Atoms, Batch, Carry, Obs, Window
 
-Carry = dict[str, Tensor]  # what an encoder remembers between acts, leading axis [N]
 Value = Callable[[Tensor, Tensor], Tensor]  # [B,D], [K,B,A] -> [K,B]
 Losses = dict[str, Tensor]  # named scalars
 

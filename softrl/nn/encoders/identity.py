@@ -1,4 +1,4 @@
-"""The neutral encoder: state observations are the latents."""
+"""The neutral encoder: state observations are the latents. Shapes: see `softrl.types`."""
 
 from dataclasses import dataclass, field
 
@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 from softrl.errors import UserError
 from softrl.nn.actors import Actor
-from softrl.nn.encoders import Carry, Encoder, Losses, Value
+from softrl.nn.encoders import Encoder, Losses, Value
 from softrl.nn.networks import AnyTrunk
 from softrl.nn.normalize import Running, Unchanged
-from softrl.types import Atoms, Batch, Obs, Spec, Window
+from softrl.types import Atoms, Batch, Carry, Obs, Spec, Window
 
 
 @dataclass(frozen=True)

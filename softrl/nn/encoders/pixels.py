@@ -11,12 +11,12 @@ from softrl.nn.actors import Actor
 from softrl.nn.augment import AnyAugmentation, Still
 from softrl.nn.auxiliary import AnyAuxiliary, Nothing
 from softrl.nn.convolutions import Convolutions, ConvolutionStack, Size
-from softrl.nn.encoders import Carry, Encoder, Losses, Value
+from softrl.nn.encoders import Encoder, Losses, Value
 from softrl.nn.layers import without_decay
-from softrl.nn.targets import follow, frozen_copy
+from softrl.nn.targets import check_tau, follow, frozen_copy
 from softrl.nn.trunks import TrunkConfig
 from softrl.nn.trunks.bottleneck import Bottleneck, Neck
-from softrl.types import Atoms, Batch, Obs, Spec, Window
+from softrl.types import Atoms, Batch, Carry, Obs, Spec, Window
 
 PICTURED = 8
 """Rows of a window that are shown in pictures."""
@@ -49,8 +49,7 @@ class Pixels:
     def __post_init__(self) -> None:
         if self.features < 1:
             raise UserError(f"features is {self.features}: actor and critic need at least 1 to read")
-        if not 0 < self.tau <= 1:
-            raise UserError(f"agent.encoder.tau is {self.tau}: it must lie in (0, 1], where 1 copies the weights")
+        check_tau("agent.encoder.tau", self.tau)
         if self.auxiliary.compares and not self.augmentation.random:
             raise UserError(
                 f"the auxiliary {type(self.auxiliary).__name__} compares two views of an image, and the augmentation "

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softrl.errors import UserError
-from softrl.math.apart import apart
+from softrl.math.generators import forked_generators
 from softrl.math.latents import balanced_kl
 from softrl.nn.actors import Actor
 from softrl.nn.either import AnySight, Either
-from softrl.nn.encoders import Carry, Encoder, Losses, Value
+from softrl.nn.encoders import Encoder, Losses, Value
 from softrl.nn.imagine import film, still
 from softrl.nn.particles import Particles
 from softrl.nn.readout import DENSE, Readout, check_rowwise
@@ -20,7 +20,7 @@ from softrl.nn.rssm import RSSM, Filtered, Given
 from softrl.nn.sights import surprise
 from softrl.nn.trunks import TrunkConfig
 from softrl.nn.trunks.mlp import MLP
-from softrl.types import Atoms, Batch, Obs, Spec, Window
+from softrl.types import Atoms, Batch, Carry, Obs, Spec, Window
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ class WorldModel(Encoder):
 
     def films(self, window: Window) -> dict[str, Tensor]:
         """Open-loop prediction of some rows, bytes [T,3,height,width]; its draws are apart and change no run."""
-        with apart(window.reward):
+        with forked_generators(window.reward):
             return film(self, window)
 
 

@@ -1,4 +1,4 @@
-"""Trunks: the body of a network, inputs -> features, with a leading axis of members."""
+"""Trunks: the body of a network, inputs -> features, with a leading axis of members. Shapes: see `softrl.types`."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Protocol

@@ -1,4 +1,4 @@
-"""The bottleneck of networks that read images: a few bounded features before the trunk."""
+"""The bottleneck of networks that read images: a few bounded features before the trunk. Shapes: see `softrl.types`."""
 
 from dataclasses import dataclass
 

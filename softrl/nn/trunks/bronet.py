@@ -1,4 +1,4 @@
-"""BroNet: residual blocks with LayerNorm after every product."""
+"""BroNet: residual blocks with LayerNorm after every product. Shapes: see `softrl.types`."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""D2RL: a perceptron whose hidden layers all see the input."""
+"""D2RL: a perceptron whose hidden layers all see the input. Shapes: see `softrl.types`."""
 
 from dataclasses import dataclass
 

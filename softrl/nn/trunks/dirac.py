@@ -1,4 +1,4 @@
-"""DiracNet: depth without skip connections."""
+"""DiracNet: depth without skip connections. Shapes: see `softrl.types`."""
 
 from dataclasses import dataclass
 

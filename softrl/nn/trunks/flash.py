@@ -1,4 +1,4 @@
-"""FlashSAC's network: inverted bottlenecks with BatchNorm, every parameter on a sphere."""
+"""FlashSAC's network: inverted bottlenecks with BatchNorm, every parameter on a sphere. Shapes: see `softrl.types`."""
 
 from dataclasses import dataclass
 

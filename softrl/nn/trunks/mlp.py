@@ -1,4 +1,4 @@
-"""The multi-layer perceptron of the SAC papers, and of those that normalise it."""
+"""The multi-layer perceptron of the SAC papers, and of those that normalise it. Shapes: see `softrl.types`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

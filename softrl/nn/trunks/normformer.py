@@ -1,4 +1,4 @@
-"""NormFormer's feed-forward blocks as a trunk: a norm before and one inside."""
+"""NormFormer's feed-forward blocks as a trunk: a norm before and one inside. Shapes: see `softrl.types`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""SimBa: pre-normalised residual blocks."""
+"""SimBa: pre-normalised residual blocks. Shapes: see `softrl.types`."""
 
 from dataclasses import dataclass
 from functools import partial

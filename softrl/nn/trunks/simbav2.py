@@ -1,4 +1,4 @@
-"""SimBaV2: features and weights on hyperspheres."""
+"""SimBaV2: features and weights on hyperspheres. Shapes: see `softrl.types`."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""XQC: a perceptron of batch-normalised layers with unit-norm kernels."""
+"""XQC: a perceptron of batch-normalised layers with unit-norm kernels. Shapes: see `softrl.types`."""
 
 from dataclasses import dataclass
 from itertools import pairwise

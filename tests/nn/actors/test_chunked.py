@@ -23,7 +23,7 @@ def built(lengths: Lengths) -> ChunkedActor:
 
 def confident(bias: list[float], threshold: float = 0.5, whole: float = 1e-9) -> ConfidentLengths:
     """Confidences that do not depend on the state."""
-    lengths = ConfidentLengths((8,), threshold, whole, D, H)
+    lengths = ConfidentLengths(MLP((8,)), threshold, whole, D, H)
     lengths.out.weight.data.zero_()
     lengths.out.bias.data.copy_(torch.tensor(bias).logit())
     return lengths

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def apart(like: Tensor) -> AbstractContextManager[None]:
+def forked_generators(like: Tensor) -> AbstractContextManager[None]:
     """Random numbers drawn inside change no draw outside, on the host and on the device where a tensor lies.
 
     torch's own `fork_rng` looks at every GPU of the machine, and sets each of them up for this process.
