@@ -4,6 +4,7 @@ import itertools
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,11 +99,13 @@ def train(
         seed=configured.seed,
         run=None if run is None else Path(run),
     )
-    with folders.locked(path):
+    with ExitStack() as held:
         try:
+            held.enter_context(folders.locked(path))
             trainer = Trainer(configured, env, path)
             if weights is not None:
                 start_from(trainer.agent, weights, init)
+            trainer.save()  # from here on the run can be resumed, whatever ends it
         except UserError:
             folders.withdraw(path)
             raise

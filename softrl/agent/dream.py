@@ -100,7 +100,7 @@ def update_dreamer(
         agent.optim.actor.step(policy)
         dual = {"ent_coef_loss": temperature_loss(temperature(), dream.actions, temperature.target)}
         agent.optim.temperature.step(dual)
-        losses |= policy | dual | describe_policy(dream.actions, alpha, temperature.target)
+        losses |= policy | dual | describe_policy(agent, dream.actions, alpha, temperature.target)
 
     y = Atoms(returns.detach().flatten()[:, None], torch.ones_like(price.detach()).flatten()[:, None])
     v = agent.critic(dream.features[:-1].detach().flatten(0, 1))

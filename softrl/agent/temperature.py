@@ -60,7 +60,8 @@ class Learned:
 
     def build(self, spec: Spec) -> "Temperature":
         """The module, with the logarithms of alpha as its parameter."""
-        return Temperature(self.initial, targets(spec, self.target_share, self.target_per_action), self)
+        wanted = targets(spec, self.target_share, self.target_per_action)
+        return Temperature(components(spec), self.initial, wanted, self)
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class Fixed:
 
     def build(self, spec: Spec) -> "Temperature":
         """The module, without parameters; what its targets would be is only logged."""
-        return Temperature(self.value, targets(spec, Learned.target_share, Learned.target_per_action), self)
+        wanted = targets(spec, Learned.target_share, Learned.target_per_action)
+        return Temperature(components(spec), self.value, wanted, self)
 
 
 def targets(spec: Spec, share: float, per_action: float) -> list[float]:
@@ -94,8 +96,9 @@ class Temperature(nn.Module):
 
     target: Tensor
 
-    def __init__(self, initial: float, target: list[float], config: Learned | Fixed) -> None:
+    def __init__(self, names: tuple[str, ...], initial: float, target: list[float], config: Learned | Fixed) -> None:
         super().__init__()
+        self.names = names  # of the components
         self.in_backup, self.in_actor = float(config.entropy.in_backup), float(config.entropy.in_actor)
         self.log_alpha = nn.Parameter(torch.full((len(target),), math.log(initial)), requires_grad=config.learned)
         without_decay(self.log_alpha)  # a decay would pull the temperature towards one

@@ -53,7 +53,7 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
         goal = agent.temperature.target * agent.plan.decisions(a)
         price = {"ent_coef_loss": temperature_loss(agent.temperature(), a, goal)}
         agent.optim.temperature.step(price)
-        losses |= policy | lengths | price | planned | describe_policy(a, alpha, goal)
+        losses |= policy | lengths | price | planned | describe_policy(agent, a, alpha, goal)
 
     if follow:
         agent.lookahead.follow(agent.critic)
@@ -62,9 +62,13 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
     return detached(losses | own) | numbers, row_error
 
 
-def describe_policy(actions: Actions, alpha: Tensor, target: Tensor) -> Metrics:
-    """What to log of a policy: temperature, entropy and its target, summed over components."""
-    return {"ent_coef": alpha.mean(), "entropy": entropy(actions).sum(), "target_entropy": target.sum()}
+def describe_policy(agent: "Agent", actions: Actions, alpha: Tensor, target: Tensor) -> Metrics:
+    """What to log of a policy: mean temperature, entropy and its target; where there are two components, of each."""
+    nats, names = entropy(actions), agent.temperature.names  # [C]
+    each = {f"ent_coef_{name}": alpha[c] for c, name in enumerate(names)}
+    each |= {f"entropy_{name}": nats[c] for c, name in enumerate(names)}
+    whole = {"ent_coef": alpha.mean(), "entropy": nats.sum(), "target_entropy": target.sum()}
+    return whole | each if len(names) > 1 else whole
 
 
 def describe_values(head: Head, b: Batch, q: Prediction, y: Atoms, rows: int) -> tuple[Metrics, Tensor]:

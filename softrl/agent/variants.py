@@ -53,6 +53,6 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
     if follow:
         agent.lookahead.follow(agent.critic)
         agent.encoder.follow()
-    losses |= own | policy | describe_policy(a, alpha, agent.temperature.target)
+    losses |= own | policy | describe_policy(agent, a, alpha, agent.temperature.target)
     numbers, row_error = describe_values(agent.critic.head, b, q, y, len(window.weight))
     return detached(losses) | numbers, row_error

@@ -4,6 +4,7 @@ Shapes: see `softrl.types`.
 """
 
 import os
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +22,7 @@ from softrl.data.push import Push
 from softrl.data.snapshot import Resumable
 from softrl.data.sources import AnyEnv, Source, build
 from softrl.data.spaces import FlatActions, named
-from softrl.data.workers import leave_terminal, spoken, start_method, unimported_main
+from softrl.data.workers import Workers, outlive_signals, spoken, start_method, unimported_main
 from softrl.data.wrappers import Brief, Flat, Frames, Spoken, UnitBox, one_line
 from softrl.errors import UserError
 
@@ -89,10 +90,18 @@ def observed(env: AnyEnv, config: EnvConfig) -> AnyEnv:
 
 
 def worker(source: Source, config: EnvConfig, seed: int, parent: int) -> Resumable:
-    """One environment of a vector: a step after an episode's end is its reset, also right after a restore."""
-    leave_terminal(parent)
+    """One environment of a vector: a step after an episode's end is its reset, also right after a restore.
+
+    In a process of its own the global generators are the environment's, and part of its state; forks of one server
+    would all draw the same from them.
+    """
+    alone = os.getpid() != parent
+    if alone:
+        outlive_signals()
+        random.seed(seed)
+        np.random.seed(seed)
     env = make(source, config)
-    return Resumable(Autoreset(Brief(env.env)), seed)
+    return Resumable(Autoreset(Brief(env.env)), seed, alone)
 
 
 def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv[Any, Any, Any]:
@@ -111,7 +120,7 @@ def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv
         return SyncVectorEnv(factories, autoreset_mode=AutoresetMode.NEXT_STEP)
     try:
         with unimported_main():
-            return AsyncVectorEnv(
+            return Workers(
                 factories, context=start_method(config.pixels is not None), autoreset_mode=AutoresetMode.NEXT_STEP
             )
     except UserError:

@@ -11,9 +11,12 @@ How an environment's state is found, layer by layer from the outermost wrapper i
 Where none of this holds the state is None: the environment is reset instead of restored.
 """
 
+import random
+from dataclasses import is_dataclass
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 from softrl.data import physics
 from softrl.data.plain import OpaqueError, Packer, Unpacker
@@ -31,10 +34,12 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
     the next step where the environment resets itself (`Autoreset`).
     """
 
-    def __init__(self, env: AnyEnv, seed: int | None) -> None:
+    def __init__(self, env: AnyEnv, seed: int | None, alone: bool = False) -> None:
+        """`alone` says that nothing else draws from the global generators of this process."""
         super().__init__(env)
-        self.seed = seed
+        self.seed, self.alone = seed, alone
         self.originals = {name: physics.compiled(data.model) for name, data in simulations(env.unwrapped).items()}
+        self.settings = [value for layer in chain(env) for value in vars(layer).values() if frozen(value)]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode."""
@@ -55,7 +60,8 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
                 layers[str(i)] = {"class": type(layer).__name__, "state": taken}
         except OpaqueError:
             return None
-        return {"layers": layers}
+        drawn = {"numpy": np.random.get_state(legacy=False), "python": random.getstate()}
+        return {"layers": layers} | ({"process": Packer().value(drawn)} if self.alone else {})
 
     @exact_state.setter
     def exact_state(self, state: State | None) -> None:
@@ -73,6 +79,10 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
                     layer.restore(entry["state"])
                 else:
                     self.give(layer, entry["state"], unpacker)
+            if self.alone and "process" in state:
+                drawn = Unpacker().value(state["process"])
+                np.random.set_state(drawn["numpy"])
+                random.setstate(drawn["python"])
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 "the environment's saved state does not fit: resume with the packages named in the run's versions.json"
@@ -80,6 +90,9 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def taken(self, layer: AnyEnv, packer: Packer) -> State:
         """State of one layer."""
+        # What is frozen is a setting while it is the one from the start, and a state where another took its place.
+        if any(frozen(value) and not any(value is one for one in self.settings) for value in vars(layer).values()):
+            raise OpaqueError("a frozen dataclass that took the place of another")
         found = simulations(layer)
         if not found.keys() <= self.originals.keys():
             raise OpaqueError("a simulation made after the environment was")
@@ -104,6 +117,11 @@ def chain(env: AnyEnv) -> list[Any]:
 def speaks(layer: Any) -> bool:
     """Whether a layer gives its state itself."""
     return hasattr(type(layer), "snapshot") and hasattr(type(layer), "restore")
+
+
+def frozen(value: Any) -> bool:
+    """Whether a value is an instance of a frozen dataclass."""
+    return is_dataclass(value) and not isinstance(value, type) and bool(type(value).__dataclass_params__.frozen)  # type: ignore[attr-defined]
 
 
 def simulations(layer: Any) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import gymnasium
+from gymnasium.vector import AsyncVectorEnv
+from gymnasium.vector.async_vector_env import AsyncState
 
 from softrl.errors import UserError
 
@@ -30,10 +33,35 @@ def start_method(drawing: bool) -> str:
     return "forkserver"
 
 
-def leave_terminal(parent: int) -> None:
-    """Put a worker in a session of its own: Ctrl-C is for the parent, which still asks its workers for their states."""
-    if os.getpid() != parent and os.name == "posix":
+GRACE = 30
+"""Seconds that a worker goes on after a SIGTERM, which its trainer hears as well and answers by saving."""
+
+
+def outlive_signals() -> None:
+    """Let a worker outlive what is meant for its parent, which still asks it for its state before it saves.
+
+    Ctrl-C does not reach a session of its own; a SIGTERM to all processes of a job is put off.
+    """
+    if os.name == "posix":
         os.setsid()
+        signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE))
+
+
+class Workers(AsyncVectorEnv):
+    """Environments in processes of their own, which put off a SIGTERM and are ended by SIGKILL."""
+
+    def close_extras(self, timeout: float | None = None, terminate: bool = False) -> None:
+        """Let the workers end, or end them."""
+        if terminate:
+            kill(self)
+            self._state = AsyncState.DEFAULT  # nobody is left to be waited for
+        super().close_extras(timeout, terminate)
+
+
+def kill(vec: Any) -> None:
+    """End the processes of a vector at once."""
+    for process in getattr(vec, "processes", []):
+        process.kill()
 
 
 @contextmanager
@@ -69,12 +97,14 @@ def spoken(vec: Any) -> Iterator[None]:
             "a process of the environment died, perhaps killed for want of memory: resume from the last checkpoint, or "
             "start with fewer environments or --env.workers sync"
         ) from error
+    except KeyboardInterrupt:
+        end(vec)  # `close` would wait for a step that may never come
+        raise
     finally:
         gymnasium.logger.min_level = level
 
 
 def end(vec: Any) -> None:
     """End what is left of a vector; `close` would wait for answers that never come."""
-    for process in getattr(vec, "processes", []):
-        process.terminate()
+    kill(vec)
     vec.closed = True

@@ -56,9 +56,17 @@ class Brief(gymnasium.Wrapper[Any, Any, Any, Any]):
         observation, reward, terminated, truncated, info = self.env.step(action)
         told = {"frames": info["frames"]}
         for name in ("success", "is_success"):
-            if name in info:
-                told["is_success"] = float(info[name])
+            if info.get(name) is not None:
+                told["is_success"] = succeeded(name, info[name])
         return observation, float(reward), terminated, truncated, told
+
+
+def succeeded(name: str, said: Any) -> float:
+    """Whether an episode has succeeded, as the environment tells; raises UserError where that is no number."""
+    try:
+        return float(said)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"the environment's info['{name}'] is {said!r}: let it be one number or truth value") from error
 
 
 class Flat(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):

@@ -118,9 +118,14 @@ class Checkpoints:
 
     def _prune_segments(self) -> None:
         """Delete the segments that no checkpoint on disk needs."""
-        if self._replay is not None:
-            folders = (self._folder / step_name(step) for step in available(self._run))
-            self._replay.prune({reference.name for folder in folders for reference in needed_segments(folder)})
+        if self._replay is None:
+            return
+        folders = [self._folder / step_name(step) for step in available(self._run)]
+        try:
+            needed = {reference.name for folder in folders for reference in needed_segments(folder)}
+        except OSError:
+            return  # what cannot be read now may need any of them; the next save asks again
+        self._replay.prune(needed)
 
     def _tidy(self) -> None:
         """Remove what a crash left: partial folders go, a replaced one without a successor comes back."""

@@ -1,9 +1,11 @@
 """Progress on the terminal: a live bar, plain lines where there is no terminal, or nothing."""
 
+import os
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Protocol
 
@@ -43,6 +45,17 @@ def open_console(total: int, start: int = 0, quiet: bool = False) -> Console:
     if quiet:
         return Quiet()
     return Live(total, start) if sys.stdout.isatty() else Plain(total)
+
+
+@contextmanager
+def audience() -> Iterator[None]:
+    """Go on in silence where nobody listens any more: a pipe's reader has gone, or the terminal was closed."""
+    try:
+        yield
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # what is still buffered goes there as well
+        os.close(nowhere)
 
 
 class Quiet:
@@ -108,7 +121,8 @@ class Plain(Keeping):
 
     def say(self, line: str) -> None:
         """Print a line, at once even into a pipe."""
-        print(line, flush=True)
+        with audience():
+            print(line, flush=True)
 
     def close(self) -> None:
         """Nothing to leave."""
@@ -143,15 +157,18 @@ class Live(Keeping):
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
-        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        with audience():
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Leave the bar as it is and give the cursor back."""
-        self._bar.refresh()
-        self._bar.stop()
+        with audience():
+            self._bar.refresh()
+            self._bar.stop()
 
     def _draw(self, env_steps: int) -> None:
-        self._bar.update(self._task, completed=env_steps, status=self._status.text(), refresh=True)
+        with audience():
+            self._bar.update(self._task, completed=env_steps, status=self._status.text(), refresh=True)
 
 
 class Status:

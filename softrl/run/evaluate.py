@@ -22,6 +22,7 @@ from softrl.errors import UserError
 from softrl.math.generators import forked_generators
 from softrl.run.config import Run
 from softrl.run.observations import rows
+from softrl.run.seed import elsewhere
 from softrl.types import Carry
 
 LONGEST = 100_000
@@ -48,7 +49,7 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
     returns, lengths = np.zeros(count), np.zeros(count, np.int64)
     successes: dict[int, float] = {}
     plans: list[tuple[float | None, ...]] = [()] * count
-    with forked_generators(target):
+    with forked_generators(target), elsewhere(seeds[0]):
         torch.manual_seed(seeds[0])
         observation, _ = env.reset(seed=list(seeds))  # type: ignore[arg-type]
         carry = agent.initial(count)
@@ -103,14 +104,26 @@ def filmed(
     """The frames of one episode and their rate a second; raises UserError where rendering cannot work."""
     env = envs.make(source, run.env, render=run.video.size)
     frames: list[np.ndarray] = []
-    film(agent, env, seed, frames.append, deterministic)
-    env.close()
-    return frames, env.metadata.get("render_fps", 30) / envs.repeats(source, run.env)
+    try:
+        film(agent, env, seed, frames.append, deterministic)
+    finally:
+        env.close()
+    return frames, (env.metadata.get("render_fps") or 30) / envs.repeats(source, run.env)
 
 
 def rendered(env: Env[Any, Any]) -> np.ndarray:
-    """The environment's picture, [height,width,3] uint8."""
-    return np.asarray(env.render(), np.uint8)
+    """The environment's picture, [height,width,3] uint8; raises UserError for anything else."""
+    given = env.render()
+    try:
+        picture = np.asarray(given)
+    except ValueError:  # lists of several lengths
+        picture = np.zeros(0)
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype.kind not in "ui":
+        raise UserError(
+            f"the environment's render() gave {type(given).__name__} {list(picture.shape)} of {picture.dtype}: videos "
+            "need an array [height, width, 3] of uint8, or --video.every never"
+        )
+    return picture.astype(np.uint8, copy=False)
 
 
 class Policy:

@@ -61,10 +61,17 @@ def step_name(step: int) -> str:
 
 
 def needed_segments(folder: Path) -> list[Reference]:
-    """Replay segments that a checkpoint's manifest names; none when it cannot be read."""
+    """Replay segments that a checkpoint's manifest names; none when it is torn.
+
+    Raises OSError where the disk does not let it be read just now.
+    """
     try:
         return [Reference(*entry) for entry in _manifest(folder)["segments"]]
-    except (TornError, UserError):
+    except TornError as torn:
+        if isinstance(torn.__cause__, OSError) and not isinstance(torn.__cause__, FileNotFoundError):
+            raise torn.__cause__ from None
+        return []
+    except UserError:
         return []
 
 

@@ -2,6 +2,8 @@
 
 import random
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,19 @@ def derive(seed: int, purpose: str, *indices: int) -> int:
 def evaluation_seed(seed: int, env_steps: int, episode: int) -> int:
     """Seed of one evaluation episode, the same whether or not the run was cut before it."""
     return derive(seed, "evaluation", env_steps, episode)
+
+
+@contextmanager
+def elsewhere(seed: int) -> Iterator[None]:
+    """Global draws of python and numpy inside come from a seed of their own and change none outside."""
+    python, numpy = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 
 def repeatable() -> None:

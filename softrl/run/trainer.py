@@ -50,6 +50,9 @@ class Counters:
     episodes: int = 0
     seconds: float = 0.0  # of training and evaluation, over all processes that worked on the run
     best: float | None = None  # highest mean return of an evaluation
+    evaluated: int = -1  # env step of the newest evaluation
+    filmed: int = -1  # env step of the newest video
+    warned: bool = False  # of targets outside the critic's support
 
     def state_dict(self) -> dict[str, Any]:
         """The numbers."""
@@ -81,10 +84,8 @@ class Trainer:
         self.console: Console = Quiet()
         self.callback: Callback | None = None
         self.stopping = False
-        self.warned = False
         self.began = time.perf_counter()
         self.last: float | None = None  # mean return of the newest evaluation in this process
-        self.evaluated = -1  # env step of it
         self.opened = 0.0  # seconds of the run at which the newest episode began
         torch.set_num_threads(run.threads or 1)
         repeatable()
@@ -140,11 +141,16 @@ class Trainer:
             while not self.finished() and not self.stopping:
                 self.advance()
                 self.milestones()
-            if self.out_of_time() and self.evaluated != self.count.env_steps:
-                self.evaluate()
-            if self.out_of_time() and self.run.video.every != "never":
-                self.film()
-        self.save()
+            if self.out_of_time():
+                self.end_by_the_clock()
+            self.save()
+
+    def end_by_the_clock(self) -> None:
+        """The last evaluation and video of a run whose minutes are over, unless it has them."""
+        if self.count.evaluated != self.count.env_steps:
+            self.evaluate()
+        if self.run.video.every != "never" and self.count.filmed != self.count.env_steps:
+            self.film()
 
     def finished(self) -> bool:
         """Whether the run has come to its end."""
@@ -244,8 +250,8 @@ class Trainer:
         values = self.log.write(self.count.env_steps, speed)
         self.console.learned(values)
         clipped = values.get("train/clipped_share", 0.0)
-        if clipped > MUCH_CLIPPED and not self.warned:
-            self.warned = True
+        if clipped > MUCH_CLIPPED and not self.count.warned:
+            self.count.warned = True
             line = f"{clipped:.0%} of the targets lie outside the critic's support: widen agent.critic.head.low, .high"
             self.log.text(line)
             self.console.say(line)
@@ -260,7 +266,7 @@ class Trainer:
         at = (count.env_steps, count.decisions, count.updates)
         values = self.log.evaluation(*at, *result[:2], result.successes or None, self.seconds(), planned)
         self.last = mean = values["eval/mean_reward"]
-        self.evaluated = count.env_steps
+        count.evaluated = count.env_steps
         self.console.evaluation(count.env_steps, mean)
         self.show()
         if count.best is None or mean > count.best:
@@ -279,6 +285,7 @@ class Trainer:
 
     def film(self) -> None:
         """A video of one evaluation episode; where nobody asked for it and it cannot be made, a line in the log."""
+        self.count.filmed = self.count.env_steps
         try:
             self.record()
         except UserError as error:
@@ -311,6 +318,7 @@ class Trainer:
         """
         with fitting(self.folder):
             self.checkpoints.load()
+        self.began = time.perf_counter() - self.count.seconds
         told = list(self.checkpoints.warnings)
         if not all(self.collector.exact):
             told.append("the environment cannot give its state: its episode was cut, and a new one begins")

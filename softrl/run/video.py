@@ -42,7 +42,10 @@ def _encode(container: Any, frames: Iterable[np.ndarray], fps: float) -> None:
     first = next(images, None)
     if first is None:
         raise UserError("there are no frames to make a video of: let the episode take at least one step")
-    stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
+    try:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
+    except ValueError as error:
+        raise UserError(f"videos need a PyAV with libx264 ({error}): get it with `pip install av`") from error
     stream.width, stream.height, stream.pix_fmt = first.width, first.height, "yuv420p"
     for image in chain([first], images, [None]):  # None flushes the encoder
         container.mux(stream.encode(image))

@@ -231,3 +231,19 @@ def test_the_update_is_one_graph(space: str) -> None:
     with torch._dynamo.config.patch(trace_autograd_ops=True):
         torch.compile(agent.step, fullgraph=True, backend="eager")(agent, window(0, spec))
     assert agent.optim.actor.count == before + 1
+
+
+def test_two_temperatures_are_told_apart_and_one_is_told_once() -> None:
+    hybrid = Spec({"state": (D,)}, 2, (3,))
+    agent = AgentConfig().build(hybrid)
+    agent.temperature.log_alpha.data.copy_(torch.tensor([0.5, 2.0]).log())
+    metrics, _ = agent.update(window(0, hybrid))
+    assert float(metrics["ent_coef_choices"]) == pytest.approx(0.5)
+    assert float(metrics["ent_coef_continuous"]) == pytest.approx(2.0)
+    assert float(metrics["ent_coef"]) == pytest.approx(1.25)
+    parts = metrics["entropy_choices"] + metrics["entropy_continuous"]
+    assert float(parts) == pytest.approx(float(metrics["entropy"]), rel=1e-5)
+    assert float(metrics["entropy_choices"]) <= math.log(3) + 1e-6
+    single = Spec({"state": (D,)}, 2)
+    alone, _ = AgentConfig().build(single).update(window(0, single))
+    assert not any(name.startswith(("ent_coef_c", "entropy_")) for name in alone)

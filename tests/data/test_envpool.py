@@ -3,6 +3,7 @@
 Most of it runs on `FakePool`, which keeps to what EnvPool documents; where the package is installed, on the package.
 """
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -89,14 +90,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def reference(name: str, config: EnvConfig, count: int, seed: int) -> Any:
     """The in-process vector with the seeds that EnvPool gives its environments."""
     start = int(np.random.SeedSequence(seed).generate_state(1)[0]) % SEEDS
-    factories = [partial(worker, name, config, start + i, 0) for i in range(count)]
+    factories = [partial(worker, name, config, start + i, os.getpid()) for i in range(count)]
     return SyncVectorEnv(factories, autoreset_mode=AutoresetMode.NEXT_STEP)
-
-
-@pytest.fixture(autouse=True)
-def keep_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reference environments are in this process, which stays in its session."""
-    monkeypatch.setattr(envs, "leave_terminal", lambda parent: None)
 
 
 def pooled(name: str, count: int = 3, seed: int = 0, **options: Any) -> Any:

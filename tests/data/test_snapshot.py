@@ -1,6 +1,8 @@
 """After a restore everything that follows is what would have followed, bit for bit."""
 
 import json
+import random
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -263,3 +265,81 @@ def test_without_a_state_the_next_step_is_a_reset(workers: Any) -> None:
     restores(vec, [None, None])
     assert [row[4] for row in rows(vec, 3, seed=0)] == [[0, 0], [1, 1], [1, 1]]
     vec.close()
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where something is, or how it is set."""
+
+    place: float = 0.0
+    age: int = 0
+
+
+class Functional(gymnasium.Env[Any, Any]):
+    """A state that is never changed, only replaced."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,))
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def __init__(self) -> None:
+        self.moment = Moment()
+
+    def seen(self) -> np.ndarray:
+        return np.array([self.moment.place, self.moment.age])
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.moment = Moment()
+        return self.seen(), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.moment = Moment(self.moment.place + float(action[0]), self.moment.age + 1)
+        return self.seen(), 0.0, False, False, {}
+
+
+class Configured(Drift):
+    """Has settings that are frozen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = Moment()
+
+
+def test_a_frozen_state_that_is_replaced_is_no_constant() -> None:
+    env = make(Functional, EnvConfig(), seed=0)
+    env.reset()
+    env.step(np.ones(1, np.float32))
+    assert snapshot(env) is None
+    assert_exact(Configured, 25)
+
+
+class Dice(gymnasium.Env[Any, Any]):
+    """Draws from the global generators."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (2,))
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def roll(self) -> np.ndarray:
+        return np.array([np.random.random(), random.random()])
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        return self.roll(), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        return self.roll(), 0.0, False, False, {}
+
+
+def test_global_generators_of_workers_are_seeded_apart_and_restored() -> None:
+    seen = []
+    for _ in range(2):
+        vec = vector(Dice, EnvConfig(workers="async"), 2, 0)
+        observation, _ = vec.reset()
+        seen.append(observation.tolist())
+        states = [from_disk(state) for state in snapshots(vec) if state]
+        after = rows(vec, 5, seed=0)
+        restores(vec, states)
+        assert rows(vec, 5, seed=0) == after
+        vec.close()
+    assert seen[0] == seen[1]
+    assert seen[0][0][0] != seen[0][1][0]
+    assert seen[0][0][1] != seen[0][1][1]

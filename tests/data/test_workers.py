@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from softrl.data.envs import EnvConfig, step, vector
+from softrl.data.snapshot import snapshots
 from softrl.data.workers import start_method
 from softrl.errors import UserError
 
@@ -170,3 +172,42 @@ def test_no_simulator_is_imported_for_workers_that_draw(monkeypatch: pytest.Monk
     assert start_method(drawing) == "forkserver"
     assert ("mujoco" in told[0]) != drawing
     assert "softrl.data.envs" in told[0]
+
+
+def test_workers_answer_after_a_sigterm_that_everybody_got() -> None:
+    vec = vector("Pendulum-v1", ASYNC, 2, 0)
+    vec.reset()
+    for process in vec.processes:
+        os.kill(process.pid, signal.SIGTERM)
+    time.sleep(0.3)
+    assert None not in snapshots(vec)
+    vec.close()
+    assert not any(process.is_alive() for process in vec.processes)
+
+
+class Hanging(Still):
+    """Never answers."""
+
+    def step(self, action: Any) -> Any:
+        time.sleep(1000)
+
+
+def test_an_interrupt_does_not_wait_for_an_environment_that_hangs() -> None:
+    vec = vector(Hanging, ASYNC, 1, 0)
+    vec.reset()
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        step(vec, np.zeros((1, 1), np.float32))
+    assert vec.closed  # and closing it again waits for nobody
+    vec.processes[0].join(10)
+    assert not vec.processes[0].is_alive()
+
+
+def test_workers_of_a_vector_that_is_forgotten_are_ended() -> None:
+    vec = vector(Hanging, ASYNC, 1, 0)
+    vec.reset()
+    vec.step_async(np.zeros((1, 1), np.float32))
+    [process] = vec.processes
+    del vec
+    process.join(10)
+    assert not process.is_alive()

@@ -190,6 +190,22 @@ def test_only_what_training_reads_is_told() -> None:
     assert silent.step(0)[4] == {"frames": 2}
 
 
+@pytest.mark.parametrize("said", [None, "yes", np.array([True, False])], ids=["none", "text", "several"])
+def test_a_success_that_is_no_number(said: Any) -> None:
+    class Odd(Line):
+        def step(self, action: Any) -> Any:
+            *outcome, _ = super().step(action)
+            return *outcome, {"success": said}
+
+    env = Brief(Frames(Odd(), 1))
+    env.reset()
+    if said is None:
+        assert env.step(0)[4] == {"frames": 1}
+    else:
+        with pytest.raises(UserError, match=r"info\['success'\] is .* let it be one number or truth value"):
+            env.step(0)
+
+
 class Broken(Line):
     """Fails at each turn."""
 

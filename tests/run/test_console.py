@@ -120,3 +120,14 @@ def test_a_live_bar_on_a_terminal(monkeypatch, clock):
 def test_rich_is_imported_by_the_bar_alone():
     code = "import sys; from softrl.run.console import Plain; Plain(1); print('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_a_run_goes_on_when_nobody_reads_any_more(monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        monkeypatch.setattr(sys, "stdout", gone)
+        for console in (Plain(100), Live(100, 0)):
+            console.evaluation(0, 1.0)
+            console.say("again")
+            console.close()

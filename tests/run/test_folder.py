@@ -1,5 +1,6 @@
 """Run folders: named, never overwritten, held by one process, and every damage said in a sentence."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -8,6 +9,7 @@ import time
 
 import pytest
 
+import softrl
 from softrl.errors import UserError
 from softrl.run import folder
 from softrl.run.folder import create, locked, read_config, write_config
@@ -170,3 +172,16 @@ def test_a_forked_child_that_leaves_the_block_does_not_unlock_it(tmp_path):
         assert os.waitstatus_to_exitcode(status) == 0
         with pytest.raises(UserError, match="in use"), locked(tmp_path):
             pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS])
+def test_a_file_system_without_locks_is_said_in_a_sentence(tmp_path, monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(folder.fcntl, "flock", refuse)
+    with pytest.raises(UserError, match="cannot be locked"), locked(tmp_path):
+        pass
+    with pytest.raises(UserError, match="cannot be locked"):
+        softrl.train("Pendulum-v1", "sac+tiny", run=tmp_path / "run", steps=50)
+    assert not (tmp_path / "run").exists()

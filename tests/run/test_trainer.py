@@ -2,9 +2,10 @@
 
 import errno
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -232,3 +233,64 @@ def test_a_run_that_its_minutes_end_has_a_video_of_its_last_policy(
     options = {"video.every": "auto", "video.size": 32, "env.time_limit": 20, "steps": 10**6, "minutes": 1}
     path = trained(tmp_path / "run", "cartpole_swingup", **options).path
     assert [video.name for video in (path / "videos").iterdir()] == ["60.mp4"]
+
+
+class Killed(BaseException):
+    """What no handler of ours catches."""
+
+
+def test_a_run_that_dies_in_its_first_evaluation_comes_to_the_same_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(self: Trainer) -> None:
+        raise Killed
+
+    trained(tmp_path / "whole", "Pendulum-v1")
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "evaluate", die)
+        with pytest.raises(Killed):
+            trained(tmp_path / "run", "Pendulum-v1")
+    assert api.resume(tmp_path / "run").finished
+    name = "checkpoints/step_000000300/agent.safetensors"
+    assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert (tmp_path / "run" / "eval.csv").read_text().count("\n") == 5  # a head, and evaluations at 0, 100, 200, 300
+
+
+def test_a_run_that_its_minutes_ended_gets_no_second_row_when_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "seconds", lambda self: self.count.env_steps / 2)
+    path = trained(tmp_path / "run", "Pendulum-v1", steps=10**6, minutes=1).path
+    kept = [path / name for name in ("eval.csv", "episodes.csv", "metrics.jsonl")]
+    before = [file.read_text() for file in kept]
+    assert api.resume(path).finished
+    assert [file.read_text() for file in kept] == before
+
+
+class Painted(Fragile):
+    """Its pictures have an alpha channel."""
+
+    render_mode = "rgb_array"
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": None}
+
+    def render(self) -> Any:
+        return np.zeros((32, 32, 4), np.uint8)
+
+
+def test_pictures_that_are_none_cost_the_video_and_not_the_run(tmp_path: Path) -> None:
+    path = trained(tmp_path / "run", Painted, **{"video.every": "auto", "steps": 100}).path
+    assert "no video: the environment's render() gave ndarray [32, 32, 4] of uint8" in (path / "log.txt").read_text()
+    with pytest.raises(UserError, match=r"render\(\) gave"):
+        trained(tmp_path / "asked", Painted, **{"video.every": 100, "steps": 100})
+
+
+def test_the_last_save_hears_signals_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers, save = [], Trainer.save
+
+    def watched(self: Trainer) -> None:
+        handlers.append(signal.getsignal(signal.SIGTERM))
+        save(self)
+
+    monkeypatch.setattr(Trainer, "save", watched)
+    trained(tmp_path / "run", "Pendulum-v1", steps=60)
+    assert handlers[-1] not in (signal.SIG_DFL, None)
