@@ -37,7 +37,7 @@ class Agent(nn.Module):
         self.encoder = config.encoder.build(spec)
         width, read = self.encoder.width, self.encoder.policy_width
         reading = behind(config)
-        self.actor = config.chunk.around(reading.actor.build(read, proposed(spec)), read, spec)
+        self.actor = reading.chunk.around(reading.actor.build(read, proposed(spec)), read, spec)
         self.critic = config.critic.build(width, judged(spec))
         self.lookahead = config.lookahead.build(self.critic, width, spec)
         self.temperature = config.temperature.build(spec)

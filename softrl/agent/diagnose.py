@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from softrl.agent.renew import stages, units_of
 from softrl.math.generators import forked_generators
-from softrl.nn.trunks import Trunk
 from softrl.types import Batch, Metrics, Window
 
 if TYPE_CHECKING:
@@ -39,24 +39,30 @@ def diagnose(agent: "Agent", window: Window) -> Metrics:
         looks = views(agent, b)
         every: list[Tensor] = []
         for name, network in (("critic", agent.critic), ("actor", agent.actor)):
-            active = watched(network.trunk.nonlinearities(), mean_size, looks[name])
+            trunks = [stage.trunk for stage in stages(network)]
+            active = watched([part for trunk in trunks for part in trunk.nonlinearities()], mean_size, looks[name])
             metrics |= {f"{name}_dormant_share": dormant_share(active)} if active else {}
             every += active
-            (metrics[f"{name}_effective_rank"],) = watched([network.trunk], effective_rank, looks[name])
+            (metrics[f"{name}_effective_rank"],) = watched(trunks[-1:], effective_rank, looks[name])
             metrics[f"{name}_weight_norm"] = weight_norm(network)
         metrics |= {"dormant_share": dormant_share(every)} if every else {}
     return metrics
 
 
 def views(agent: "Agent", b: Batch, rows: int | None = None) -> dict[str, Look]:
-    """Forward passes of the critic and of the actor's trunk over the first rows of a batch, or all, by network."""
-    judge = partial(agent.critic, b.z[:rows], b.action[None, :rows])
-    return {"critic": judge, "actor": partial(agent.actor.mode, b.policy_z[:rows])}
+    """Forward passes of the critic and of the actor over rows spread over a batch, or all, by network."""
+    judge = partial(agent.critic, spread(b.z, rows), spread(b.action, rows)[None])
+    return {"critic": judge, "actor": partial(agent.actor.mode, spread(b.policy_z, rows))}
 
 
-def activity(trunk: Trunk, look: Look) -> list[Tensor]:
-    """Mean |h| over a batch of the hidden units that a trunk lists, one [E,U] a layer."""
-    return watched([activation for _, activation, _ in trunk.hidden()], mean_size, look)
+def spread(x: Tensor, rows: int | None) -> Tensor:
+    """At most so many rows of [B,..], evenly spaced: a batch may be in order of time, or of age."""
+    return x if rows is None else x[:: max(1, len(x) // rows)][:rows]
+
+
+def activity(network: Any, look: Look) -> list[Tensor]:
+    """Mean |h| over a batch of the hidden units that a network's trunks list, one [E,U] a layer."""
+    return watched([activation for _, activation, _ in units_of(network)], mean_size, look)
 
 
 def mean_size(h: Tensor) -> Tensor:
@@ -65,10 +71,10 @@ def mean_size(h: Tensor) -> Tensor:
 
 
 def activities(agent: "Agent", window: Window, rows: int | None = None) -> dict[str, list[Tensor]]:
-    """Mean |h| over the first rows of a window, or all, in critic and actor: for each one [E,U] a layer."""
+    """Mean |h| over rows spread over a window, or all, in critic and actor: for each one [E,U] a layer."""
     b, _ = agent.encoder(window, agent.actor)
     looks = views(agent, b, rows)
-    return {name: activity(getattr(agent, name).trunk, look) for name, look in looks.items()}
+    return {name: activity(getattr(agent, name), look) for name, look in looks.items()}
 
 
 def watched(modules: Sequence[nn.Module], measure: Callable[[Tensor], Tensor], look: Look) -> list[Tensor]:
@@ -120,6 +126,7 @@ def weight_norm(module: nn.Module) -> Tensor:
 def probe(agent: "Agent", window: Window) -> Probe:
     """What the agent now says of a window: values of its actions, and the actions that it would choose itself."""
     with forked_generators(window.reward):
+        torch.manual_seed(0)  # views, latents and masks are the same at every look: they are not what moves
         b, _ = agent.encoder(window, agent.actor)
         return Probe(agent.critic(b.z, b.action[None]).atoms.mean()[:, 0], agent.actor.mode(b.policy_z))
 

@@ -30,9 +30,19 @@ def restore(agent: "Agent", part: nn.Module, fresh: nn.Module, optimizer: AdamOp
         optimizer.forget(parameter)
 
 
+def stages(network: Any) -> list[Any]:
+    """The networks with a trunk and an output layer that a network is made of, one after the other."""
+    return getattr(network, "stages", [network])
+
+
+def units_of(network: Any) -> list[tuple[nn.Module, nn.Module, nn.Module]]:
+    """What makes hidden units, the Activation whose output they are, and what reads them, for every layer of units."""
+    return [(maker, a, reader or stage.out) for stage in stages(network) for maker, a, reader in stage.trunk.hidden()]
+
+
 def layers_of(network: Any) -> list[nn.Module]:
-    """The layers that make a network's hidden units, and its output layer."""
-    return [*(maker for maker, _, _ in network.trunk.hidden()), network.out]
+    """The layers that make a network's hidden units, and its output layers."""
+    return [layer for one in stages(network) for layer in (*(maker for maker, _, _ in one.trunk.hidden()), one.out)]
 
 
 def check_layers(agent: "Agent", name: str, count: int) -> None:
@@ -48,7 +58,7 @@ def check_layers(agent: "Agent", name: str, count: int) -> None:
 def check_units(agent: "Agent") -> None:
     """Refuse a network in which no unit can be drawn anew by itself."""
     for name in NETWORKS:
-        if not getattr(agent, name).trunk.hidden():
+        if not all(stage.trunk.hidden() for stage in stages(getattr(agent, name))):
             raise UserError(
                 f"agent.plasticity cannot draw single units of agent.{name} anew, because its trunk shares them more "
                 "widely than between two layers: choose another trunk or activation, or Reset"
@@ -71,18 +81,17 @@ def draw_units(agent: "Agent", marks: Marks) -> None:
 @torch.no_grad()
 def draw_network(network: Any, fresh: Any, optimizer: AdamOptimizer, masks: list[Tensor]) -> None:
     """Copy incoming weights of marked units from a fresh network, then silence their outgoing ones."""
-    units = network.trunk.hidden()
-    for (maker, _, _), (model, _, _), mask in zip(units, fresh.trunk.hidden(), masks, strict=True):
+    for (maker, _, _), (model, _, _), mask in zip(units_of(network), units_of(fresh), masks, strict=True):
         for weight, draw in zip(maker.parameters(), model.parameters(), strict=True):  # [E,i,U] and [E,1,U]
             weight.copy_(torch.where(mask[:, None], draw.to(weight.device), weight))
             optimizer.forget(weight, mask[:, None])
     # A second pass, because one layer's outgoing weights are the next one's incoming.
-    for weight, mask in zip(outgoing(network), masks, strict=True):
-        weight.masked_fill_(mask[..., None], 0)
-        optimizer.forget(weight, mask[..., None])
+    for reading, mask in zip(outgoing(network), masks, strict=True):
+        reading.masked_fill_(mask[..., None], 0)
+        optimizer.forget(reading, mask[..., None])
     project(network)
 
 
 def outgoing(network: Any) -> list[Tensor]:
     """The weights that read the hidden units of each layer, [E,U,o]."""
-    return [(reader or network.out).weight for _, _, reader in network.trunk.hidden()]
+    return [reader.weight for _, _, reader in units_of(network)]  # type: ignore[misc]

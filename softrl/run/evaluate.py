@@ -75,17 +75,22 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
 def film(
     agent: Agent, env: Env[Any, Any], seed: int, show: Callable[[np.ndarray], None], deterministic: bool = True
 ) -> float:
-    """One episode, each rendered frame [height,width,3] uint8 handed to `show`; answers the return."""
-    device = agent.temperature.target.device
-    observation, _ = env.reset(seed=seed)
-    carry, total, over, decisions = agent.initial(1), 0.0, False, 0
-    show(rendered(env))
-    while not over:
-        decisions = counted(decisions)
-        action, carry = agent.act(tensors(agent.spec, observation[None], device), carry, deterministic)
-        observation, reward, terminated, truncated, _ = env.step(action[0].cpu().numpy())
-        total, over = total + float(reward), bool(terminated or truncated)
+    """One episode, each rendered frame [height,width,3] uint8 handed to `show`; answers the return.
+
+    The generators of training are left as they were.
+    """
+    target = agent.temperature.target
+    with forked_generators(target), elsewhere(seed):
+        torch.manual_seed(seed)
+        observation, _ = env.reset(seed=seed)
+        carry, total, over, decisions = agent.initial(1), 0.0, False, 0
         show(rendered(env))
+        while not over:
+            decisions = counted(decisions)
+            action, carry = agent.act(tensors(agent.spec, observation[None], target.device), carry, deterministic)
+            observation, reward, terminated, truncated, _ = env.step(action[0].cpu().numpy())
+            total, over = total + float(reward), bool(terminated or truncated)
+            show(rendered(env))
     return total
 
 

@@ -1,6 +1,7 @@
 """Diagnostics against loops, by hand, and what asking for them must not disturb."""
 
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,29 @@ from torch import nn
 
 from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
-from softrl.agent.diagnose import activity, churn, diagnose, dormant, dormant_share, effective_rank, probe, weight_norm
+from softrl.agent.diagnose import (
+    activities,
+    activity,
+    churn,
+    diagnose,
+    dormant,
+    dormant_share,
+    effective_rank,
+    probe,
+    spread,
+    weight_norm,
+)
 from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.actors.latent import Latent, Marginal
 from softrl.nn.critics import ActionIn
+from softrl.nn.latents import Normal
 from softrl.nn.trunks import TrunkConfig
 from softrl.nn.trunks.d2rl import D2RL
 from softrl.nn.trunks.dirac import Dirac
 from softrl.nn.trunks.experts import GatedExperts, SoftExperts
 from softrl.nn.trunks.mlp import MLP
+from softrl.recipes import apply
+from softrl.run.config import Run
 from softrl.types import Spec
 
 SPEC = Spec({"state": (5,)}, 2)
@@ -32,7 +48,7 @@ def build(trunk: Any = None, members: int = 3) -> Agent:
 def test_activity_is_the_mean_size_of_each_unit(members: int) -> None:
     trunk = MLP((6, 4), activation="tanh").build(3, members)
     x = torch.randn(10, 3)
-    first, second = activity(trunk, lambda: trunk(x))
+    first, second = activity(SimpleNamespace(trunk=trunk, out=None), lambda: trunk(x))
     for e in range(members):
         h = [x[b] for b in range(10)]
         for layer, found in zip(trunk.layers, (first, second), strict=True):
@@ -44,7 +60,7 @@ def test_activity_is_the_mean_size_of_each_unit(members: int) -> None:
 def test_hooks_go_even_when_the_pass_fails() -> None:
     trunk = MLP((6,)).build(3)
     with pytest.raises(ZeroDivisionError):
-        activity(trunk, lambda: 1 / 0)
+        activity(SimpleNamespace(trunk=trunk, out=None), lambda: 1 / 0)
     assert not any(part._forward_hooks for part in trunk.modules())
 
 
@@ -145,3 +161,31 @@ def test_churn_is_how_far_the_answers_moved(window: Any) -> None:
     assert float(moved["policy_churn"]) == 0
     agent.actor.out.weight.data.zero_()  # every action becomes tanh(0)
     assert float(churn(before, probe(agent, w))["policy_churn"]) == pytest.approx(float(before.action.abs().mean()))
+
+
+@pytest.mark.parametrize("what", ["dropout", "shifts"])
+def test_what_is_drawn_between_two_looks_is_no_churn(what: str, window: Any) -> None:
+    if what == "dropout":
+        agent, w = AgentConfig(critic=ActionIn(MLP((6, 4), dropout=0.3))).build(SPEC), window()
+    else:
+        agent = apply("drq+tiny", Run()).agent.build(Spec({"pixels": (9, 24, 24)}, 2, stack=3))
+        w = window()._replace(obs={"pixels": torch.randint(256, (16, 2, 9, 24, 24), dtype=torch.uint8)})
+    before = probe(agent, w)
+    torch.rand(3)
+    assert [float(value) for value in churn(before, probe(agent, w)).values()] == [0, 0]
+
+
+def test_rows_that_are_looked_at_are_spread_over_the_batch() -> None:
+    assert len({int(row) // 50 for row in spread(torch.arange(2450), 64)}) > 40  # of 49 times with 50 rows each
+    assert spread(torch.arange(10), 4).tolist() == [0, 2, 4, 6]
+    assert spread(torch.arange(3), 4).tolist() == spread(torch.arange(3), None).tolist() == [0, 1, 2]
+
+
+def test_all_networks_of_a_latent_policy_are_looked_at(window: Any) -> None:
+    agent = AgentConfig(actor=Latent(MLP((8,)), Normal(4), 2, Marginal(MLP((6,)))), critic=ActionIn(MLP((8,)))).build(
+        SPEC
+    )
+    first, second = activities(agent, window())["actor"]
+    assert (first.shape[-1], second.shape[-1]) == (8, 6)
+    agent.actor.policy.trunk.layers[0].bias.data.fill_(-1e3)
+    assert float(diagnose(agent, window())["actor_dormant_share"]) >= 6 / 14

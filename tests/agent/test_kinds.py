@@ -15,6 +15,7 @@ from softrl.nn.actors.gsde import GSDE
 from softrl.nn.actors.hybrid import Hybrid
 from softrl.nn.critics import ActionIn, ActionOut, ChoiceOut
 from softrl.nn.heads import Quantile
+from softrl.nn.trunks.bottleneck import BottleneckTrunk
 from softrl.nn.trunks.mlp import MLP
 from softrl.nn.trunks.simba import SimBa
 from softrl.recipes import apply
@@ -103,6 +104,6 @@ def test_everything_that_reads_what_the_policy_reads_is_behind_the_bottleneck() 
     seen = Spec({"pixels": (9, 24, 24)}, 2, stack=3)
     built = agent.build(seen)
     for trunk in (built.actor.trunk, built.actor.lengths.trunk):
-        widest = max(weight.shape[-2] for weight in trunk.parameters())
-        assert widest == built.encoder.policy_width
-        assert sorted(weight.shape[-2] for weight in trunk.parameters())[-2] <= 50  # what stands before the trunk
+        assert isinstance(trunk, BottleneckTrunk)
+        reads = sorted(weight.shape[-2] for weight in trunk.parameters())
+        assert reads[-2:] == [50, built.encoder.policy_width]

@@ -236,9 +236,10 @@ def test_redo_looks_at_no_more_rows_than_asked(window: Any) -> None:
     layer = agent.critic.trunk.layers[0]
     layer.weight.data.zero_()
     layer.weight.data[:, 0] = 1.0  # every unit fires where the first observation is positive
-    w.obs["state"][:4, :, 0], w.obs["state"][4:, :, 0] = -1.0, 1.0
+    w.obs["state"][..., 0] = 1.0
+    w.obs["state"][::4, :, 0] = -1.0
     agent.plasticity.intervene(agent, w, 1)
-    assert not agent.critic.out.weight.any()  # dormant on the first four rows, and so drawn anew
+    assert not agent.critic.out.weight.any()  # dormant on four rows spread over sixteen, and so drawn anew
     assert (layer.weight[:, 1:] != 0).all()
 
 

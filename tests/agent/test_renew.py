@@ -9,11 +9,14 @@ from torch import nn
 from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
 from softrl.agent.optim import Adam, AdamOptimizer
+from softrl.agent.plasticity import Reset
 from softrl.agent.regularize import L2Init
 from softrl.agent.renew import check_layers, check_units, draw_network, draw_units, layers_of, outgoing, restore
 from softrl.errors import UserError
 from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.actors.latent import Latent, Marginal
 from softrl.nn.critics import ActionIn
+from softrl.nn.latents import Normal
 from softrl.nn.layers import Linear
 from softrl.nn.trunks.d2rl import D2RL
 from softrl.nn.trunks.mlp import MLP
@@ -173,3 +176,14 @@ def test_what_cannot_be_drawn_anew_is_refused() -> None:
         check_layers(agent, "critic", 2)
     check_layers(agent, "actor", 2)
     check_units(build(MLP((4,))))
+
+
+def test_layers_of_a_latent_policy_are_counted_from_its_actions() -> None:
+    policy = Latent(MLP((8,)), Normal(4), 2, Marginal(MLP((8,))))
+    once = Reset(every=1, critic=False, temperature=False, layers=1)
+    agent = AgentConfig(critic=ActionIn(MLP((8,))), actor=policy, plasticity=once).build(SPEC)
+    first, last = agent.actor.out.weight.clone(), agent.actor.policy.out.weight.clone()
+    once.intervene(agent, None, 1)
+    assert torch.equal(agent.actor.out.weight, first)
+    assert not torch.equal(agent.actor.policy.out.weight, last)
+    assert len(layers_of(agent.actor)) == 4

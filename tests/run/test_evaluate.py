@@ -16,6 +16,7 @@ from softrl.data.pixels import Pixels
 from softrl.errors import UserError
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.trunks.mlp import MLP
+from softrl.recipes import apply
 from softrl.run.config import Run
 from softrl.run.evaluate import Policy, evaluate, film
 
@@ -230,3 +231,14 @@ def test_an_episode_that_never_ends_is_not_waited_for(agent: Agent, monkeypatch:
     assert evaluate(agent, envs.vector(Walk, CONFIG, 1, seed=0), [longest]).lengths == [6]
     limited = EnvConfig(workers="sync", time_limit=6)
     assert evaluate(agent, envs.vector(Endless, limited, 1, seed=0), [1]).lengths == [6]
+
+
+def test_a_film_draws_nothing_of_trainings_numbers_and_is_that_of_its_seed() -> None:
+    """A world model draws latents whenever it acts."""
+    world = envs.make(Walk, CONFIG)
+    recurrent = apply("latent_sac+states+tiny", Run()).agent.build(envs.spec(world))
+    before = torch.get_rng_state()
+    first = film(recurrent, world, 5, lambda frame: None)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)
+    assert film(recurrent, world, 5, lambda frame: None) == first

@@ -4,7 +4,7 @@ L = 1 + K latents of a row, the one that acts first, F numbers in each.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -119,6 +119,11 @@ class LatentActor(Actor):
         self.trunk = config.trunk.build(latent)
         self.out = self.trunk.out(config.latent.numbers)
         self.policy = config.policy.build(config.latent.width, spec)
+
+    @property
+    def stages(self) -> list[Any]:
+        """The networks one after the other, that of the actions last."""
+        return [self, self.policy]
 
     def row(self, x: Tensor) -> Tensor:
         """What q says of the latents, [B,D] -> [B,numbers]."""

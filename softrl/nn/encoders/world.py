@@ -238,7 +238,8 @@ class WorldModel(Encoder):
 
     def pictures(self, window: Window) -> dict[str, Tensor]:
         """The first frames of a row, open-loop prediction and their difference; nothing without pictures."""
-        return {name: still(frames) for name, frames in film(self, window, rows=1).items()}
+        with forked_generators(window.reward):
+            return {name: still(frames) for name, frames in film(self, window, rows=1).items()}
 
     def films(self, window: Window) -> dict[str, Tensor]:
         """Open-loop prediction of some rows, bytes [T,3,height,width]; its draws are apart and change no run."""

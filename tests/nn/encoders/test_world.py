@@ -337,3 +337,11 @@ def test_bad_values_are_refused() -> None:
         World(prior_weight=0)
     with pytest.raises(UserError, match="batch statistics"):
         World(reward=MLP(norm="batch"))
+
+
+@pytest.mark.parametrize("spec", [SPEC, PIXELS], ids=["state", "pixels"])
+def test_pictures_change_no_draw(spec: Spec) -> None:
+    model = world(replace(WORLD, sight=Either(Pictures(2), Vectors(TINY, TINY))), spec)
+    w, before = window(spec), torch.get_rng_state()
+    model.pictures(w)
+    assert torch.equal(torch.get_rng_state(), before)
