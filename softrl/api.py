@@ -1,6 +1,7 @@
 """softrl from Python: train, resume, load, evaluate, play, make, spec, recipe."""
 
 import itertools
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -121,9 +122,9 @@ def refuse(env: Source, configured: Run) -> None:
     made = envs.make(env, configured.env)
     configured.agent.build(envs.spec(made))
     limit = envs.limit(made)
-    frames = configured.agent.chunk.length * envs.repeats(env, configured.env)
+    repeat = envs.repeats(env, configured.env)
     made.close()
-    if limit is not None and frames > limit:
+    if limit is not None and configured.agent.chunk.length > math.ceil(limit / repeat):
         raise UserError(
             f"agent.chunk.length {configured.agent.chunk.length} is longer than an episode of {limit} frames: plan "
             "fewer actions at once"

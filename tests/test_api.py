@@ -11,8 +11,11 @@ import pytest
 import torch
 
 import softrl
+from softrl import api
 from softrl.api import Progress, RunResult
 from softrl.errors import UserError
+from softrl.run.config import Run
+from softrl.run.fields import override
 
 SHORT = {"steps": 300, "eval.every": 150, "video.every": "never", "env.time_limit": 60, "threads": 1}
 
@@ -276,3 +279,13 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
         trained(tmp_path / "run", **{"agent.optim.actor.learning_rate": 1e38, "agent.optim.value.learning_rate": 1e38})
     policy = softrl.load(tmp_path / "run")  # the last good checkpoint
     assert all(torch.isfinite(p).all() for p in policy.agent.parameters())
+
+
+def test_a_plan_may_be_as_long_as_an_episode_has_decisions() -> None:
+    def asked(length: int) -> None:
+        values = {"env.name": "Pendulum-v1", "env.repeat": 4, "env.time_limit": 10, "agent.chunk.length": length}
+        api.refuse("Pendulum-v1", override(Run(), values))
+
+    asked(3)
+    with pytest.raises(UserError, match="longer than an episode of 10 frames"):
+        asked(4)

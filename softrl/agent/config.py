@@ -144,8 +144,10 @@ class AgentConfig:
         self.regression.check(self.critic.head)
         require("agent.actor.trunk", self.actor.trunk.needs, "the actor's loss", frozenset({BATCH_STATISTICS}))
         require("agent.explorer", self.explorer.needs, "agent.actor and agent.critic", self.actor.offers | ensemble)
+        require("agent.penalty", self.penalty.needs, "agent.actor", self.actor.offers)
         require("agent.imitation", self.imitation.needs, "agent.actor", self.actor.offers)
-        require("agent.chunk", self.chunk.needs, "agent.actor and agent.explorer", self.actor.offers | planned)
+        offered = self.actor.offers | planned | ensemble
+        require("agent.chunk", self.chunk.needs, "agent.actor, agent.explorer and agent.critic", offered)
         for name, part in (("actor", self.actor), ("explorer", self.explorer), ("chunk", self.chunk)):
             if any(vars(each).get("dropout", 0.0) > 0 for each in inside(part)):
                 raise UserError(f"dropout in agent.{name} would make every act random: leave dropout to the critic")
@@ -184,9 +186,10 @@ ADVICE = {
     BATCH_STATISTICS: "use a lookahead with a joint pass, as recipe crossq does, or another norm",
     "distribution": "use the Gaussian actor",
     "latents": "use the Marginal actor, as recipe smac does, or agent.encoder.particles.count 0",
-    "ensemble": "give the critic at least two members",
+    "ensemble": "give the critic at least two members (or, of agent.chunk, set doubt to 0)",
     "plans": "leave out the recipe that brings another explorer",
     "shared parameters": "use the critic that the space asks for, by leaving agent.critic as it is",
+    "exact entropy": "leave it out, or choose an environment with a few discrete actions only",
     "weighted actions": "imagination takes one action from each state, so leave out the recipe that brings this actor",
     "fixed temperature": "use a fixed temperature, agent.temperature Fixed",
     "target copy": "use a lookahead with a target, Split or JointTarget",

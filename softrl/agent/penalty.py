@@ -25,6 +25,8 @@ class Penalty(nn.Module, ABC):
 class Unpenalized:
     """Entropy changes as fast as it will."""
 
+    needs = frozenset[str]()
+
     def build(self, actor: nn.Module, spec: Spec) -> "NoPenalty":
         """The module, without state."""
         return NoPenalty()
@@ -48,6 +50,7 @@ class EntropyPenalty:
     """Weight of the loss; its published form has 0.5 in front."""
     tau: float = 0.005
     """Share of the way that the old policy moves towards the policy at every step."""
+    needs = frozenset({"exact entropy"})
 
     def __post_init__(self) -> None:
         if self.strength <= 0:

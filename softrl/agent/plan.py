@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from softrl.errors import UserError
 from softrl.math.chunks import beginnings, confidence_loss, marks, no_worse, powers
 from softrl.nn.actors.chunked import AllLengths, ChunkedActor, ConfidentLengths
+from softrl.nn.dropout import without_dropout
 from softrl.nn.encoders import Losses
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Actions, Carry, Metrics, Spec
@@ -104,7 +105,11 @@ class AdaptiveChunk:
     trunk: MLP = MLP((64, 64))
     """Body of the network of confidences."""
     prefixes = True
-    needs = frozenset({"distribution", "plans"})
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What plans ask of actor and explorer, and of the critic where the disagreement of its members counts."""
+        return frozenset({"distribution", "plans"} | ({"ensemble"} if self.doubt else set()))
 
     def __post_init__(self) -> None:
         if self.length < 2:
@@ -214,7 +219,7 @@ class AdaptiveOpenLoop(Queue):
     def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
         few, judged_few = (latents[:: 2 * self.horizon] for latents in (z, judged_z))  # a batch may be in order of age
         price = alpha * agent.temperature.in_backup
-        with torch.no_grad():
+        with torch.no_grad(), without_dropout(agent.critic):
             plan, log_prob = agent.actor.plan(few)  # [B,h,A], [B,h]
             value = agent.critic(judged_few, beginnings(plan)).atoms.mean() - price * log_prob.T  # [E,h,B]
             label = no_worse(value, self.doubt)

@@ -81,6 +81,7 @@ class Collector:
         self.carry: Carry = policy.initial(count)
         self.every = torch.ones(count, dtype=torch.bool, device=self.device)
         self.exact = np.ones(count, bool)  # environments that a load has brought back to where they were
+        self.cut = np.zeros(count, bool)  # those whose episode ended with it
         self.underway: Underway | None = None
 
     def observed(self, observation: np.ndarray) -> Obs:
@@ -184,6 +185,7 @@ class Collector:
         restores(self.env, [state["environments"].get(str(i)) for i in range(self.env.num_envs)])
         self.obs = {name: value.to(self.device) for name, value in state["obs"].items()}
         self.exact = np.array(state["exact"])
+        self.cut = ~self.exact & ~np.asarray(state["over"], bool)
         self.over = np.where(self.exact, state["over"], True)
         self.total = np.where(self.exact, state["total"], 0.0)
         self.length = np.where(self.exact, state["length"], 0)

@@ -20,6 +20,10 @@ class Ranking(ABC):
         """Take note of the row of this absolute number: rewards and final observations, [N] on the host."""
 
     @abstractmethod
+    def cut(self, envs: Tensor) -> None:
+        """Never judge the episodes that are going on in these, [N] bool: they end before their time."""
+
+    @abstractmethod
     def best(self, cells: Tensor) -> Tensor | None:
         """Which cells [B], numbered in the order [time, environment], belong to the best episodes; None unasked."""
 
@@ -36,6 +40,9 @@ class Unranked(Ranking):
     """Nobody asks."""
 
     def add(self, row: int, reward: Tensor, last: Tensor) -> None:
+        pass
+
+    def cut(self, envs: Tensor) -> None:
         pass
 
     def best(self, cells: Tensor) -> Tensor | None:
@@ -70,12 +77,15 @@ class Ranked(Ranking):
         self.total += reward
         ended = last.nonzero()[:, 0]
         if len(ended):
-            final = torch.full_like(ended, row)
-            new = torch.stack([ended, self.began[ended], final, self.total[ended]], -1)
+            judged = ended[self.total[ended].isfinite()]
+            new = torch.stack([judged, self.began[judged], torch.full_like(judged, row), self.total[judged]], -1)
             self.finished = torch.cat([self.left(self.finished), new])
             self.total[ended], self.began[ended] = 0.0, row + 1
             self.write(new)
             self.rank()
+
+    def cut(self, envs: Tensor) -> None:
+        self.total[envs] = -torch.inf
 
     @property
     def oldest(self) -> int:
@@ -94,6 +104,9 @@ class Ranked(Ranking):
 
     def rank(self) -> None:
         """Find the least return of the best episodes."""
+        if len(self.finished) == 0:
+            self.least = torch.inf
+            return
         returns = self.finished[:, RETURN].float()  # as the rows have them
         quantile = returns.quantile(1 - self.share, interpolation="higher")
         above = returns.median().nextafter(torch.tensor(torch.inf))

@@ -24,6 +24,10 @@ def midpoints(quantiles: Tensor) -> Tensor:
     return (torch.arange(count, device=quantiles.device, dtype=quantiles.dtype) + 0.5) / count
 
 
+PAIRS = 2**25
+"""Pairs of a quantile and a target atom that are held at once."""
+
+
 def quantile_huber(quantiles: Tensor, target: Atoms, kappa: float) -> Tensor:
     """Quantile regression of every quantile to every target atom (QR-DQN, arXiv 1710.10044, eq. 10).
 
@@ -35,14 +39,17 @@ def quantile_huber(quantiles: Tensor, target: Atoms, kappa: float) -> Tensor:
     (arXiv 1806.06923, eq. 3).
     """
     scale = 1 / (kappa * quantiles.shape[-1])
+    at_once = max(1, PAIRS // quantiles.numel())  # atoms, of which there are thousands where a policy lists its choices
+    value, slope = torch.zeros_like(quantiles), torch.zeros_like(quantiles)  # [..,B,N]
     # The slope is written out, so that the pairs are visited once and none is kept for a backward pass.
     with torch.no_grad():
         level = midpoints(quantiles)[:, None]  # [N,1]
-        error = target.value[..., None, :] - quantiles[..., None]  # [..,B,N,M]
-        bounded = error.clamp(-kappa, kappa)
-        pull = torch.where(error < 0, 1 - level, level) * target.prob[..., None, :] * bounded
-        value = scale * (pull * (error - bounded / 2)).sum(-1)  # [..,B,N]
-        slope = -scale * pull.sum(-1)  # [..,B,N]
+        for atoms, prob in zip(target.value.split(at_once, -1), target.prob.split(at_once, -1), strict=True):
+            error = atoms[..., None, :] - quantiles[..., None]  # [..,B,N,M]
+            bounded = error.clamp(-kappa, kappa)
+            pull = torch.where(error < 0, 1 - level, level) * prob[..., None, :] * bounded
+            value = value + scale * (pull * (error - bounded / 2)).sum(-1)
+            slope = slope - scale * pull.sum(-1)
     return (value + slope * (quantiles - quantiles.detach())).sum(-1)
 
 

@@ -1,6 +1,8 @@
 """Dropout whose masks cost little: bits of a hash of each entry's place. Shapes: see `softrl.types`."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +21,27 @@ class Dropout(nn.Module):
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        self.rate = rate
+        self.rate, self.drops = rate, True
         self.lowest = min(round(rate * 2**32), 2**32 - 1) - 2**31  # 32 bits of an entry that is kept
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.rate == 0:
+        if not self.training or not self.drops or self.rate == 0:
             return x  # no random number is drawn
         return x * (bits(x.shape, x.device) >= self.lowest) / (1 - self.rate)
+
+
+@contextmanager
+def without_dropout(module: nn.Module) -> Iterator[None]:
+    """Inside, nothing below `module` is dropped: values that are compared must not differ by their masks."""
+    parts = [part for part in module.modules() if isinstance(part, Dropout)]
+    before = [part.drops for part in parts]
+    for part in parts:
+        part.drops = False
+    try:
+        yield
+    finally:
+        for part, was in zip(parts, before, strict=True):
+            part.drops = was
 
 
 def bits(shape: torch.Size, device: torch.device) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from gymnasium import Env
 from gymnasium.spaces import Space
 from gymnasium.vector import VectorEnv
+from torch import Tensor
 
 from softrl.agent.agent import Agent
 from softrl.agent.plan import executed
@@ -131,6 +132,11 @@ def rendered(env: Env[Any, Any]) -> np.ndarray:
     return picture.astype(np.uint8, copy=False)
 
 
+def begun(starts: Tensor, first: Tensor, value: Tensor) -> Tensor:
+    """What is remembered, [N,..]: the `first` where an episode starts, [N], else the value."""
+    return torch.where(starts.view(-1, *[1] * (value.dim() - 1)), first, value)
+
+
 class Policy:
     """A trained agent as its users call it: observations of one environment or of N, in the environment's units.
 
@@ -149,7 +155,9 @@ class Policy:
         self.agent, self.flat, self.run = agent, FlatActions(space), run
         self.observed, self.source = observed, run.env.name if source is None else source
 
-    def predict(self, obs: Any, state: Carry | None = None, deterministic: bool = True) -> tuple[Any, Carry]:
+    def predict(
+        self, obs: Any, state: Carry | None = None, deterministic: bool = True, episode_start: Any = None
+    ) -> tuple[Any, Carry]:
         """The environment's action for observation [D] or actions for [N,D], and the state for the next call.
 
         An observation is what `softrl.make` gives, or what the environment itself does, a Dict for instance; N of them
@@ -157,7 +165,8 @@ class Policy:
         `softrl.make` has it. One action is
         exactly what the environment's space declares. N of them are what Gymnasium's vector environments take: an array
         [N,..] for Box, Discrete, MultiDiscrete and MultiBinary; for Tuple and Dict the same nest with such an array in
-        each place, which `gymnasium.vector.utils.iterate` takes apart. Raises UserError for observations of another
+        each place, which `gymnasium.vector.utils.iterate` takes apart. `episode_start`, [N] bool, says which of them
+        have just begun an episode: these forget what `state` remembers. Raises UserError for observations of another
         kind.
         """
         given = rows(self.observed, obs)
@@ -169,8 +178,12 @@ class Policy:
                 f"the policy was given {given.dtype} {list(given.shape)}: it takes {name} {list(shape)}, or N of them"
                 + (", as uint8" if name == "pixels" else "")
             )
-        carry = self.agent.initial(len(many)) if state is None else state
         device = self.agent.temperature.target.device
+        carry = self.agent.initial(len(many))
+        if state is not None:
+            starts = np.zeros(len(many), bool) if episode_start is None else np.asarray(episode_start, bool).reshape(-1)
+            new = torch.from_numpy(starts).to(device)
+            carry = {name: begun(new, carry[name], value) for name, value in state.items()}
         action, carry = self.agent.act(tensors(self.agent.spec, many, device), carry, deterministic)
         flat = action.cpu().numpy()  # [N,A]
         return (self.flat.decode(flat[0]) if one else self.flat.batch(flat)), carry

@@ -318,6 +318,7 @@ class Trainer:
         """
         with fitting(self.folder):
             self.checkpoints.load()
+        self.replay.ranking.cut(torch.from_numpy(self.collector.cut))
         self.began = time.perf_counter() - self.count.seconds
         told = list(self.checkpoints.warnings)
         if not all(self.collector.exact):

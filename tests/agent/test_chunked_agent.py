@@ -1,6 +1,7 @@
 """Agents that plan: the targets against loops, what an update costs, and lengths that are right in a small world."""
 
 import copy
+import dataclasses
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,6 +19,7 @@ from softrl.data.replay import Replay, ReplayConfig
 from softrl.errors import UserError
 from softrl.nn.actors.gaussian import Gaussian, GaussianActor
 from softrl.nn.critics import ActionIn
+from softrl.nn.dropout import Dropout
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Spec, Step, Window
 
@@ -283,3 +285,28 @@ def test_confidence_is_where_a_look_tells_nothing() -> None:
     assert guesses.max() < 0.15
     assert confidence[[0, 1, 3, 4], 0].mean() > 0.4
     assert (agent.actor.lengths(states[[2, 5]], deterministic=True)[0] == 1).all()
+
+
+def test_what_is_dropped_does_not_decide_between_lengths() -> None:
+    torch.manual_seed(0)
+    critic = ActionIn(MLP((16, 16), dropout=0.5))
+    config = AgentConfig(actor=Gaussian(MLP((16,))), critic=critic, chunk=AdaptiveChunk(H, trunk=MLP((8,))))
+    agent = config.build(SPEC)
+    z = torch.randn(600, agent.encoder.width)
+
+    def loss() -> Tensor:
+        torch.manual_seed(1)  # the plan is drawn before the critic is asked
+        return agent.plan.losses(agent, z, z, torch.zeros(1))[0]["confidence_loss"]
+
+    found = loss()
+    for part in agent.critic.modules():
+        if isinstance(part, Dropout):
+            part.rate = 0.0
+    torch.testing.assert_close(found, loss())
+
+
+def test_doubt_needs_members_that_can_disagree() -> None:
+    config = AgentConfig(critic=ActionIn(MLP((16,)), members=1), chunk=AdaptiveChunk(H))
+    with pytest.raises(UserError, match="at least two members"):
+        config.build(SPEC)
+    dataclasses.replace(config, chunk=AdaptiveChunk(H, doubt=0.0)).build(SPEC)

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch.distributions import Categorical as Reference
 
+from softrl.agent.config import AgentConfig
 from softrl.agent.penalty import EntropyPenalty, Unpenalized
 from softrl.errors import UserError
 from softrl.nn.actors.categorical import Categorical
+from softrl.nn.actors.factored import Factored
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Spec
@@ -59,3 +61,9 @@ def test_sampled_entropies_are_refused() -> None:
 def test_wrong_values(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError, match=next(iter(wrong))):
         EntropyPenalty(**wrong)
+
+
+def test_entropies_of_a_factored_policy_are_sampled_and_refused() -> None:
+    config = AgentConfig(actor=Factored(MLP((8,))), penalty=EntropyPenalty())
+    with pytest.raises(UserError, match=r"agent\.penalty needs exact entropy, .* a few discrete actions only"):
+        config.build(Spec({"state": (3,)}, 0, (3, 3)))

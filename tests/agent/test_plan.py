@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from softrl.agent.explore import OnPolicyExplorer
 from softrl.agent.plan import AdaptiveChunk, Chunk, EveryStep, executed, judged, proposed
@@ -199,13 +199,14 @@ def test_the_entropy_target_counts_executed_decisions() -> None:
 # ---------------------------------------------------------------- confidences
 
 
-class Storm:
+class Storm(nn.Module):
     """A critic that knows: of the plan made at z = n, everything after n actions loses `harm`, and nothing before."""
 
     def __init__(self, harm: float) -> None:
+        super().__init__()
         self.harm = harm
 
-    def __call__(self, z: Tensor, value: Tensor) -> Any:
+    def forward(self, z: Tensor, value: Tensor) -> Any:
         executed = value.unflatten(-1, (H, 2))[..., 1].sum(-1)  # [K,B]
         q = 5.0 - self.harm * (executed - z[:, 0]).clamp(min=0)
         return SimpleNamespace(atoms=Atoms(q[None, ..., None], torch.ones(1, *q.shape, 1)))
@@ -253,10 +254,8 @@ def test_where_nothing_is_lost_plans_are_executed_whole() -> None:
 def test_all_beginnings_together_are_half_a_batch() -> None:
     config, asked = AdaptiveChunk(length=H, trunk=MLP((16,))), []
 
-    def critic(z: Tensor, value: Tensor) -> Any:
-        asked.append(value.shape[:2])
-        return Storm(1.0)(z, value)
-
+    critic = Storm(1.0)
+    critic.register_forward_pre_hook(lambda module, given: asked.append(given[1].shape[:2]))
     actor = config.around(Gaussian(MLP((8,))).build(1, proposed(SPEC)), 1, SPEC)
     config.build(SPEC).losses(knowing(actor, critic), *[torch.ones(64, 1)] * 2, torch.zeros(1))
     assert asked == [(H, 11)]
@@ -266,10 +265,8 @@ def test_what_is_judged_is_spread_over_the_batch() -> None:
     """Priorities are sampled in the order in which rows lie in replay: the first ones would be the oldest."""
     config, asked = AdaptiveChunk(length=H, trunk=MLP((16,))), []
 
-    def critic(z: Tensor, value: Tensor) -> Any:
-        asked.append(z[:, 0].tolist())
-        return Storm(1.0)(z, value)
-
+    critic = Storm(1.0)
+    critic.register_forward_pre_hook(lambda module, given: asked.append(given[0][:, 0].tolist()))
     actor = config.around(Gaussian(MLP((8,))).build(1, proposed(SPEC)), 1, SPEC)
     z = torch.arange(20.0)[:, None]
     config.build(SPEC).losses(knowing(actor, critic), z, 100 + z, torch.zeros(1))

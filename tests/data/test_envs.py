@@ -125,7 +125,7 @@ def test_auto_means_a_process_each_for_more_than_one() -> None:
         kinds.append(type(vec).__name__)
         assert spec(vec) == described(2, 1)
         vec.close()
-    assert kinds == ["SyncVectorEnv", "AsyncVectorEnv"]
+    assert kinds == ["SyncVectorEnv", "Workers"]
 
 
 def test_objects_and_lambdas_reach_the_workers() -> None:

@@ -174,3 +174,14 @@ def test_a_restored_replay_points_out_the_same() -> None:
     assert other.best is not None
     assert torch.equal(one.best, other.best)
     assert one.best.any()
+
+
+def test_an_episode_that_a_resume_cut_is_not_judged() -> None:
+    part = told(episodes(-9.0, -8.0), 0.5, 100)
+    part.add(6, torch.tensor([-1.0]), torch.tensor([False]))
+    part.cut(torch.tensor([True]))
+    part.add(7, torch.zeros(1), torch.tensor([True]))
+    assert part.best(torch.arange(8)).nonzero().flatten().tolist() == [3, 4]
+    part.add(8, torch.tensor([-1.0]), torch.tensor([False]))  # the next one is
+    part.add(9, torch.zeros(1), torch.tensor([True]))
+    assert part.best(torch.arange(10))[8]

@@ -184,7 +184,7 @@ def test_a_single_environment_that_draws_has_a_process() -> None:
         vec = vector(GEARS, config(workers=workers), 1, 0)
         kinds.append(type(vec).__name__)
         vec.close()
-    assert kinds == ["AsyncVectorEnv", "SyncVectorEnv"]
+    assert kinds == ["Workers", "SyncVectorEnv"]
 
 
 def test_what_agents_are_told() -> None:

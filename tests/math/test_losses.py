@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from softrl.math.losses import (
     cross_entropy,
@@ -177,3 +178,21 @@ def test_quantile_huber_traces_without_breaks() -> None:
     quantiles, target = quantiles_and_target(3)
     traced = torch.compile(quantile_huber, fullgraph=True, backend="eager")
     torch.testing.assert_close(traced(quantiles, target, 1.0), quantile_huber(quantiles, target, 1.0))
+
+
+def test_pairs_are_visited_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    class Sizes(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            sizes.append(out.numel() if isinstance(out, torch.Tensor) else 0)
+            return out
+
+    quantiles, target = torch.randn(2, 8, 5), Atoms(torch.randn(8, 400), torch.full((8, 400), 1 / 400))
+    expected = quantile_huber(quantiles, target, 1.0)
+    monkeypatch.setattr("softrl.math.losses.PAIRS", 4000)
+    with Sizes():
+        found = quantile_huber(quantiles, target, 1.0)
+    torch.testing.assert_close(found, expected)
+    assert max(sizes) <= 4000

@@ -10,6 +10,7 @@ import torch
 
 from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
+from softrl.agent.plan import Chunk
 from softrl.data import envs
 from softrl.data.envs import EnvConfig
 from softrl.data.pixels import Pixels
@@ -19,6 +20,7 @@ from softrl.nn.trunks.mlp import MLP
 from softrl.recipes import apply
 from softrl.run.config import Run
 from softrl.run.evaluate import Policy, evaluate, film
+from softrl.types import Spec
 
 CONFIG = EnvConfig(workers="sync")
 
@@ -242,3 +244,15 @@ def test_a_film_draws_nothing_of_trainings_numbers_and_is_that_of_its_seed() -> 
     assert torch.equal(torch.get_rng_state(), before)
     torch.rand(3)
     assert film(recurrent, world, 5, lambda frame: None) == first
+
+
+def test_those_who_begin_an_episode_forget_their_plans() -> None:
+    agent = AgentConfig(chunk=Chunk(3)).build(Spec({"state": (1,)}, 1))
+    policy = Policy(agent, gymnasium.spaces.Box(-1, 1, (1,)), Run())
+    _, state = policy.predict(np.zeros((2, 1), np.float32))
+    new, _ = policy.predict(np.ones((2, 1), np.float32))
+    on, _ = policy.predict(np.ones((2, 1), np.float32), state)
+    mixed, _ = policy.predict(np.ones((2, 1), np.float32), state, episode_start=np.array([True, False]))
+    assert mixed[0] == pytest.approx(new[0])
+    assert mixed[1] == pytest.approx(on[1])
+    assert new[1] != pytest.approx(on[1])

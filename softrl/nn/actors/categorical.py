@@ -25,7 +25,7 @@ class Categorical:
     """Body of the network."""
     joint: bool = False
     """Whether one softmax over all combinations takes the place of one for each choice: nothing is assumed then."""
-    offers = frozenset({"shared parameters"})
+    offers = frozenset({"shared parameters", "exact entropy"})
     needs = frozenset[str]()
 
     def build(self, latent: int, spec: Spec) -> "CategoricalActor":
