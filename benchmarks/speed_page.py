@@ -17,9 +17,9 @@ Made by `benchmarks/speed.py table` from the raw numbers beside it. A ratio is t
 environment steps a second of ours over theirs, which took turns on the same processors; of the updates, the time of an
 update over that of its matrix products alone, in blocks that took turns. Ratios are medians, with the range of all
 turns; where a measurement was repeated the newest counts, for each machine. Compiling, warming up, evaluations and
-checkpoints are left out of all of them. An end of a range below 1, for an
-update over its floor, is a block of the floor that something else on the machine held up. The last column tells the number in the last table under which machine, commit,
-versions and commands are found.
+checkpoints are left out of all of them. An end of a range below 1, for an update over its floor, is a block of the
+floor that something else on the machine held up. The last column tells the number in the last table under which
+machine, commit, versions and commands are found.
 """
 COLUMNS = ("", "ratio", "range", "turns", "target", "met")
 BREAKDOWN = "sac: where the time of a step goes"
