@@ -88,7 +88,12 @@ def constant(value: Any) -> bool:
         return all(type(content) in SCALARS or constant(content) for content in cells)
     if isinstance(value, CONSTANTS) or type(value).__module__ in CONSTANT_MODULES:
         return True
-    return is_dataclass(value) and bool(type(value).__dataclass_params__.frozen)  # type: ignore[union-attr]
+    return frozen(value)
+
+
+def frozen(value: Any) -> bool:
+    """Whether a value is an instance of a frozen dataclass."""
+    return is_dataclass(type(value)) and bool(type(value).__dataclass_params__.frozen)
 
 
 def changing(attributes: dict[str, Any], skip: Collection[str]) -> list[str]:

@@ -12,14 +12,13 @@ Where none of this holds the state is None: the environment is reset instead of 
 """
 
 import random
-from dataclasses import is_dataclass
 from typing import Any
 
 import gymnasium
 import numpy as np
 
 from softrl.data import physics
-from softrl.data.plain import OpaqueError, Packer, Unpacker
+from softrl.data.plain import OpaqueError, Packer, Unpacker, frozen
 from softrl.data.workers import spoken
 from softrl.errors import UserError
 
@@ -117,11 +116,6 @@ def chain(env: AnyEnv) -> list[Any]:
 def speaks(layer: Any) -> bool:
     """Whether a layer gives its state itself."""
     return hasattr(type(layer), "snapshot") and hasattr(type(layer), "restore")
-
-
-def frozen(value: Any) -> bool:
-    """Whether a value is an instance of a frozen dataclass."""
-    return is_dataclass(value) and not isinstance(value, type) and bool(type(value).__dataclass_params__.frozen)  # type: ignore[attr-defined]
 
 
 def simulations(layer: Any) -> dict[str, Any]:

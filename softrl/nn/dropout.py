@@ -1,13 +1,13 @@
 """Dropout whose masks cost little: bits of a hash of each entry's place. Shapes: see `softrl.types`."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
 
 from softrl.errors import UserError
+from softrl.nn.layers import switched
 
 
 def check_dropout(rate: float) -> None:
@@ -30,18 +30,9 @@ class Dropout(nn.Module):
         return x * (bits(x.shape, x.device) >= self.lowest) / (1 - self.rate)
 
 
-@contextmanager
-def without_dropout(module: nn.Module) -> Iterator[None]:
+def without_dropout(module: nn.Module) -> AbstractContextManager[None]:
     """Inside, nothing below `module` is dropped: values that are compared must not differ by their masks."""
-    parts = [part for part in module.modules() if isinstance(part, Dropout)]
-    before = [part.drops for part in parts]
-    for part in parts:
-        part.drops = False
-    try:
-        yield
-    finally:
-        for part, was in zip(parts, before, strict=True):
-            part.drops = was
+    return switched([part for part in module.modules() if isinstance(part, Dropout)], "drops", False)
 
 
 def bits(shape: torch.Size, device: torch.device) -> Tensor:

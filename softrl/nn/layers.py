@@ -4,7 +4,8 @@ Shapes: see `softrl.types`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -59,6 +60,19 @@ def set_precision(module: nn.Module, dtype: torch.dtype) -> None:
     for part in module.modules():
         if isinstance(part, Rounded):
             part.dtype = dtype
+
+
+@contextmanager
+def switched(parts: Sequence[nn.Module], name: str, value: bool) -> Iterator[None]:
+    """Inside, an attribute of these modules has the value; afterwards the one that it had."""
+    before = [getattr(part, name) for part in parts]
+    for part in parts:
+        setattr(part, name, value)
+    try:
+        yield
+    finally:
+        for part, was in zip(parts, before, strict=True):
+            setattr(part, name, was)
 
 
 class Projected(ABC):

@@ -1,7 +1,7 @@
 """Normalisation with a leading axis of members. Shapes: see `softrl.types`."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Literal
 
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from softrl.nn.layers import Activation, Projected, without_decay
+from softrl.nn.layers import Activation, Projected, switched, without_decay
 
 NormName = Literal["none", "layer", "rms", "batch", "batch_renorm"]
 Place = Literal["before", "after"]
@@ -106,18 +106,9 @@ class BatchNorm(nn.Module):
         self.count.add_(1)
 
 
-@contextmanager
-def batch_statistics(module: nn.Module) -> Iterator[None]:
+def batch_statistics(module: nn.Module) -> AbstractContextManager[None]:
     """Inside, every BatchNorm below `module` uses the statistics of its batch and moves its running ones, in place."""
-    norms = [part for part in module.modules() if isinstance(part, BatchNorm)]
-    before = [norm.of_batch for norm in norms]
-    for norm in norms:
-        norm.of_batch = True
-    try:
-        yield
-    finally:
-        for norm, was in zip(norms, before, strict=True):
-            norm.of_batch = was
+    return switched([part for part in module.modules() if isinstance(part, BatchNorm)], "of_batch", True)
 
 
 class UnitBatchNorm(BatchNorm, Projected):

@@ -179,11 +179,10 @@ class Policy:
                 + (", as uint8" if name == "pixels" else "")
             )
         device = self.agent.temperature.target.device
-        carry = self.agent.initial(len(many))
-        if state is not None:
-            starts = np.zeros(len(many), bool) if episode_start is None else np.asarray(episode_start, bool).reshape(-1)
-            new = torch.from_numpy(starts).to(device)
-            carry = {name: begun(new, carry[name], value) for name, value in state.items()}
+        carry = self.agent.initial(len(many)) if state is None else state
+        if episode_start is not None:
+            new, first = torch.as_tensor(episode_start, device=device).view(-1), self.agent.initial(len(many))
+            carry = {name: begun(new, first[name], value) for name, value in carry.items()}
         action, carry = self.agent.act(tensors(self.agent.spec, many, device), carry, deterministic)
         flat = action.cpu().numpy()  # [N,A]
         return (self.flat.decode(flat[0]) if one else self.flat.batch(flat)), carry
