@@ -1,6 +1,6 @@
 """Every pair of recipes, the second stacked on the first: trained for four updates, or refused with a sentence.
 
-    .venv/bin/python benchmarks/pairs.py           # trains all pairs, about half an hour of a core
+    .venv/bin/python benchmarks/pairs.py           # trains all pairs, eight minutes of a core
     .venv/bin/python benchmarks/pairs.py --page    # writes the page anew
 
 Raw results go to benchmarks/results/pairs/pairs.csv, with their page beside.
