@@ -1,6 +1,6 @@
 """A policy as one file that needs torch alone: exported, loaded again without softrl, and compared with the original.
 
-python examples/deploy.py [RUN] [FILE.pt2]
+python examples/deploy.py [RUN] [FILE.pt2]    (any run that sees states; its environment is not needed)
 """
 
 import sys
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from gymnasium.spaces import Box
 from torch import Tensor, nn
 
 import softrl
@@ -16,36 +15,43 @@ from softrl.api import Policy
 
 
 class Deployed(nn.Module):
-    """Observations [N,D] -> actions [N,A] in the environment's units, for a Box of actions and policies of states."""
+    """Flat observations [N,D] -> actions [N,..] of a Box, a Discrete or an array of choices, as the space has them."""
 
     low: Tensor
     high: Tensor
 
     def __init__(self, policy: Policy) -> None:
         super().__init__()
-        self.agent = policy.agent
-        box = policy.flat.space
-        assert isinstance(box, Box)
-        self.register_buffer("low", torch.from_numpy(box.low))
-        self.register_buffer("high", torch.from_numpy(box.high))
+        self.agent, flat = policy.agent, policy.flat
+        if "state" not in self.agent.spec.obs or self.agent.spec.chunk > 1 or self.agent.encoder.initial(1):
+            raise softrl.UserError("this exports policies of states that remember nothing: no pixels, chunks or worlds")
+        if flat.space.shape is None:
+            raise softrl.UserError("this exports actions that are one array: of a Dict or Tuple, export agent.act")
+        self.spans = flat.spans  # of the one-hots of choices
+        for name, end in {"low": -1.0, "high": 1.0}.items():
+            self.register_buffer(name, torch.as_tensor(flat.decode(np.full(flat.shape, end, np.float32))))
 
     def forward(self, state: Tensor) -> Tensor:
-        unit, _ = self.agent.act({"state": state}, {}, deterministic=True)  # [N,A] in [-1, 1]
-        return self.low + (self.high - self.low) * (unit + 1) / 2
+        unit, _ = self.agent.act({"state": state}, self.agent.initial(len(state)), deterministic=True)  # [N,A]
+        if self.spans:
+            picks = torch.stack([unit[:, span].argmax(-1) for span in self.spans], -1)
+            return self.low + picks.view(-1, *self.low.shape)
+        value = self.low + (self.high - self.low) * (unit.view(-1, *self.low.shape) + 1) / 2
+        return value if self.low.is_floating_point() else value.round()
 
 
 def main(run: str = "", file: str = "policy.pt2") -> None:
     path = Path(run) if run else softrl.train("Pendulum-v1", steps=5_000, **{"train.warmup": 500}).path
     policy = softrl.load(path)
+    deployed, many = Deployed(policy), torch.export.Dim("N")
     [width] = policy.agent.spec.obs["state"]
-    many = torch.export.Dim("N")
-    example = torch.zeros(2, width)
-    program = torch.export.export(Deployed(policy), (example,), dynamic_shapes={"state": {0: many}})
+    program = torch.export.export(deployed, (torch.zeros(2, width),), dynamic_shapes={"state": {0: many}})
     torch.export.save(program, file)
 
     loaded = torch.export.load(file).module()  # on another machine: torch, and nothing else
     states = np.random.default_rng(0).normal(size=(5, width)).astype(np.float32)
-    np.testing.assert_allclose(loaded(torch.from_numpy(states)).detach(), policy.predict(states)[0], atol=1e-5)
+    answers, wanted = loaded(torch.from_numpy(states)).detach(), policy.predict(states)[0]
+    np.testing.assert_allclose(answers, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
     print(f"{file}: {Path(file).stat().st_size / 1e6:.1f} MB, the same actions as {path}")
 
 

@@ -1,4 +1,4 @@
-"""Soft actor-critic in a loop of your own: `agent.act`, a replay, `agent.update`, and nothing else of softrl.
+"""Soft actor-critic in a loop of your own: `agent.act`, `observe` and `update`, a replay, and nothing else of softrl.
 
 python examples/own_loop.py [STEPS]    (300 at least: the first 256 rows are the first batch)
 """
@@ -19,21 +19,25 @@ def main(steps: int = 5_000) -> None:
     replay = Replay(ReplayConfig(capacity=100_000), spec, envs=1, gamma=0.99, seed=0)
 
     obs, _ = env.reset()
+    carry = agent.initial(1)  # what the agent remembers within an episode: nothing, with recipe sac
     total, over = 0.0, False
     for step in range(steps):
         here = {"state": torch.from_numpy(obs[None])}  # [1,D]
         if over:
             # the final observation is a row too: the transition into it needs it, and none starts from it
             nothing = torch.zeros(1, spec.action)
-            replay.add(Step(here, nothing, torch.zeros(1), torch.tensor([False]), last=torch.tensor([True])))
+            row = Step(here, nothing, torch.zeros(1), torch.tensor([False]), last=torch.tensor([True]))
+            replay.add(row)
+            agent.observe(row, carry)  # normalisers see every observation once
             print(f"step {step}: return {total:.0f}")
             obs, _ = env.reset()
-            total, over = 0.0, False
+            carry, total, over = agent.initial(1), 0.0, False
             continue
-        action, _ = agent.act(here, {})
+        action, carry = agent.act(here, carry)
         obs, reward, terminated, truncated, _ = env.step(action[0].numpy())
         row = Step(here, action, torch.tensor([float(reward)]), torch.tensor([terminated]), last=torch.tensor([False]))
         replay.add(row)
+        carry = agent.observe(row, carry)
         total, over = total + float(reward), terminated or truncated
         if step > 256:
             metrics, error = agent.update(replay.sample(256))

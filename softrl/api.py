@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -12,11 +11,11 @@ from typing import Any, NamedTuple
 
 import gymnasium
 
-from softrl.agent.agent import Agent
 from softrl.agent.compile import compiled
 from softrl.agent.update import update
 from softrl.data import envs, graphics
-from softrl.data.names import canonical, control_task, registry
+from softrl.data.names import canonical
+from softrl.data.origin import OWN, name_of, source_of
 from softrl.data.partial import Partial
 from softrl.data.pixels import Pixels
 from softrl.data.push import Push
@@ -24,17 +23,17 @@ from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.plots.curves import curve
 from softrl.recipes import apply
-from softrl.run import folder as folders, video as videos
-from softrl.run.checkpoint import fitting
+from softrl.run import folder as folders, spaces, video as videos
 from softrl.run.config import Run
 from softrl.run.console import open_console
 from softrl.run.evaluate import Evaluation, Policy, evaluate as run_episodes, filmed
 from softrl.run.fields import from_json, override, to_json
-from softrl.run.observations import own
+from softrl.run.folder import located
+from softrl.run.progress import Callback, Progress
 from softrl.run.resolve import check_device, resolve
-from softrl.run.saved import read
 from softrl.run.seed import derive
-from softrl.run.trainer import Callback, Progress, Trainer
+from softrl.run.trainer import Trainer
+from softrl.run.weights import start_from, take, weights_of
 from softrl.types import Spec
 
 __all__ = ["Policy", "Progress", "evaluate", "load", "make", "play", "recipe", "resume", "spec", "train"]
@@ -50,17 +49,12 @@ class RunResult(NamedTuple):
 
 
 def recipe(name: str, env: str = "") -> Run:
-    """The configuration of a recipe, or of several joined by `+`, for the environment of that name."""
-    return apply(name, override(Run(), {"env.name": env} if env else {}))
+    """The configuration of a recipe, or of several joined by `+`, for the environment of that name.
 
-
-def name_of(env: Source) -> str:
-    """What a run folder is called after: an environment's name, id or class."""
-    if isinstance(env, str):
-        return canonical(env)
-    if isinstance(env, gymnasium.Env):
-        return env.spec.id if env.spec else type(env.unwrapped).__name__
-    return getattr(env, "__name__", "environment").strip("<>")
+    Raises:
+        UserError: an unknown recipe or environment, or recipes that exclude each other.
+    """
+    return apply(name, override(Run(), {"env.name": canonical(env)} if env else {}))
 
 
 def train(
@@ -78,16 +72,19 @@ def train(
     """Train an agent on an environment: a name, a factory or a Gymnasium environment.
 
     `overrides` are dotted names of the configuration, such as `**{"agent.critic.members": 3}`; `init` starts from
-    another run's weights; `callback` is called with `Progress` and stops the run by answering True.
+    another run's weights, with the optimisers and the entropy target of this configuration; `callback` is called with
+    `Progress` and stops the run by answering True.
 
     Raises:
         UserError: a name, value, pair of parts or folder that cannot be; nothing on disk is changed then.
     """
     given = {"seed": seed, **overrides} | ({} if steps is None else {"steps": steps})
     say = print_unless(quiet)
-    configured = apply(recipe, override(Run(), {"env.name": name_of(env)}), say)
-    configured = resolve(override(configured, given))
-    refuse(env, configured)
+    name = name_of(env)
+    # A recipe has the same values for a task and for one that was made of it.
+    configured = apply(recipe, override(Run(), {"env.name": name.removesuffix(OWN)}), say)
+    configured = resolve(override(configured, {"env.name": name, **given}))
+    seen = refuse(env, configured)
     if configured.steps <= configured.train.warmup:
         warmup = configured.train.warmup
         say(f"nothing will be learned: {configured.steps} steps end before train.warmup, {warmup}, does")
@@ -99,12 +96,14 @@ def train(
         recipe=configured.recipe,
         seed=configured.seed,
         run=None if run is None else Path(run),
+        more={spaces.FILE: spaces.to_json(seen)},
     )
     with ExitStack() as held:
         try:
             held.enter_context(folders.locked(path))
             trainer = Trainer(configured, env, path)
-            if weights is not None:
+            held.callback(trainer.close)
+            if weights is not None and init is not None:
                 start_from(trainer.agent, weights, init)
             trainer.save()  # from here on the run can be resumed, whatever ends it
         except UserError:
@@ -117,10 +116,11 @@ AT_ONCE = 10
 """Episodes of an evaluation that are played side by side."""
 
 
-def refuse(env: Source, configured: Run) -> None:
-    """Raise what training would raise before its first step, while no folder is made yet."""
+def refuse(env: Source, configured: Run) -> spaces.Spaces:
+    """Raise what training would raise before its first step, while no folder is made yet; answers what agents see."""
     made = envs.make(env, configured.env)
-    configured.agent.build(envs.spec(made))
+    seen = spaces.of(made)
+    configured.agent.build(seen.spec)
     limit = envs.limit(made)
     repeat = envs.repeats(env, configured.env)
     made.close()
@@ -132,6 +132,7 @@ def refuse(env: Source, configured: Run) -> None:
     compiled(update, configured.compile)
     if isinstance(configured.video.every, int):
         graphics.prepare(configured.video.size)
+    return seen
 
 
 def resume(
@@ -140,32 +141,43 @@ def resume(
     quiet: bool = True,
     callback: Callback | None = None,
     env: Source | None = None,
+    minutes: float | None = None,
 ) -> RunResult:
-    """Go on with a run exactly where its newest checkpoint stands; `steps` may extend it.
+    """Go on with a run exactly where its newest checkpoint stands; `steps` and `minutes`, of the whole run, extend it.
 
     `env` is needed where the run was started from a factory or an environment object.
 
     Raises:
-        UserError: no such run, one in use, torn or from a newer softrl; or fewer steps than it has.
+        UserError: no such run, one in use, torn or from a newer softrl; or fewer steps or minutes than it has.
     """
-    path = Path(run)
+    path, say = Path(run), print_unless(quiet)
     folders.read_config(path)
-    with folders.locked(path):
-        configured = configuration(path)
-        check_device(configured.device, f"{path} was begun on one and is resumed on one; `softrl play` works anywhere")
-        if steps is not None and steps < configured.steps:
-            raise UserError(
-                f"{path} was started with {configured.steps} steps: --steps can extend a run, not shorten it"
-            )
-        if steps is not None:
-            configured = replace(configured, steps=steps)
-        trainer = Trainer(configured, source_of(env, configured), path)
+    with ExitStack() as held:
+        held.enter_context(folders.locked(path))
+        before = configuration(path)
+        check_device(before.device, f"{path} was begun on one and is resumed on one; `softrl play` works anywhere")
+        configured = extended(before, path, steps, minutes)
+        trainer = Trainer(configured, source_of(env, configured.env.name), path)
+        held.callback(trainer.close)
         for line in trainer.load():
-            print_unless(quiet)(line)
-        if trainer.finished():
-            print_unless(quiet)(f"{path} is at its end, {trainer.count.env_steps} steps: ask for more to go on")
-        folders.write_config(path, to_json(configured))
+            say(line)
+        if trainer.out_of_time():
+            say(f"{path} is at its end, its {configured.minutes:g} minutes are over: --minutes can extend them")
+        elif trainer.finished():
+            say(f"{path} is at its end, {trainer.count.env_steps} steps: ask for more to go on")
+        elif configured != before:
+            folders.write_config(path, to_json(configured))
         return finish(trainer, quiet, callback)
+
+
+def extended(run: Run, path: Path, steps: int | None, minutes: float | None) -> Run:
+    """A run with as many steps and minutes as are asked for; raises UserError for fewer than it has."""
+    if steps is not None and steps < run.steps:
+        raise UserError(f"{path} was started with {run.steps} steps: --steps can extend a run, not shorten it")
+    if minutes is not None and run.minutes is not None and minutes < run.minutes:
+        raise UserError(f"{path} was started with {run.minutes:g} minutes: --minutes can extend a run, not shorten it")
+    asked = {"steps": steps, "minutes": minutes}
+    return override(run, {name: value for name, value in asked.items() if value is not None})
 
 
 def finish(trainer: Trainer, quiet: bool, callback: Callback | None) -> RunResult:
@@ -175,23 +187,8 @@ def finish(trainer: Trainer, quiet: bool, callback: Callback | None) -> RunResul
         trainer.train(console, callback)
     finally:
         console.close()
-        trainer.close()
     curve(trainer.folder)
-    return RunResult(trainer.folder, trainer.finished(), trainer.count.best, trainer.last)
-
-
-def weights_of(path: Path) -> dict[str, Any]:
-    """State of the agent in a run's newest checkpoint, or in a checkpoint; raises UserError where there is none."""
-    run, which = located(path, "latest")
-    folders.read_config(run)
-    state: dict[str, Any] = read(run, which, only=["agent"]).parts["agent"]
-    return state
-
-
-def start_from(agent: Agent, weights: dict[str, Any], origin: str | Path | None) -> None:
-    """Load the weights of a run; raises UserError where they do not fit."""
-    with fitting(origin):
-        agent.load_state_dict(weights)
+    return RunResult(trainer.folder, trainer.finished(), trainer.count.best, trainer.count.last)
 
 
 def configuration(run: Path) -> Run:
@@ -200,51 +197,30 @@ def configuration(run: Path) -> Run:
     return configured
 
 
-def source_of(env: Source | None, run: Run) -> Source:
-    """The environment that was given, or else the one of that name; raises UserError where a name does not tell it."""
-    if env is not None:
-        return env
-    name = run.env.name
-    if not (":" in name or "/" in name or name in registry() or control_task(name)):
-        raise UserError(
-            f"the run learned in an environment of your own, '{name}', whose name does not tell how to make it: "
-            "give it again from Python, as in softrl.load(run, env=make_env); the command line takes registered ids, "
-            "and MODULE:ID where importing the module registers the id"
-        )
-    return name
-
-
 def print_unless(quiet: bool) -> Callable[[str], None]:
     """Where sentences for people go."""
     return (lambda line: None) if quiet else print
 
 
-def located(path: str | Path, which: str | int) -> tuple[Path, str | int]:
-    """Run folder and checkpoint of a path, which may be either."""
-    path = Path(path)
-    if path.parent.name != "checkpoints":
-        return path, which
-    if not re.fullmatch(r"best|step_\d+", path.name):
-        raise UserError(f"{path} is no checkpoint: their names are best and step_ with a number")
-    return path.parent.parent, "best" if path.name == "best" else int(path.name.removeprefix("step_"))
-
-
 def load(path: str | Path, which: str | int = "latest", env: Source | None = None) -> Policy:
     """The policy of a run folder: its latest checkpoint, the `best`, or that of a step; or of a checkpoint's path.
+
+    It can be loaded without its environment, and `predict` then works; `env` is needed to evaluate a policy that
+    learned in an environment of your own.
 
     Raises:
         UserError: there is no such run or checkpoint, or it is torn.
     """
     run, which = located(path, which)
     configured = configuration(run)
-    source = source_of(env, configured)
-    made = envs.make(source, configured.env)
-    agent = configured.agent.build(envs.spec(made)._replace(gamma=configured.train.gamma))
-    start_from(agent, read(run, which, only=["agent"]).parts["agent"], run)
-    space = made.action_space.space  # type: ignore[attr-defined]  # made gives FlatActions
-    policy = Policy(agent, space, configured, own(made), source)
-    made.close()
-    return policy
+    seen = spaces.read(run) if env is None else None
+    if seen is None:
+        made = envs.make(source_of(env, configured.env.name), configured.env)
+        seen = spaces.of(made)
+        made.close()
+    agent = configured.agent.build(seen.spec._replace(gamma=configured.train.gamma))
+    take(agent, weights_of(run, which), run)
+    return Policy(agent, seen.action, configured, seen.observation, env)
 
 
 def evaluate(
@@ -269,7 +245,8 @@ def evaluation(
 ) -> Evaluation:
     """Whole episodes of a policy, or of a run folder's, on its own environment or another: returns and lengths.
 
-    `video` writes the first episode to that file. Seeds are those of `seed`, not those used while training.
+    `video` writes an episode of the first seed to that file; where actions are drawn (`deterministic=False`) it is
+    another one than the first that counts. Seeds are those of `seed`, not those used while training.
 
     Raises:
         UserError: no such run or checkpoint, or an environment that it does not fit or that fails.
@@ -277,11 +254,11 @@ def evaluation(
     if episodes < 1:
         raise UserError(f"episodes is {episodes}: an evaluation has at least 1")
     policy = policy if isinstance(policy, Policy) else load(policy, which, env)
-    source = policy.source if env is None else env
+    source = source_of(env, policy.source)
     seeds = [derive(seed, "evaluation", episode) for episode in range(episodes)]
+    if video is not None:  # first, because it is what may not work here
+        film(policy, source, Path(video), seeds[0], deterministic)
     parts = [batch(policy, source, seeds[i : i + AT_ONCE], deterministic) for i in range(0, episodes, AT_ONCE)]
-    if video is not None:
-        videos.write(Path(video), *filmed(policy.agent, source, policy.run, seeds[0], deterministic))
     return Evaluation(*(list(itertools.chain(*column)) for column in zip(*parts, strict=True)))
 
 
@@ -289,9 +266,20 @@ def batch(policy: Policy, source: Source, seeds: Sequence[int], deterministic: b
     """One episode for each seed, in as many environments side by side."""
     vec = envs.vector(source, replace(policy.run.env, workers="sync"), len(seeds), seeds[0])
     try:
+        spaces.fit(policy.agent.spec, envs.spec(vec))
         return run_episodes(policy.agent, vec, seeds, deterministic)
     finally:
         vec.close()
+
+
+def film(policy: Policy, source: Source, target: Path, seed: int, deterministic: bool = True) -> None:
+    """One episode of a policy to a video; raises UserError where it cannot be made."""
+    made = envs.make(source, policy.run.env)
+    try:
+        spaces.fit(policy.agent.spec, envs.spec(made))
+    finally:
+        made.close()
+    videos.write(target, *filmed(policy.agent, source, policy.run, seed, deterministic))
 
 
 def play(
@@ -307,7 +295,7 @@ def play(
     """
     policy = load(path, which, env)
     target = Path(out) if out else located(path, which)[0] / "videos" / "play.mp4"
-    videos.write(target, *filmed(policy.agent, policy.source, policy.run, derive(seed, "evaluation", 0)))
+    film(policy, source_of(env, policy.source), target, derive(seed, "evaluation", 0))
     return target
 
 
@@ -318,13 +306,16 @@ def make(
     pixels: Pixels | None = None,
     partial: Partial = Partial(),
     push: Push = Push(),
+    time_limit: int | None = None,
 ) -> gymnasium.Env[Any, Any]:
     """A Gymnasium environment as agents see it: flat float32 observations or stacked pictures, actions in [-1, 1].
 
+    Each action is held for `repeat` frames, and an episode is cut after `time_limit` of them.
     `agent.act` answers such actions. `Policy.predict` answers the environment's own: step with
     `env.action_space.encode(action)`.
     """
-    return envs.make(env, envs.EnvConfig(repeat=repeat, pixels=pixels, partial=partial, push=push), seed)
+    config = envs.EnvConfig(repeat=repeat, time_limit=time_limit, pixels=pixels, partial=partial, push=push)
+    return envs.make(env, config, seed)
 
 
 def spec(env: gymnasium.Env[Any, Any]) -> Spec:

@@ -16,6 +16,7 @@ from softrl.api import Progress, RunResult
 from softrl.errors import UserError
 from softrl.run.config import Run
 from softrl.run.fields import override
+from softrl.run.trainer import Trainer
 
 SHORT = {"steps": 300, "eval.every": 150, "video.every": "never", "env.time_limit": 60, "threads": 1}
 
@@ -36,7 +37,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_a_run_folder_holds_what_its_page_says(run: RunResult) -> None:
     names = {path.name for path in run.path.iterdir() if not path.name.startswith((".", "events.out.tfevents."))}
-    expected = {"config.json", "command.txt", "versions.json", "train.csv", "eval.csv", "episodes.csv"}
+    expected = {"config.json", "spaces.json", "command.txt", "versions.json", "train.csv", "eval.csv", "episodes.csv"}
     assert names == expected | {"metrics.jsonl", "curve.png", "checkpoints", "log.txt"}
     assert list(run.path.glob("events.out.tfevents.*"))
     assert {p.name for p in (run.path / "checkpoints").iterdir()} == {"step_000000150", "step_000000300", "best"}
@@ -102,6 +103,26 @@ def test_init_starts_from_another_runs_weights(run: RunResult, tmp_path: Path) -
     assert not (tmp_path / "third").exists()
 
 
+def test_init_keeps_the_settings_of_the_new_run(run: RunResult, tmp_path: Path) -> None:
+    asked = {"agent.optim.actor.learning_rate": 1e-5, "agent.temperature.target_per_action": -2.0}
+    other = trained(tmp_path / "other", init=run.path, steps=50, **asked)
+    agent, origin = softrl.load(other.path).agent, softrl.load(run.path).agent
+    assert torch.equal(agent.critic.out.weight, origin.critic.out.weight)
+    assert float(agent.optim.actor.learning_rate) == pytest.approx(1e-5)
+    assert (float(agent.optim.actor.count), float(origin.optim.actor.count)) == (0, 200)
+    assert agent.temperature.target.tolist() == [-2.0]
+    assert torch.equal(agent.temperature(), origin.temperature())
+
+
+def test_a_recipe_knows_an_environment_under_all_its_names() -> None:
+    names = ("cheetah_run", "cheetah-run", "dm_control/cheetah-run-v0")
+    canonical, *others = (softrl.recipe("simba", name) for name in names)
+    assert canonical.env.repeat == 2  # what simba changes for tasks of DeepMind Control
+    assert others == [canonical] * 2
+    with pytest.raises(UserError, match="did you mean 'cheetah_run'"):
+        softrl.recipe("simba", "cheeta_run")
+
+
 def test_a_callback_sees_progress_and_stops_the_run(tmp_path: Path) -> None:
     seen: list[Progress] = []
 
@@ -132,6 +153,18 @@ def test_factories_and_objects(tmp_path: Path, source: Any) -> None:
     assert softrl.evaluate(softrl.load(result.path, env=source), source, episodes=1)
 
 
+def test_a_run_in_an_object_that_its_id_tells_is_resumed_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "curve", lambda path: None)
+    options = {"steps": 90, "eval.episodes": 1}
+    run = trained(tmp_path / "run", gymnasium.make("Pendulum-v1"), **options).path
+    whole = trained(tmp_path / "whole", "Pendulum-v1", **{**options, "steps": 120}).path
+    assert softrl.resume(run, steps=120).finished
+    assert rows(run / "train.csv")[-1]["return"] == rows(whole / "train.csv")[-1]["return"]
+    assert "cannot give its state" not in (run / "log.txt").read_text()
+
+
 class Arm(gymnasium.Env[Any, Any]):
     """An environment of a user's own that shows a Dict."""
 
@@ -152,7 +185,7 @@ class Arm(gymnasium.Env[Any, Any]):
 
 def test_a_run_in_an_environment_of_ones_own_asks_for_it_and_then_remembers_it(tmp_path: Path) -> None:
     run = trained(tmp_path / "run", Arm, steps=120).path
-    for use in (softrl.load, softrl.evaluate, softrl.resume, softrl.play):
+    for use in (softrl.evaluate, softrl.resume, softrl.play):
         with pytest.raises(
             UserError, match=r"environment of your own, 'Arm', .* again from Python, as in softrl\.load"
         ):
@@ -166,6 +199,76 @@ def test_a_run_in_an_environment_of_ones_own_asks_for_it_and_then_remembers_it(t
     assert Arm.action_space.contains(policy.predict(obs)[0])
     with pytest.raises(UserError, match=r"it takes state \[5\], or N of them"):
         policy.predict({"angle": np.zeros(2)})
+    alone = softrl.load(run)  # without the environment, from what the folder tells of it
+    np.testing.assert_array_equal(alone.predict(obs)[0], policy.predict(obs)[0])
+    assert Arm.action_space.contains(alone.predict(obs)[0])
+    with pytest.raises(UserError, match=r"environment of your own, 'Arm', "):
+        softrl.evaluate(alone)
+    assert softrl.evaluate(alone, Arm, episodes=2) == returns
+    (run / "spaces.json").unlink()  # as in the folders of earlier versions
+    with pytest.raises(UserError, match=r"environment of your own, 'Arm', "):
+        softrl.load(run)
+    assert softrl.evaluate(softrl.load(run, env=Arm), episodes=2) == returns
+
+
+def wrapped() -> gymnasium.Env[Any, Any]:
+    return gymnasium.wrappers.TransformReward(gymnasium.make("Pendulum-v1"), lambda reward: 10 * float(reward))
+
+
+def light() -> gymnasium.Env[Any, Any]:
+    return gymnasium.make("Pendulum-v1", g=5.0)
+
+
+@pytest.mark.parametrize("make_env", [light, wrapped])
+def test_a_run_in_an_object_of_ones_own_is_never_taken_for_the_registered_task(
+    tmp_path: Path, make_env: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "curve", lambda path: None)
+    run = trained(tmp_path / "run", make_env(), steps=120).path
+    assert json.loads((run / "config.json").read_text())["env"]["name"] == "Pendulum-v1+own"
+    for use in (softrl.evaluate, softrl.resume, softrl.play, lambda run: softrl.evaluate(softrl.load(run))):
+        with pytest.raises(UserError, match=r"environment of your own, 'Pendulum-v1\+own', .*softrl\.load\(run, env="):
+            use(run)
+    returns = softrl.evaluate(softrl.load(run, env=make_env()), episodes=2)
+    assert returns != softrl.evaluate(run, "Pendulum-v1", episodes=2)
+    assert softrl.resume(run, steps=150, env=make_env()).finished
+
+
+def test_recipes_treat_an_object_of_ones_own_as_its_task(tmp_path: Path) -> None:
+    env = gymnasium.make("Swimmer-v5", frame_skip=2)
+    path = trained(tmp_path / "run", env, "crossq+tiny", steps=20).path
+    config = json.loads((path / "config.json").read_text())
+    assert (config["env"]["name"], config["train"]["gamma"]) == ("Swimmer-v5+own", 0.9999)
+
+
+def test_the_same_environment_for_all_is_refused(tmp_path: Path) -> None:
+    env = gymnasium.make("Pendulum-v1")
+    with pytest.raises(UserError, match="returned the same environment again"):
+        trained(tmp_path / "run", lambda: env)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_policy_loads_where_its_simulator_is_missing(
+    run: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*_: Any, **__: Any) -> Any:
+        raise gymnasium.error.DependencyNotInstalled("pygame is not installed")
+
+    expected = softrl.load(run.path, env="Pendulum-v1").predict(np.ones(3))[0]
+    monkeypatch.setattr(gymnasium, "make", absent)
+    policy = softrl.load(run.path)
+    np.testing.assert_array_equal(policy.predict(np.ones(3))[0], expected)
+    with pytest.raises(UserError, match="cannot be made with the packages installed: pygame is not installed"):
+        softrl.evaluate(policy)
+
+
+def test_an_environment_that_does_not_fit_a_policy_is_refused(run: RunResult, tmp_path: Path) -> None:
+    policy = softrl.load(run.path)
+    seen = r"the policy takes state \[3\] and actions of 1 numbers, and this environment has"
+    with pytest.raises(UserError, match=rf"{seen} state \[2\] and actions of 1 numbers"):
+        softrl.evaluate(policy, "MountainCarContinuous-v0")
+    with pytest.raises(UserError, match=rf"{seen} state \[4\] and actions of choices of 2 options"):
+        api.evaluation(policy, "CartPole-v1", video=tmp_path / "episode.mp4")
 
 
 def test_a_run_of_a_gpu_is_resumed_on_one_and_played_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +306,70 @@ def test_the_end_of_a_run_is_said_when_it_is_resumed(tmp_path: Path, capsys: pyt
     assert f"{run} is at its end, 60 steps: ask for more to go on" in capsys.readouterr().out
     assert softrl.resume(run, steps=90, quiet=False).finished
     assert "is at its end" not in capsys.readouterr().out
+
+
+def test_more_minutes_extend_a_run_that_its_minutes_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "seconds", lambda self: self.count.env_steps)  # a step takes a second
+    monkeypatch.setattr(api, "curve", lambda path: None)  # which takes longer than all the rest
+    run = trained(tmp_path / "run", steps=240, minutes=1).path
+    before = (run / "config.json").stat().st_mtime_ns
+    for asked in ({}, {"steps": 300}, {"minutes": 1}):
+        assert softrl.resume(run, quiet=False, **asked).finished
+        assert "its 1 minutes are over: --minutes can extend them" in capsys.readouterr().out
+        assert (run / "config.json").stat().st_mtime_ns == before
+    with pytest.raises(UserError, match="started with 1 minutes: --minutes can extend a run, not shorten it"):
+        softrl.resume(run, minutes=0.5)
+    softrl.resume(run, minutes=2)
+    assert [int(row["env_steps"]) for row in rows(run / "eval.csv")][-1] == 120
+    assert json.loads((run / "config.json").read_text())["minutes"] == 2.0
+
+
+def test_a_finished_run_remembers_its_last_evaluation(run: RunResult) -> None:
+    config = run.path / "config.json"
+    before = config.stat().st_mtime_ns
+    assert softrl.resume(run.path) == run
+    assert config.stat().st_mtime_ns == before
+
+
+def test_nothing_of_a_run_that_cannot_begin_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither worker processes nor files, whichever step fails."""
+    closed: list[Trainer] = []
+    close = Trainer.close
+
+    def watched(self: Trainer) -> None:
+        closed.append(self)
+        close(self)
+
+    def fail(*_: Any) -> Any:
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(Trainer, "close", watched)
+    monkeypatch.setattr(api, "curve", lambda path: None)
+    options = {"envs": 2, "env.workers": "async", "steps": 60}
+    first = trained(tmp_path / "first", **options).path
+    assert len(closed) == 1
+    with pytest.raises(UserError, match="do not fit"):
+        trained(tmp_path / "second", init=first, **options, **{"agent.actor.trunk.hidden": (7,)})
+    for method, use in (
+        ("save", lambda: trained(tmp_path / "third", **options)),
+        ("load", lambda: softrl.resume(first, steps=90)),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(Trainer, method, fail)
+            with pytest.raises(UserError, match="the disk is full"):
+                use()
+    assert len(closed) == 4
+    assert all(trainer.env.closed and not any(p.is_alive() for p in trainer.env.processes) for trainer in closed)  # type: ignore[attr-defined]
+
+
+def test_a_made_environment_ends_when_it_is_told_to() -> None:
+    env = softrl.make("Pendulum-v1", seed=0, repeat=4, time_limit=10)
+    env.reset()
+    infos = [env.step(np.zeros(1, np.float32)) for _ in range(3)]
+    assert [truncated for _, _, _, truncated, _ in infos] == [False, False, True]
+    assert infos[-1][-1]["frames"] == 2
 
 
 def test_a_spec_of_an_environment_that_softrl_did_not_make_is_refused() -> None:

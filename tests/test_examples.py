@@ -7,13 +7,19 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import gymnasium
+import numpy as np
 import pytest
 import torch
 
+import softrl
 from softrl import api
+from softrl.agent.agent import Agent
+from softrl.agent.config import AgentConfig
+from softrl.recipes import apply
 from softrl.run.config import Run
 from softrl.run.fields import override
-from softrl.types import Atoms
+from softrl.types import Atoms, Spec
 
 TRAIN = api.train
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -52,6 +58,22 @@ def test_own_loop(capsys: pytest.CaptureFixture[str]) -> None:
     assert "critic loss" in out
 
 
+def test_own_loop_teaches_normalisers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row counts once, final observations among them, so that the loop serves every recipe of states."""
+    agents: list[Agent] = []
+    build = AgentConfig.build
+
+    def kept(self: AgentConfig, spec: Spec) -> Agent:
+        agents.append(build(self, spec))
+        return agents[-1]
+
+    monkeypatch.setattr(AgentConfig, "build", kept)
+    monkeypatch.setattr(api, "recipe", lambda name: apply("simba+tiny", Run()))
+    run("own_loop.py")["main"](300)
+    normalizer = agents[0].encoder.normalizer
+    assert float(normalizer.moments.count) == 300  # type: ignore[union-attr, arg-type]
+
+
 def test_own_environment(capsys: pytest.CaptureFixture[str]) -> None:
     run("own_environment.py")["main"](200)
     assert "watts" in capsys.readouterr().out
@@ -73,12 +95,53 @@ def test_choices_and_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(re.findall(r"critic loss \d", out)) == 2
 
 
+class Grid(gymnasium.Env[Any, Any]):
+    """A user's own, with a Box of two axes on both sides, and bounds that are not symmetric."""
+
+    observation_space = gymnasium.spaces.Box(-1.0, 1.0, (2, 3), np.float32)
+    action_space = gymnasium.spaces.Box(np.array([[0.0], [-5.0]]), np.array([[2000.0], [1.0]]), dtype=np.float64)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return np.zeros((2, 3), np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        return np.full((2, 3), 0.5, np.float32), 0.0, False, False, {}
+
+
+class Steps(Grid):
+    """The same in whole numbers."""
+
+    action_space = gymnasium.spaces.Box(0, 3, (2,), np.int64)
+
+
+class Switches(Grid):
+    """The same with choices that do not begin at 0."""
+
+    action_space = gymnasium.spaces.MultiDiscrete([2, 3], start=[1, -1])
+
+
+@pytest.mark.parametrize(
+    ("env", "recipe"),
+    [("Pendulum-v1", "simba"), (Grid, "sac"), (Steps, "flashsac"), (Switches, "sac"), ("CartPole-v1", "simbav2")],
+)
 @pytest.mark.slow
-def test_deploy(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_deploy(env: Any, recipe: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The exported file acts as the policy does, which the example checks itself, normalised inside."""
-    path = TRAIN("Pendulum-v1", recipe="simba+tiny", steps=150, threads=1).path
+    path = TRAIN(env, recipe=f"{recipe}+tiny", steps=150, threads=1, **{"env.time_limit": 50}).path
     run("deploy.py")["main"](str(path), str(tmp_path / "policy.pt2"))
     assert f"MB, the same actions as {path}" in capsys.readouterr().out
+
+
+def test_deploy_says_what_it_cannot_export() -> None:
+    deployed = run("deploy.py")["Deployed"]
+    chunked = softrl.recipe("qc").agent.build(Spec({"state": (3,)}, 1))
+    box = gymnasium.spaces.Box(-1.0, 1.0, (1,))
+    with pytest.raises(softrl.UserError, match="no pixels, chunks or worlds"):
+        deployed(softrl.Policy(chunked, box, Run()))
+    several = softrl.recipe("sac").agent.build(Spec({"state": (3,)}, 2))
+    with pytest.raises(softrl.UserError, match="actions that are one array"):
+        deployed(softrl.Policy(several, gymnasium.spaces.Tuple([box, box]), Run()))
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def test_sac_v1_is_the_paper_of_2018():
         ("Humanoid-v4", 20, 1_000, 1),
         ("HumanoidStandup-v5", 100, 1_000, 1),
         ("rllab:Humanoid-v1", 10, 1_000, 1),
+        ("rllab:Swimmer-v1", 25, 1_000, 4),
     ],
 )
 def test_sac_v1_scales_rewards_by_environment(env, scale, warmup, hard_updates):

@@ -3,24 +3,18 @@
 Shapes: see `softrl.types`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from softrl.agent.config import AgentConfig
-from softrl.agent.dream import update_dreamer
 from softrl.agent.kinds import behind, fitted
 from softrl.agent.optim import OptimizerGroup
 from softrl.agent.plan import judged, proposed
-from softrl.agent.update import update
-from softrl.agent.variants import update_v1
+from softrl.agent.updates import Learn, find
 from softrl.nn.encoders import Losses
 from softrl.types import Actions, Batch, Carry, Metrics, Obs, Spec, Step, Window
-
-Update = Callable[..., tuple[Metrics, Tensor]]
-UPDATES: dict[str, Update] = {"sac": update, "sac_v1": update_v1, "dreamer": update_dreamer}
 
 
 class Agent(nn.Module):
@@ -52,7 +46,7 @@ class Agent(nn.Module):
         self.regularizer = config.regularizer.build(values, policy)
         self.plasticity = config.plasticity.build(self)
         self.optim = OptimizerGroup(config.optim, values, self.encoder.own(), policy, self.temperature)
-        self.step: Update = UPDATES[config.update]
+        self.step: Learn = find(config.update).learn
 
     def update(self, window: Window, *, actor: bool = True, follow: bool = True) -> tuple[Metrics, Tensor]:
         """Learn from one window of replay; answers metrics (0-d tensors) and the error of each row, [B]."""

@@ -16,6 +16,7 @@ from softrl.agent.plasticity import ContinualBackprop, Keep, ReDo, Reset, Shrink
 from softrl.agent.regress import Clipped, Plain
 from softrl.agent.regularize import Free, L2Init, Wasserstein
 from softrl.agent.temperature import Fixed, Learned
+from softrl.agent.updates import check_name, find
 from softrl.errors import UserError
 from softrl.math.latents import check_estimator
 from softrl.math.rules import Average, Minimum, Pessimism, SubsetMinimum, Truncate
@@ -39,11 +40,6 @@ from softrl.types import Spec
 if TYPE_CHECKING:
     from softrl.agent.agent import Agent
 
-NEEDS = {"sac": "action value", "sac_v1": "state value", "dreamer": "imagined value"}
-"""What each update asks its lookahead to offer."""
-LEARNS = {"sac": "actions", "sac_v1": "actions", "dreamer": "states"}
-"""Whose values each update's critic learns."""
-
 AnyActor = Gaussian | GSDE | Categorical | Hybrid | Factored | Beta | Mixture | Deterministic | Marginal | Latent
 Rule = Minimum | SubsetMinimum | Average | Truncate | Pessimism
 
@@ -52,8 +48,8 @@ Rule = Minimum | SubsetMinimum | Average | Truncate | Pessimism
 class AgentConfig:
     """The parts of an agent; the defaults are soft actor-critic (arXiv 1812.05905)."""
 
-    update: Literal["sac", "sac_v1", "dreamer"] = "sac"
-    """Order of the lines: sac (twin critics with targets), sac_v1 (a state value, 2018) or dreamer (imagination)."""
+    update: Literal["sac", "sac_v1", "dreamer"] | str = "sac"
+    """Order of the lines: sac (critics with targets), sac_v1 (a state value), dreamer, or your own, module:function."""
     encoder: Identity | Pixels | World = field(default_factory=Identity)
     """What was observed -> the latents that actor and critic see."""
     actor: AnyActor = field(default_factory=Gaussian)
@@ -87,6 +83,9 @@ class AgentConfig:
     optim: Optimizers = field(default_factory=Optimizers)
     """Optimisers."""
 
+    def __post_init__(self) -> None:
+        check_name(self.update)
+
     def check(self, spec: Spec) -> None:
         """Refuse parts that cannot work together or in the world of `spec`; raises UserError saying what to change."""
         if not spec.choices and not spec.continuous:
@@ -102,14 +101,15 @@ class AgentConfig:
                 "environment with a Box of actions"
             )
         self.encoder.check(spec)
-        if NEEDS[self.update] not in self.lookahead.offers:
+        update = find(self.update)
+        if update.needs not in self.lookahead.offers:
             raise UserError(
-                f"agent.update '{self.update}' needs a lookahead with '{NEEDS[self.update]}', which "
+                f"agent.update '{self.update}' needs a lookahead with '{update.needs}', which "
                 f"{type(self.lookahead).__name__} does not offer: take both from one recipe, sac, sac_v1 or dreamer"
             )
-        if LEARNS[self.update] != self.critic.judges:
+        if update.learns != self.critic.judges:
             raise UserError(
-                f"agent.update '{self.update}' learns values of {LEARNS[self.update]}, and agent.critic "
+                f"agent.update '{self.update}' learns values of {update.learns}, and agent.critic "
                 f"{type(self.critic).__name__} judges {self.critic.judges}: take both from one recipe"
             )
         if self.update == "dreamer" and not self.encoder.sequence:

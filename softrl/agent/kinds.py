@@ -85,7 +85,10 @@ def fitted(config: "AgentConfig", spec: Spec) -> "AgentConfig":
     if space == CONTINUOUS:
         return config
     if (space, type(config.actor)) not in ACTORS and type(config.actor) not in CHOOSERS:
-        raise UserError(f"the {name} actor is for continuous actions, and this action space has choices: use Gaussian")
+        raise UserError(
+            f"the {name} actor is for continuous actions, and this action space has choices: leave out the recipe that "
+            "brings it, or use Gaussian"
+        )
     if (space, type(config.actor)) not in ACTORS:
         listed = f" ({math.prod(spec.choices)} joint ones, and at most {LARGEST_JOINT} are listed)"
         raise UserError(

@@ -58,7 +58,8 @@ class FreeRegularizer(Regularizer):
 class L2Init:
     """strength/2 * sum (theta - theta_0)^2 (Kumar et al. 2023, arXiv 2308.11958, eq. 1).
 
-    Parameters of norms, and weights with a constraint of their own, are left out. Sums run over the members too.
+    Parameters of norms, and weights with a constraint of their own, are left out, and so is what no critic's or
+    policy's loss trains, such as a world model. Sums run over the members too.
     """
 
     strength: float = 1e-4
@@ -77,7 +78,7 @@ class Wasserstein:
     """strength/2 * sum (sort(theta) - sort(theta_0))^2, sorted within each parameter and member (arXiv 2406.06811).
 
     A weight is pulled to the initial value of the same rank: the distribution of weights is kept, not their places.
-    Parameters of norms, and weights with a constraint of their own, are left out. Every update sorts all weights.
+    What L2Init leaves out is left out here too. Every update sorts all weights.
     """
 
     strength: float = 1e-4
@@ -99,16 +100,26 @@ def check_strength(strength: float) -> None:
 
 def check_pulled(network: str, held: Sequence[Tensor]) -> None:
     """Refuse a network of which nothing but biases would be pulled."""
-    if not any(weight.dim() > 1 and weight.shape[-2] > 1 for weight in held):
+    if not any(weight.dim() > 2 and weight.shape[-2] > 1 for weight in held):
         raise UserError(
             f"agent.regularizer finds no weights to pull in {network}, whose layers all keep theirs at norm one: leave "
             "the regulariser out, or choose another trunk"
         )
 
 
+def pulled(module: nn.Module) -> list[nn.Parameter]:
+    """Learned parameters below a module that nothing else holds: not those of norms, nor those kept at norm one.
+
+    Whether a decay may shrink them is another matter: convolutions do not decay and are pulled all the same.
+    """
+    kept = {id(part.get_parameter(name)) for part in module.modules() for name in getattr(part, "constrained", ())}
+    # A single number is a multiplier of some constraint, not a weight.
+    return [parameter for parameter in weights(module) if parameter.dim() and id(parameter) not in kept]
+
+
 def ranked(weight: Tensor) -> Tensor:
-    """The entries of each member in increasing order, [E,..] -> [E,n]."""
-    return weight.flatten(1).sort(-1).values
+    """The entries of each member in increasing order, [E,i,o] -> [E,n]; what has no members, as kernels, -> [1,n]."""
+    return (weight if weight.dim() == 3 else weight[None]).flatten(1).sort(-1).values
 
 
 class AnchoredRegularizer(Regularizer):
@@ -140,7 +151,7 @@ class Anchors(nn.Module):
     def __init__(self, arrange: Arrange, modules: Sequence[nn.Module]) -> None:
         super().__init__()
         self.arrange = arrange
-        self.weights_held: list[Tensor] = [p for m in modules for p in weights(m) if getattr(p, "decays", True)]
+        self.weights_held: list[Tensor] = [parameter for module in modules for parameter in pulled(module)]
         for i, weight in enumerate(self.weights_held):
             self.register_buffer(f"initial_{i}", arrange(weight.detach()).clone())
 

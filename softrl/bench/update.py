@@ -17,12 +17,13 @@ from softrl.bench.floor import floor, products
 from softrl.bench.timing import Call, paired, table
 from softrl.data.replay import Replay
 from softrl.errors import UserError
+from softrl.nn.augment import Still
 from softrl.nn.layers import set_precision
 from softrl.recipes import apply
 from softrl.run.config import Run, at_least
 from softrl.run.resolve import resolve
 from softrl.run.trainer import DTYPES
-from softrl.types import Spec, Window
+from softrl.types import Shape, Spec, Window
 
 MODES: dict[str, tuple[Mode, ...]] = {
     "both": ("graph", "off"),
@@ -31,7 +32,7 @@ MODES: dict[str, tuple[Mode, ...]] = {
     "cudagraph": ("cudagraph",),
 }
 NAMES = {"graph": "compiled", "off": "eager", "cudagraph": "CUDA graph"}
-SAMPLE = "replay sample"
+SAMPLE, AUGMENTATION = "replay sample", "augmentation"
 ROWS, PICTURES = 100_000, 4_000  # in replay while sampling is timed, of states and of pictures
 
 
@@ -89,9 +90,11 @@ def report(options: Options) -> Iterator[str]:
     for name, figures in result["measured"].items():
         rows.append((name, *(f"{figures[key]:.3f}" for key in ("ms", "median", "lowest", "highest"))))
     yield from table(rows)
-    for name in (NAMES[mode] for mode in MODES[options.compile]):
-        share = result["measured"][SAMPLE]["ms"] / result["measured"][name]["ms"]
-        yield f"a sample of replay takes {share:.1%} of the {name} update"
+    parts = {SAMPLE: "a sample of replay", AUGMENTATION: "augmentation, by itself and eager,"}
+    for name, (part, words) in itertools.product((NAMES[mode] for mode in MODES[options.compile]), parts.items()):
+        if part in result["measured"]:
+            share = result["measured"][part]["ms"] / result["measured"][name]["ms"]
+            yield f"{words} takes {share:.1%} of the {name} update"
 
 
 def configured(options: Options) -> Run:
@@ -113,11 +116,12 @@ def space(run: Run, options: Options) -> Spec:
     pixels = run.env.pixels
     if pixels is None:
         return Spec({"state": (options.observations,)}, options.actions, options.choices)
-    return Spec({"pixels": (3 * pixels.stack, pixels.size, pixels.size)}, options.actions, stack=pixels.stack)
+    images: dict[str, Shape] = {"pixels": (3 * pixels.stack, pixels.size, pixels.size)}
+    return Spec(images, options.actions, options.choices, stack=pixels.stack)
 
 
 def measure(run: Run, options: Options) -> dict[str, Any]:
-    """Milliseconds of an update and of a sample of replay, as pairs with the floor measured them."""
+    """Milliseconds of an update, of a sample of replay and of augmentation, as pairs with the floor measured them."""
     spec = run.agent.build(space(run, options)).spec
     replay = filled(run, spec)
     cycle = run.train.actor_every  # updates until the products repeat: none of them is for the targets
@@ -126,8 +130,9 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
         for i in range(1, cycle + 1)
         for product in products(built(run, spec), replay.sample(run.train.batch), i % run.train.actor_every == 0)
     ]
-    calls = {NAMES[mode]: updates(run, spec, replay, mode, cycle) for mode in MODES[options.compile]}
+    calls: dict[str, Call] = {NAMES[mode]: updates(run, spec, replay, mode, cycle) for mode in MODES[options.compile]}
     calls[SAMPLE] = lambda: [replay.sample(run.train.batch) for _ in range(cycle)]
+    calls |= augmenting(run, replay, cycle)
     with torch.device(run.device):
         yardstick = on_device(floor(needed, min(0.005, options.seconds / 50)), run.device)
     measured = {}
@@ -166,6 +171,18 @@ def updates(run: Run, spec: Spec, replay: Replay, mode: Mode, cycle: int) -> Cal
     return call
 
 
+def augmenting(run: Run, replay: Replay, cycle: int) -> dict[str, Call]:
+    """A call that draws the random views of `cycle` updates, by name; nothing where images are seen as they are."""
+    encoder: Any = run.agent.encoder
+    augmentation = getattr(encoder, "augmentation", Still())
+    if not augmentation.random:
+        return {}
+    images = replay.sample(run.train.batch).obs["pixels"]
+    # Of both ends of a row, and one more for an auxiliary that compares two views of the first.
+    drawn = [images[:, 0], images[:, -1]] * augmentation.views + [images[:, 0]] * encoder.auxiliary.compares
+    return {AUGMENTATION: lambda: [augmentation.draw(each) for _ in range(cycle) for each in drawn]}
+
+
 def built(run: Run, spec: Spec) -> Agent:
     """An agent of the recipe where the run wants it."""
     return run.agent.build(spec).to(run.device)
@@ -182,12 +199,12 @@ def on_device(call: Call, device: str) -> Call:
 
 
 def filled(run: Run, spec: Spec) -> Replay:
-    """A replay of random rows."""
+    """A replay of random rows, each so far into its episode that its stack is made of as many pictures as it can be."""
     rows = PICTURES if run.env.pixels else ROWS
     replay = Replay(replace(run.replay, capacity=rows), spec, 1, run.train.gamma, seed=0, device=run.device)
     columns = {name: drawn(column) for name, column in replay.rows(0, rows).items()}
     marks = {name: (torch.rand(columns[name].shape) < 1e-3).float() for name in ("terminated", "first", "last")}
-    ages = {name: torch.zeros_like(columns[name]) for name in ("age",) if name in columns}
+    ages = {name: torch.full_like(columns[name], spec.stack - 1) for name in ("age",) if name in columns}
     replay.restore(0, rows, [(0, columns | marks | ages)])
     return replay
 

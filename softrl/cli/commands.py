@@ -17,7 +17,7 @@ COMMANDS = {
         "ENV [--recipe NAME[+NAME...]] [--steps N] [--seed S] [--run DIR] [--config FILE] [--any.part.field VALUE ...]",
         "Learn a task; at the end it says where the run, its curve and its video are.",
     ),
-    "resume": Command("RUN [--steps N]", "Go on with a run, exactly; --steps may extend it."),
+    "resume": Command("RUN [--steps N] [--minutes M]", "Go on with a run, exactly; --steps and --minutes extend it."),
     "evaluate": Command(
         "RUN [--episodes 10] [--stochastic] [--video FILE.mp4] [--json] [--checkpoint latest|best|STEP]",
         "Returns of a run's policy.",
@@ -28,7 +28,7 @@ COMMANDS = {
         "Learning curves with bootstrap bands over seeds, published points beside them; RUN may be a folder of runs.",
     ),
     "recipes": Command(
-        "[list | show NAME | diff A B]", "The algorithms: what each changes, and where it was published."
+        "[list | show NAME[+NAME...] | diff A B]", "The algorithms: what each changes, and where it was published."
     ),
     "envs": Command("[list [PATTERN] | show ENV]", "The tasks: observations, actions, time limits, aliases."),
     "doctor": Command("", "What is here, what is missing, and the command that mends it."),

@@ -19,7 +19,7 @@ class Options:
     stochastic: bool = False
     """Draw actions from the policy instead of taking its mode."""
     video: str | None = None
-    """An .mp4 file for the first episode."""
+    """An .mp4 file for an episode of the first seed; with --stochastic another one than the first that counts."""
     json: bool = False
     """Print one JSON object."""
     checkpoint: int | Literal["latest", "best"] = "latest"

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from softrl.cli.options import parse
 from softrl.errors import UserError
+
+if TYPE_CHECKING:
+    from softrl.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -33,20 +37,34 @@ def listing() -> str:
     return "\n".join(table((recipe.name, recipe.paper, recipe.about) for recipe in RECIPES.values()))
 
 
-def show(name: str) -> str:
-    """A recipe's entries, those that define it starred, and what it changes for some environments."""
-    from softrl.recipes import find
-    from softrl.run import kinds
+def show(names: str) -> str:
+    """A recipe's entries, or what a stack of them changes; those that define it starred, and those by environment."""
+    from softrl.recipes import apply, find
+    from softrl.run.config import Run
+    from softrl.run.fields import ABSENT, difference
+    from softrl.run.kinds import show as typed
 
-    recipe = find(name)
-    entries = [(f"{path}{'*' * (path in recipe.defines)}", kinds.show(value)) for path, value in recipe.changes.items()]
-    tasks = [
-        (f"{path} in {pattern}", kinds.show(value))
+    recipes = [find(name) for name in names.split("+")]
+    differing = difference(Run(), apply(names, Run()))
+    stacked = {path: new for path, _, new in differing if path != "recipe" and new != ABSENT}
+    values = stacked if len(recipes) > 1 else {path: typed(value) for path, value in recipes[0].changes.items()}
+    defining = {path for recipe in recipes for path in recipe.defines}
+    entries = [(f"{path}{'*' * (path in defining)}", value) for path, value in values.items()]
+    note = ["(* defines the recipe: nothing stacked on it may change it)"] if defining else []
+    heads = [f"{recipe.name} ({recipe.paper}): {recipe.about}" for recipe in recipes]
+    return "\n".join((*heads, *table([*entries, *by_task(recipes)], "  "), *note))
+
+
+def by_task(recipes: Iterable["Recipe"]) -> list[tuple[str, str]]:
+    """What recipes change for some environments."""
+    from softrl.run.kinds import show as typed
+
+    return [
+        (f"{path} in {pattern}", typed(value))
+        for recipe in recipes
         for pattern, changes in recipe.tasks.items()
         for path, value in changes.items()
     ]
-    note = ["(* defines the recipe: nothing stacked on it may change it)"] if recipe.defines else []
-    return "\n".join((f"{name} ({recipe.paper}): {recipe.about}", *table(entries + tasks, "  "), *note))
 
 
 def diff(one: str, other: str) -> str:

@@ -13,6 +13,8 @@ class Options:
 
     steps: int | None = None
     """Environment steps to go on to; none are those that the run was started with."""
+    minutes: float | None = None
+    """Minutes on the clock of the whole run to go on to; none are those that it was started with."""
     quiet: bool = False
     """Print only the run's folder, at the end."""
 
@@ -23,4 +25,5 @@ def main(words: Sequence[str]) -> None:
         (run,), options = parsed
         from softrl import api
 
-        tell(api.resume(run, steps=options.steps, quiet=options.quiet), options.quiet)
+        result = api.resume(run, steps=options.steps, minutes=options.minutes, quiet=options.quiet)
+        tell(result, options.quiet)

@@ -71,7 +71,8 @@ class Collector:
 
     def __init__(self, env: VectorEnv, policy: Policy, spec: Spec, seed: int, device: str = "cpu") -> None:
         self.env, self.policy, self.spec, self.device = env, policy, spec, torch.device(device)
-        self.generator = torch.Generator().manual_seed(seed)
+        self.seed, self.generator = seed, torch.Generator().manual_seed(seed)
+        self.rows = 0  # vector steps finished, over all processes that worked on the run
         count = env.num_envs
         with spoken(env):
             observation, _ = env.reset()
@@ -137,6 +138,7 @@ class Collector:
             fresh=self.carry.get(FRESH, self.every),
         )
         self.carry = self.policy.observe(row, self.carry)
+        self.rows += 1
         self.total += reward
         self.length += frames
         self.over = terminated | truncated
@@ -167,6 +169,7 @@ class Collector:
             raise RuntimeError("a step was begun: finish it before its state is taken")
         states = snapshots(self.env)
         return {
+            "rows": self.rows,
             "obs": dict(self.obs),
             "over": self.over,
             "total": self.total,
@@ -180,9 +183,12 @@ class Collector:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where the state was taken.
 
-        An environment that could not give its state is reset: its episode is closed by a `last` row.
+        An environment that could not give its state is reset: its episode is closed by a `last` row. What follows are
+        other episodes at every row, the same ones each time from the same row.
         """
-        restores(self.env, [state["environments"].get(str(i)) for i in range(self.env.num_envs)])
+        self.rows = state.get("rows", 0)  # which older checkpoints do not have
+        states = [state["environments"].get(str(i)) for i in range(self.env.num_envs)]
+        restores(self.env, states, derived(self.seed, self.rows))
         self.obs = {name: value.to(self.device) for name, value in state["obs"].items()}
         self.exact = np.array(state["exact"])
         self.cut = ~self.exact & ~np.asarray(state["over"], bool)
@@ -191,6 +197,11 @@ class Collector:
         self.length = np.where(self.exact, state["length"], 0)
         self.carry = {name: value.to(self.device) for name, value in state["carry"].items()}
         self.generator.set_state(state["generator"])
+
+
+def derived(seed: int, rows: int) -> int:
+    """The seed, below 2^31, of the episodes that begin after a resume at this row."""
+    return int(np.random.SeedSequence(seed, spawn_key=(rows,)).generate_state(1)[0]) >> 1
 
 
 def finite(values: np.ndarray, what: str) -> None:

@@ -5,6 +5,8 @@ Shapes: see `softrl.types`.
 
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -39,9 +41,8 @@ class Pool(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.single_observation_space, self.single_action_space = spaces
         self.observation_space = batch_space(self.single_observation_space, envs)
         self.action_space = batch_space(self.single_action_space, envs)
-        self.num_envs, self.limit, self.repeat = envs, limit or NEVER, repeat
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of Gymnasium, about the rounding of EnvPool's bounds
+        self.name, self.num_envs, self.limit, self.repeat = name, envs, limit or NEVER, repeat
+        with unwarned():
             self.pool = opened(name, envs, seed)
             self.flat = agreed(name, self.pool, *spaces)
         self.low, self.high = (np.asarray(self.flat.decode(end), np.float64) for end in (self.flat.low, self.flat.high))
@@ -56,9 +57,16 @@ class Pool(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.terminated, self.truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
 
     def reset(self, *, seed: int | list[int] | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
-        """Start an episode in every environment; raises UserError for a seed, which EnvPool only takes when made."""
-        if seed is not None or options:
-            raise UserError("EnvPool takes no seed and no options at a reset: give the seed when the vector is made")
+        """Start an episode in every environment; with a seed, which EnvPool only takes when made, in a new one.
+
+        Raises UserError for options, and for a seed of each environment.
+        """
+        if isinstance(seed, list) or options:
+            raise UserError("EnvPool takes one seed for all environments and no options: reset it with a single number")
+        if seed is not None:
+            self.pool.close()
+            with unwarned():
+                self.pool = opened(self.name, self.num_envs, seed)
         self.blank()
         self.restart(np.arange(self.num_envs, dtype=np.int32))
         self.over = np.zeros(self.num_envs, bool)
@@ -141,6 +149,14 @@ class Pool(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """End the threads."""
         self.pool.close()
         del self.pool
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Without Gymnasium's warnings of the rounding of EnvPool's bounds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def opened(name: str, envs: int, seed: int) -> Any:

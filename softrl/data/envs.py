@@ -17,7 +17,7 @@ from gymnasium.wrappers import Autoreset
 from softrl.data.envpool import Pool
 from softrl.data.names import aliases, canonical, registry
 from softrl.data.partial import Partial
-from softrl.data.pixels import COLOURS, Pixels, Stack, seen, usual_repeat
+from softrl.data.pixels import COLOURS, Pixels, Stack, seen, stated, usual_repeat
 from softrl.data.push import Push
 from softrl.data.snapshot import Resumable
 from softrl.data.sources import AnyEnv, Source, build
@@ -84,7 +84,7 @@ def make(
 def observed(env: AnyEnv, config: EnvConfig) -> AnyEnv:
     """The environment with the observations that an agent gets: states [D], or stacked frames."""
     if config.pixels is None:
-        return config.partial.applied(Flat(env))
+        return config.partial.applied(Flat(stated(env)))
     # Losses come before the stack: a frame that is lost stays lost while it is in it.
     return Stack(config.partial.applied(seen(env, config.pixels)), config.pixels.stack)
 

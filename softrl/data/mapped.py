@@ -1,6 +1,8 @@
 """A large array in a file instead of in memory."""
 
+import errno
 import os
+import shutil
 from math import prod
 from pathlib import Path
 
@@ -33,8 +35,25 @@ def mapped(path: Path, shape: Shape) -> Tensor:
     return torch.from_numpy(array)
 
 
+def take(file: int, start: int, size: int) -> None:
+    """Take the room on the disk for so many bytes of a file behind its first `start`.
+
+    Where the system cannot take it ahead, as macOS, the file only gets its length if there is as much room now.
+
+    Raises:
+        OSError: there is not.
+    """
+    allocate = getattr(os, "posix_fallocate", None)
+    if allocate is not None:
+        allocate(file, start, size)
+        return
+    if shutil.disk_usage(file).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.ftruncate(file, start + size)
+
+
 def make(path: Path, shape: Shape) -> None:
-    """Make the file whole: all of its room is taken now, and none can be missing in the midst of a run."""
+    """Make the file whole: all of its room is taken now, and none can be missing in the midst of a run; see `take`."""
     partial = path.with_name(f"{path.name}.partial")
     advice = "make room, lower replay.capacity, or leave out replay.memory_map"
     with disk_errors(f"{path} with {prod(shape) / 1e9:.1f} GB of frames", advice):
@@ -43,7 +62,7 @@ def make(path: Path, shape: Shape) -> None:
                 header = {"descr": "|u1", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(file, header)
                 file.flush()
-                os.posix_fallocate(file.fileno(), file.tell(), prod(shape))
+                take(file.fileno(), file.tell(), prod(shape))
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)

@@ -1,4 +1,7 @@
-"""Pixel observations: what a camera sees after each decision, stacked. Shapes: see `softrl.types`."""
+"""Pixel observations: what is seen after each decision, by a camera or as it is given, stacked.
+
+Shapes: see `softrl.types`.
+"""
 
 from collections import deque
 from dataclasses import dataclass
@@ -49,8 +52,38 @@ def usual_repeat(name: str) -> int:
 
 
 def seen(env: AnyEnv, config: Pixels) -> AnyEnv:
-    """The environment seen through a camera, one frame a decision; raises UserError for a camera it does not have."""
-    return Camera(env, config) if isinstance(env.unwrapped, Control) else Screen(env, config)
+    """The environment as pictures, one a decision; raises UserError for a camera that it does not have.
+
+    They are its own observations where these are pictures, what a camera sees in a task of DeepMind Control, and what
+    is rendered elsewhere.
+    """
+    if isinstance(env.unwrapped, Control):
+        return Camera(env, config)
+    return Own(env, config) if pictured(env.observation_space) else Screen(env, config)
+
+
+SMALLEST = 16
+"""Pixels in height and width from which uint8 observations are taken for pictures: below they are boards of a game."""
+
+
+def pictured(space: Any) -> bool:
+    """Whether observations of a space are pictures: uint8 [H,W,3], [H,W,1] or [H,W] from 0 to 255."""
+    if not isinstance(space, Box) or space.dtype != np.uint8 or len(space.shape) not in (2, 3):
+        return False
+    height, width, *colours = space.shape
+    whole = bool((space.low == 0).all() and (space.high == 255).all())
+    return whole and min(height, width) >= SMALLEST and colours in ([], [1], [COLOURS])
+
+
+def stated(env: AnyEnv) -> AnyEnv:
+    """The environment itself, to be seen by its states; raises UserError where its observations are pictures."""
+    if pictured(env.observation_space):
+        raise UserError(
+            f"the observations are pictures {list(env.observation_space.shape or ())}, which this recipe would read as "
+            "one long row: use a recipe for pixels, such as --recipe drq (softrl.make takes pixels=softrl.Pixels()), "
+            "or wrap the environment with gymnasium.wrappers.FlattenObservation"
+        )
+    return env
 
 
 class Camera(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
@@ -75,17 +108,28 @@ class Screen(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
 
     def __init__(self, env: AnyEnv, config: Pixels) -> None:
         super().__init__(env)
-        if config.camera is not None:
-            raise UserError(
-                f"env.pixels.camera is {config.camera}: only DeepMind Control tasks have cameras to choose from, leave "
-                "it out"
-            )
-        self.size = config.size
+        self.size = square(config)
         self.observation_space = pictures(COLOURS, self.size)
 
     def observation(self, observation: Any) -> np.ndarray:
         """A new frame."""
         return planes(resized(self.env.render(), self.size))
+
+
+class Own(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
+    """Observations that are pictures, brought to uint8 [3,size,size], of grey three times; nothing is rendered."""
+
+    def __init__(self, env: AnyEnv, config: Pixels) -> None:
+        super().__init__(env)
+        self.size = square(config)
+        self.observation_space = pictures(COLOURS, self.size)
+
+    def observation(self, observation: Any) -> np.ndarray:
+        """A new frame."""
+        given = np.asarray(observation)
+        picture = given[..., None] if given.ndim == 2 else given  # [H,W,1 or 3]
+        coloured = picture.repeat(COLOURS, 2) if picture.shape[2:] == (1,) else picture
+        return planes(resized(coloured, self.size, "observation"))
 
 
 class Stack(gymnasium.Wrapper[np.ndarray, Any, Any, Any]):
@@ -114,6 +158,16 @@ class Stack(gymnasium.Wrapper[np.ndarray, Any, Any, Any]):
         return np.concatenate(self.frames), reward, terminated, truncated, info
 
 
+def square(config: Pixels) -> int:
+    """Height and width of what an environment without cameras shows; raises UserError where one is asked for."""
+    if config.camera is not None:
+        raise UserError(
+            f"env.pixels.camera is {config.camera}: only DeepMind Control tasks have cameras to choose from, leave it "
+            "out"
+        )
+    return config.size
+
+
 def pictures(channels: int, size: int) -> Box:
     """The space of square pictures."""
     return Box(0, 255, (channels, size, size), np.uint8)
@@ -124,12 +178,12 @@ def planes(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture.transpose(2, 0, 1))
 
 
-def resized(picture: Any, size: int) -> np.ndarray:
+def resized(picture: Any, size: int, origin: str = "render()") -> np.ndarray:
     """A picture [H,W,3] as [size,size,3]: each pixel is the mean of the area that it covers. Raises UserError."""
     given = np.asarray(picture)
     if given.ndim != 3 or given.shape[2] != COLOURS or given.dtype != np.uint8:
         raise UserError(
-            f"the environment's render() gave {type(picture).__name__} {list(given.shape)} of {given.dtype}: pixels "
+            f"the environment's {origin} gave {type(picture).__name__} {list(given.shape)} of {given.dtype}: pixels "
             "need an array [height, width, 3] of uint8"
         )
     if given.shape[:2] == (size, size):

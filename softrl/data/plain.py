@@ -3,20 +3,17 @@
 import random
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import is_dataclass
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, MethodType
 from typing import Any
 
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Space
+
+from softrl.data.constants import SCALARS, constant, drawn, frozen, nested, shared
 
 Packed = dict[str, Any]
 Parts = dict[str, Any]
 
-SCALARS = (type(None), bool, int, float, str)
-CONSTANTS = (Space, EnvSpec, ModuleType, BuiltinFunctionType, type)
-CONSTANT_MODULES = ("gymnasium.envs.mujoco.mujoco_rendering", "pygame.surface", "pygame.time")
 # What constructors were given, and what wrappers derive from it.
 CONSTANT_NAMES = (
     "metadata",
@@ -59,6 +56,16 @@ def python_generator(parts: Parts) -> random.Random:
     return made
 
 
+def bound(method: Any) -> Parts:
+    """A method of an object that is packed as well, such as a generator."""
+    return {"of": method.__self__, "name": method.__name__}
+
+
+def method(parts: Parts) -> Any:
+    """The method of the object that was unpacked."""
+    return getattr(parts["of"], parts["name"])
+
+
 # type: (its parts, its making from these parts). Parts may be of any type in this table, or scalars.
 KINDS: dict[type, tuple[Callable[[Any], Parts], Callable[[Parts], Any]]] = {
     list: (numbered, lambda parts: list(parts.values())),
@@ -77,32 +84,24 @@ KINDS: dict[type, tuple[Callable[[Any], Parts], Callable[[Parts], Any]]] = {
     ),
     np.random.RandomState: (lambda value: {"state": value.get_state(legacy=False)}, legacy_generator),
     random.Random: (lambda value: {"state": value.getstate()}, python_generator),
+    BuiltinFunctionType: (bound, method),
+    MethodType: (bound, method),
 }
 NAMES = {kind.__name__: kind for kind in KINDS}
 
 
-def constant(value: Any) -> bool:
-    """Whether a value cannot change: the environment that is restored has the same one."""
-    if isinstance(value, FunctionType):
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        return all(type(content) in SCALARS or constant(content) for content in cells)
-    if isinstance(value, CONSTANTS) or type(value).__module__ in CONSTANT_MODULES:
-        return True
-    return frozen(value)
-
-
-def frozen(value: Any) -> bool:
-    """Whether a value is an instance of a frozen dataclass."""
-    return is_dataclass(type(value)) and bool(type(value).__dataclass_params__.frozen)
-
-
 def changing(attributes: dict[str, Any], skip: Collection[str]) -> list[str]:
-    """Names of the attributes that may hold state."""
+    """Names of the attributes that may hold state, but for spaces, which stay and only get their generators back."""
     return [
         name
         for name, value in attributes.items()
-        if name not in skip and name not in CONSTANT_NAMES and not constant(value)
+        if name not in skip and name not in CONSTANT_NAMES and not isinstance(value, Space) and not constant(value)
     ]
+
+
+def storable(dtype: np.dtype[Any]) -> bool:
+    """Whether a checkpoint can hold arrays of this type."""
+    return dtype.kind in "biuf" and dtype.itemsize <= 8 and dtype.isnative
 
 
 class Packer:
@@ -119,8 +118,14 @@ class Packer:
         self.packed = 0
 
     def attributes(self, attributes: dict[str, Any], skip: Collection[str] = ()) -> Packed:
-        """An object's changing attributes, but for those named in `skip`."""
-        return {name: self.value(attributes[name]) for name in changing(attributes, skip)}
+        """An object's changing attributes and the generators of its spaces, but for those named in `skip`."""
+        packed = {name: self.value(attributes[name]) for name in changing(attributes, skip)}
+        spaces = {name: value for name, value in attributes.items() if name not in skip and isinstance(value, Space)}
+        return packed | {name: self.space(value) for name, value in spaces.items() if drawn(value)}
+
+    def space(self, space: Space[Any]) -> Packed:
+        """The generators of a space and of those in it."""
+        return {"kind": "space", "generators": numbered([self.value(inner._np_random) for inner in nested(space)])}
 
     def value(self, value: Any) -> Any:
         """A scalar as it is, anything else as a nested dict."""
@@ -146,7 +151,7 @@ class Packer:
 
     def parts(self, value: Any) -> Packed:
         """An object of one of the KINDS."""
-        if type(value) not in KINDS:
+        if type(value) not in KINDS or shared(value):
             raise OpaqueError(f"a {type(value).__name__}")
         take, _ = KINDS[type(value)]
         return {"kind": type(value).__name__, "parts": {name: self.value(part) for name, part in take(value).items()}}
@@ -163,7 +168,7 @@ class Packer:
 
     def checked(self, array: np.ndarray) -> np.ndarray:
         """The array, if a checkpoint can hold its type."""
-        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        if not storable(array.dtype):
             raise OpaqueError(f"an array of {array.dtype}")
         return array
 
@@ -177,9 +182,19 @@ class Unpacker:
     def attributes(self, packed: Packed, into: dict[str, Any], skip: Collection[str] = ()) -> None:
         """Give an object its attributes back; those it did not have are taken away."""
         for name in changing(into, skip):
-            if name not in packed:
+            # Methods and frozen settings of before were taken for constant by older versions.
+            if name not in packed and not callable(into[name]) and not frozen(into[name]):
                 del into[name]
-        into.update({name: self.value(value) for name, value in packed.items()})
+        for name, value in packed.items():
+            if isinstance(value, dict) and value["kind"] == "space":
+                self.space(value, into[name])
+            else:
+                into[name] = self.value(value)
+
+    def space(self, packed: Packed, space: Space[Any]) -> None:
+        """Give a space and those in it their generators back."""
+        for inner, generators in zip(nested(space), packed["generators"].values(), strict=True):
+            inner._np_random = self.value(generators)
 
     def value(self, packed: Any) -> Any:
         """The value that was packed."""

@@ -125,8 +125,7 @@ class RecentSampler(Unprioritised):
     def draw(self, ring: Ring, batch: int) -> tuple[Tensor, Tensor]:
         length, envs = ring.stops.shape
         count, device = (min(ring.newest, length) - 1) * envs, ring.stops.device
-        # Of two rows of time that follow each other, one starts a window in every environment.
-        among = min(max(self.config.recent(self.updates, count), 2 * envs), count)
+        among = min(max(self.config.recent(self.updates, count), self.fewest(ring) * envs), count)
         newest = (ring.newest - 1) * envs  # the first cell whose outcome is not known, without the wrap
 
         def draw(size: int) -> Tensor:
@@ -135,6 +134,13 @@ class RecentSampler(Unprioritised):
 
         self.updates += 1
         return decisions(ring, batch, draw)
+
+    def fewest(self, ring: Ring) -> int:
+        """So many of the newest rows of time with an outcome hold a start: two, unless resumes have cut there."""
+        rows = 2
+        while ring.stops[torch.arange(ring.newest - 1 - rows, ring.newest - 1) % len(ring.stops)].all():
+            rows *= 2
+        return rows
 
     def state_dict(self) -> dict[str, Any]:
         return {"updates": self.updates}

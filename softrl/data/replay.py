@@ -96,6 +96,7 @@ class Replay:
         self.place = torch.device("cpu") if config.host or config.memory_map else self.device  # of the rows
         self.length = config.capacity // envs
         self.newest = 0  # rows of time ever added: the absolute number of the next one
+        self.opening = -1  # absolute number of a row where a window starts, as far as one was looked for
         self.draws = torch.Generator().manual_seed(seed)  # of starts that no priorities decide
         self.generator = self.draws if self.place.type == "cpu" else torch.Generator(self.place).manual_seed(seed)
         self.layout = Layout(spec)
@@ -123,8 +124,17 @@ class Replay:
         self.uniform: Sampler = Uniform().build(self.length, envs, self.place)
 
     def __len__(self) -> int:
-        """Rows of time from which a window can start."""
+        """Rows of time behind which enough others lie for a window to start there; see `ready`."""
         return max(0, self.newest - self.reader.ahead - self.oldest)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a window starts anywhere; where a run was cut at once, all its rows may be final observations."""
+        if self.opening < self.oldest + self.context:  # all rows are looked at once, until the one found makes room
+            starts = (~self.starts.host[: self.newest]).any(1).nonzero()  # [S,1]
+            ago = (self.newest - 1 - starts) % self.length
+            self.opening = self.newest - 1 - int(ago.min()) if len(starts) else -1
+        return self.opening >= 0
 
     @property
     def oldest(self) -> int:
@@ -189,7 +199,7 @@ class Replay:
 
     def drawn(self, sampler: Sampler, batch: int, times: int = 1) -> tuple[Tensor, Tensor]:
         """Cells of the flattened ring where windows start, and the weights of their losses, [times * B] each."""
-        if not len(self):
+        if not self.ready:
             raise ValueError("nothing to sample: replay holds no complete window")
         draws = [sampler.draw(self.seen(sampler), batch) for _ in range(times)]
         cells, weights = (torch.cat(parts) for parts in zip(*draws, strict=True))
@@ -225,7 +235,7 @@ class Replay:
 
     def restore(self, oldest: int, newest: int, blocks: Iterable[tuple[int, Columns]]) -> None:
         """Hold exactly the rows [oldest, newest) again, given as (absolute number of the first row, rows)."""
-        self.newest = newest
+        self.newest, self.opening = newest, -1
         for start, columns in blocks:
             rows = torch.cat([columns[name] for name in self.places], -1)
             where = torch.arange(start, start + len(rows)) % self.length

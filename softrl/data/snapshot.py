@@ -3,10 +3,10 @@
 How an environment's state is found, layer by layer from the outermost wrapper inwards:
 
 1. A layer with methods `snapshot() -> dict | None` and `restore(state)` speaks for itself and all it wraps. This is how
-   an environment of your own gives its state when rule 3 cannot: answer nested dicts with string keys whose leaves are
-   numpy arrays and plain JSON values.
+   an environment of your own gives its state when rule 3 cannot: answer nested dicts with string keys, lists and tuples
+   whose leaves are numpy arrays, NumPy's numbers and plain JSON values; what `restore` is given is the same.
 2. MuJoCo simulations among the attributes are read whole (`physics.py`).
-3. All other attributes must be plain data or random generators (`plain.py`).
+3. All other attributes must be plain data or random generators (`plain.py`), and no class may draw for all its objects.
 
 Where none of this holds the state is None: the environment is reset instead of restored.
 """
@@ -17,8 +17,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from softrl.data import physics
-from softrl.data.plain import OpaqueError, Packer, Unpacker, frozen
+from softrl.data import answers, physics
+from softrl.data.constants import common, replaceable
+from softrl.data.plain import OpaqueError, Packer, Unpacker
 from softrl.data.workers import spoken
 from softrl.errors import UserError
 
@@ -38,12 +39,15 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         self.seed, self.alone = seed, alone
         self.originals = {name: physics.compiled(data.model) for name, data in simulations(env.unwrapped).items()}
-        self.settings = [value for layer in chain(env) for value in vars(layer).values() if frozen(value)]
+        self.settings = [value for layer in chain(env) for value in vars(layer).values() if replaceable(value)]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode."""
         chosen = self.seed if seed is None else seed
         self.seed = None
+        if self.alone and seed is not None:  # else what draws from the process would meet the same episodes again
+            random.seed(seed)
+            np.random.seed(seed % 2**32)
         return self.env.reset(seed=chosen, options=options)
 
     @property
@@ -53,7 +57,7 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
         layers: State = {}
         try:
             for i, layer in enumerate(chain(self.env)):
-                taken = layer.snapshot() if speaks(layer) else self.taken(layer, packer)
+                taken = said(layer) if speaks(layer) else self.taken(layer, packer)
                 if taken is None:
                     return None
                 layers[str(i)] = {"class": type(layer).__name__, "state": taken}
@@ -75,7 +79,7 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
         try:
             for layer, entry in zip(layers, entries, strict=True):
                 if speaks(layer):
-                    layer.restore(entry["state"])
+                    layer.restore(answers.unpacked(entry["state"]))
                 else:
                     self.give(layer, entry["state"], unpacker)
             if self.alone and "process" in state:
@@ -89,9 +93,11 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def taken(self, layer: AnyEnv, packer: Packer) -> State:
         """State of one layer."""
-        # What is frozen is a setting while it is the one from the start, and a state where another took its place.
-        if any(frozen(value) and not any(value is one for one in self.settings) for value in vars(layer).values()):
-            raise OpaqueError("a frozen dataclass that took the place of another")
+        # What is constant is a setting while it is the one from the start, and a state where another took its place.
+        if any(replaceable(value) and not any(value is one for one in self.settings) for value in vars(layer).values()):
+            raise OpaqueError("a function, space or frozen dataclass that took the place of another")
+        if any(True for _ in common(layer)):
+            raise OpaqueError("a generator of the class, which draws for all its objects")
         found = simulations(layer)
         if not found.keys() <= self.originals.keys():
             raise OpaqueError("a simulation made after the environment was")
@@ -118,6 +124,12 @@ def speaks(layer: Any) -> bool:
     return hasattr(type(layer), "snapshot") and hasattr(type(layer), "restore")
 
 
+def said(layer: Any) -> State | None:
+    """What a layer says of its state; raises UserError for what no checkpoint can hold."""
+    answer = layer.snapshot()
+    return None if answer is None else answers.packed(answer, type(layer).__name__)
+
+
 def simulations(layer: Any) -> dict[str, Any]:
     """The mjData among the attributes of a layer."""
     return {name: value for name, value in vars(layer).items() if mujoco_type(value) == "MjData"}
@@ -134,7 +146,10 @@ def mujoco_type(value: Any) -> str:
 
 
 def snapshot(env: AnyEnv) -> State | None:
-    """Exact state of an environment from `make`: nested dicts of arrays and plain values; None where there is none."""
+    """Exact state of an environment from `make`: nested dicts of arrays and plain values; None where there is none.
+
+    Raises UserError where an environment's own `snapshot()` answers what no checkpoint can hold.
+    """
     return env.get_wrapper_attr("exact_state")
 
 
@@ -150,11 +165,13 @@ def snapshots(vec: Any) -> list[State | None]:
         return list(vec.get_attr("exact_state"))
 
 
-def restores(vec: Any, states: list[State | None]) -> None:
+def restores(vec: Any, states: list[State | None], seed: int | None = None) -> None:
     """Put the environments of a vector into their states.
 
-    One whose state is None begins with a reset: its next step is the reset row after an episode's end.
+    One whose state is None begins with a reset, in episodes of this seed, unless it is None as well: its next step is
+    the reset row after an episode's end.
     """
     with spoken(vec):
-        vec.reset()  # also clears what the vector remembers of ended episodes
+        # A reset also clears what the vector remembers of ended episodes.
+        vec.reset(seed=seed if None in states else None)
         vec.set_attr("exact_state", states)

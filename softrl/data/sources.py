@@ -3,15 +3,19 @@
 import copy
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
+from weakref import WeakValueDictionary
 
 import gymnasium
-from gymnasium.wrappers import TimeLimit
+from gymnasium.utils import EzPickle
+from gymnasium.wrappers import PassiveEnvChecker, TimeLimit
 
 from softrl.data import graphics, physics
 from softrl.data.control import TIME_LIMIT, Control
 from softrl.data.names import TASKS, canonical
+from softrl.data.pixels import pictured
 from softrl.data.wrappers import one_line
 from softrl.errors import UserError
 
@@ -20,12 +24,14 @@ Source = str | Callable[[], AnyEnv] | AnyEnv
 PICTURELESS = (
     "the environment gives no pictures: make it with render_mode='rgb_array', or ask for neither pixels nor videos"
 )
+GIVEN: WeakValueDictionary[int, AnyEnv] = WeakValueDictionary()
+"""What factories have returned, unwrapped and under its identity, because an environment need not be hashable."""
 
 
 def build(source: Source, time_limit: int | None, render: int | None, pixels: int | None = None) -> AnyEnv:
     """A new environment in its own units.
 
-    An environment object is a template and is never stepped: others are made from its `spec`, or by deep copy. A time
+    An environment object is a template and is never stepped: others are deep copies, or made from its `spec`. A time
     limit, in frames, takes the place of the environment's own outermost one. Pictures are `render` pixels high and wide
     for people, `pixels` for agents, where the environment lets its caller choose. Raises UserError.
     """
@@ -39,13 +45,14 @@ def build(source: Source, time_limit: int | None, render: int | None, pixels: in
     for space in ("observation_space", "action_space"):
         if getattr(env, space, None) is None:
             raise UserError(f"{type(env.unwrapped).__name__} has no {space}: set it in __init__, as gymnasium.Env asks")
-    if (render or pixels) and env.render_mode != "rgb_array":
+    drawn = render or (pixels and not pictured(env.observation_space))
+    if drawn and env.render_mode != "rgb_array":
         raise UserError(PICTURELESS)
     return env
 
 
 def made(factory: Callable[[], AnyEnv]) -> AnyEnv:
-    """What a factory returns."""
+    """What a factory returns; raises UserError where that is no environment, or one that it has returned before."""
     if not callable(factory):
         raise UserError(
             f"{type(factory).__name__} is no environment: give a name, a gymnasium.Env or a function that makes one; "
@@ -57,6 +64,13 @@ def made(factory: Callable[[], AnyEnv]) -> AnyEnv:
             f"the environment factory returned {type(env).__name__}: it must return a gymnasium.Env (for the old gym, "
             "wrap it with shimmy)"
         )
+    bare = env.unwrapped
+    if GIVEN.get(id(bare)) is bare:
+        raise UserError(
+            "the factory returned the same environment again: let it make a new one at each call, or give the object "
+            "itself"
+        )
+    GIVEN[id(bare)] = bare
     return env
 
 
@@ -106,35 +120,73 @@ def registered(spec: gymnasium.envs.registration.EnvSpec, time_limit: int | None
 
 
 def unsized(spec: gymnasium.envs.registration.EnvSpec, kept: dict[str, Any]) -> AnyEnv:
-    """The environment of a Gymnasium spec, which draws pictures of its own size."""
+    """The environment of a Gymnasium spec, which draws pictures of its own size, or none."""
     try:
         return gymnasium.make(spec, **kept)
     except TypeError as error:
         if "render_mode" not in str(error):
             raise
-        raise UserError(PICTURELESS) from error
+        del kept["render_mode"]
+        return gymnasium.make(spec, **kept)  # whose observations may be pictures
 
 
 def copied(env: AnyEnv, time_limit: int | None, render: int | None) -> AnyEnv:
-    """Another environment like this object."""
-    try:
-        if env.spec is not None:
-            return registered(env.spec, time_limit, render)
-    except UserError:
-        raise
-    except Exception:  # a spec that does not tell everything: the object itself does
-        pass
-    try:
-        return limited(copy.deepcopy(env), time_limit)
-    except Exception as error:
-        raise UserError(
-            f"the environment {env} cannot be copied ({type(error).__name__}: {one_line(error)}): give a factory, a "
-            "function without arguments that makes one"
-        ) from error
+    """Another environment like this object: a deep copy, which has what was set on it, where that serves.
+
+    Otherwise it is made anew from its `spec`: where pictures are asked for and it draws none, where it would draw
+    on the screen, or where a copy is made from its arguments anyway. Raises UserError.
+    """
+    alike = partial(duplicate, env, time_limit)
+    ways: list[Callable[[], AnyEnv]] = [alike]
+    if env.spec is not None:
+        anew = partial(registered, env.spec, time_limit, render)
+        ways = [alike, anew] if duplicable(env, render) else [anew, alike]
+    refusals = []
+    for way in ways:
+        try:
+            return way()
+        except UserError:
+            raise
+        except Exception as error:  # a spec that does not tell everything, an attribute that cannot be copied
+            refusals.append(error)
+    told = refusals[ways.index(alike)]
+    raise UserError(
+        f"the environment {env} cannot be copied ({type(told).__name__}: {one_line(told)}): give a factory, a "
+        "function without arguments that makes one"
+    ) from told
+
+
+def duplicate(env: AnyEnv, time_limit: int | None) -> AnyEnv:
+    """A deep copy, with the layers of the environment that `registered` makes."""
+    return limited(unchecked(copy.deepcopy(env)), time_limit)
+
+
+def unchecked(env: AnyEnv) -> AnyEnv:
+    """The environment without the layer in which Gymnasium checks its first steps.
+
+    A run that learned in copies of an object is resumed by name where that tells everything: the layers must agree.
+    """
+    if isinstance(env, PassiveEnvChecker):
+        return unchecked(env.env)
+    if isinstance(env, gymnasium.Wrapper):
+        env.env = unchecked(env.env)
+    return env
+
+
+def duplicable(env: AnyEnv, render: int | None) -> bool:
+    """Whether a deep copy keeps what was set on an object, draws where it is to draw, and nowhere else."""
+    draws = env.render_mode == "rgb_array" or (env.render_mode is None and not render)
+    return draws and not isinstance(env.unwrapped, EzPickle)
 
 
 def limited(env: AnyEnv, time_limit: int | None) -> AnyEnv:
     """The environment under a limit of frames, instead of the outermost limit it brings."""
     if time_limit is None:
         return env
-    return TimeLimit(env.env if isinstance(env, TimeLimit) else env, time_limit)
+    layer = env
+    while isinstance(layer, gymnasium.Wrapper):
+        if isinstance(layer, TimeLimit):
+            layer._max_episode_steps = time_limit
+            return env
+        layer = layer.env
+    return TimeLimit(env, time_limit)

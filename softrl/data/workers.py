@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -53,15 +54,10 @@ class Workers(AsyncVectorEnv):
     def close_extras(self, timeout: float | None = None, terminate: bool = False) -> None:
         """Let the workers end, or end them."""
         if terminate:
-            kill(self)
+            for process in self.processes:
+                process.kill()
             self._state = AsyncState.DEFAULT  # nobody is left to be waited for
         super().close_extras(timeout, terminate)
-
-
-def kill(vec: Any) -> None:
-    """End the processes of a vector at once."""
-    for process in getattr(vec, "processes", []):
-        process.kill()
 
 
 @contextmanager
@@ -105,6 +101,9 @@ def spoken(vec: Any) -> Iterator[None]:
 
 
 def end(vec: Any) -> None:
-    """End what is left of a vector; `close` would wait for answers that never come."""
-    kill(vec)
+    """End what is left of a vector: workers, whose answers may never come, at once; what runs here is closed."""
+    closings = [env.close for env in getattr(vec, "envs", [])] or [partial(vec.close, terminate=True)]
+    for close in closings:
+        with suppress(Exception):  # what is told is the failure before it, and the others are closed all the same
+            close()
     vec.closed = True

@@ -74,9 +74,12 @@ class UnchangedNormalizer(Normalizer):
 
 @dataclass(frozen=True)
 class Running:
-    """Observations less their running mean over their running deviation (SimBa, arXiv 2410.09754, eq. 3)."""
+    """Observations less their running mean over their running deviation (SimBa, arXiv 2410.09754, eq. 3).
 
-    epsilon: float = 1e-5
+    Before the second row they stay as they are: one row has no deviation to divide by.
+    """
+
+    epsilon: float = 1e-8
     """Added to the variance."""
     limit: float = 10.0
     """Largest absolute value that comes out, in standard deviations."""
@@ -91,7 +94,7 @@ class Running:
 
 
 class RunningNormalizer(Normalizer):
-    """x -> (x - mean) / sqrt(variance + epsilon), clipped."""
+    """x -> (x - mean) / sqrt(variance + epsilon), clipped; x while there are fewer than two rows."""
 
     def __init__(self, config: Running, width: int) -> None:
         super().__init__()
@@ -100,7 +103,7 @@ class RunningNormalizer(Normalizer):
     def forward(self, x: Tensor) -> Tensor:
         scale = (self.moments.variance + self.config.epsilon).rsqrt()
         scaled = (x - self.moments.mean.float()) * scale.float()
-        return scaled.clamp(-self.config.limit, self.config.limit)
+        return torch.where(self.moments.count > 1, scaled.clamp(-self.config.limit, self.config.limit), x)
 
     def observe(self, x: Tensor) -> None:
         self.moments.add(x, torch.ones(len(x), dtype=torch.bool, device=x.device))

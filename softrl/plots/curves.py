@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from softrl.errors import UserError
 from softrl.math.stats import bootstrap_interval, mean
 from softrl.plots.load import Run, found, load
+from softrl.plots.names import differences, folders, recipe_of
 from softrl.plots.reference import Score, published
 from softrl.plots.style import DODGE, GREY, MARKERS, SETTINGS, Look, canvas, check_suffix, legend, line, save
 
@@ -17,45 +18,44 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 By = Literal["recipe", "env", "seed"]
-Name = Callable[[Run], str]
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
 
-
-def _recipe(run: Run) -> str:
-    return run.recipe if run.repeat == 1 else f"{run.recipe}, repeat {run.repeat}"
+PANEL: dict[By, Callable[[Run], str]] = {"recipe": lambda run: run.env, "env": recipe_of, "seed": lambda run: run.env}
 
 
-PANEL: dict[By, Name] = {"recipe": lambda run: run.env, "env": _recipe, "seed": lambda run: run.env}
-LINE: dict[By, Name] = {
-    "recipe": _recipe,
-    "env": lambda run: run.env,
-    "seed": lambda run: f"{_recipe(run)}, seed {run.seed}",
-}
+def names(runs: list[Run], by: By) -> list[str]:
+    """What the line of each run is called; runs whose lines have one name are seeds of one experiment."""
+    if by == "seed":
+        return folders(runs)
+    own = [recipe_of(run) if by == "recipe" else run.env for run in runs]
+    return [f"{name}, {more}" if more else name for name, more in zip(own, differences(runs), strict=True)]
 
 
 def plot(runs: list[Path], out: Path, by: By = "recipe", reference: str | None = None) -> Path:
     """Draw the evaluations of runs into a PNG or SVG file, and answer its path.
 
     A folder of runs stands for all of them. `by` names what the lines are: recipes (a panel for each environment),
-    environments (a panel for each recipe), or single runs. The shade is the 95% bootstrap interval of the mean over
-    seeds. `reference` is a published method, such as `sac[pytorch_sac]`, or `sac` for every source of it. Raises
-    UserError for what cannot be read, drawn or written.
+    environments (a panel for each recipe), or single runs, by their folders. Runs of a recipe that differ in more than
+    their seed are different experiments: each has a line, whose name says the differing fields. The shade is the 95%
+    bootstrap interval of the mean over seeds. `reference` is a published method, such as `sac[pytorch_sac]`, or `sac`
+    for every source of it. Raises UserError for what cannot be read, drawn or written.
     """
     import matplotlib
 
     check_suffix(out)
     if not runs:
         raise UserError("there is nothing to plot: give one run folder or more")
-    loaded = [load(run) for path in runs for run in found(path)]
+    loaded = [load(run) for run in {run.resolve(): run for path in runs for run in found(path)}.values()]
     points = published(reference, {run.env for run in loaded}) if reference else []
-    looks = {name: line(i) for i, name in enumerate(_grouped(loaded, LINE[by]))}
+    named = dict(zip((run.path for run in loaded), names(loaded, by), strict=True))
+    looks = {name: line(i) for i, name in enumerate(dict.fromkeys(named.values()))}
     panels = _grouped(loaded, PANEL[by])
     with matplotlib.rc_context(SETTINGS):
         figure, axes = canvas(len(panels))
         for axis, (title, members) in zip(axes, panels.items(), strict=True):
             axis.set_title(title)
-            for name, group in _grouped(members, LINE[by]).items():
+            for name, group in _grouped(members, lambda run: named[run.path]).items():
                 draw_line(axis, group, name, looks[name])
             draw_points(axis, _in_reach(points, members), {name: look["color"] for name, look in looks.items()})
         legend(figure, axes)
@@ -69,7 +69,7 @@ def curve(run: Path) -> Path:
     loaded = load(run)
     with matplotlib.rc_context(SETTINGS):
         figure, (axis,) = canvas(1)
-        axis.set_title(f"{loaded.env}: {_recipe(loaded)}, seed {loaded.seed}")
+        axis.set_title(f"{loaded.env}: {recipe_of(loaded)}, seed {loaded.seed}")
         axis.plot(loaded.steps, loaded.returns, marker=".", label="mean return", **line(0))
         spread = loaded.table["return_sd"]
         low, high = loaded.returns - spread, loaded.returns + spread
@@ -81,7 +81,8 @@ def curve(run: Path) -> Path:
 def draw_line(axis: "Axes", runs: list[Run], name: str, look: Look) -> None:
     """One curve: mean over runs with its band, each run thin behind it to its own end."""
     steps, table = aligned(runs)
-    label = name if len(runs) == 1 else f"{name} ({len(runs)} seeds)"
+    several = "seeds" if len({run.seed for run in runs}) == len(runs) else "runs"
+    label = name if len(runs) == 1 else f"{name} ({len(runs)} {several})"
     axis.plot(steps, mean(table), label=label, marker="." if len(steps) < 2 else "", **look)
     if len(runs) > 1:
         low, high = bootstrap_interval([table])

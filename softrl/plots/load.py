@@ -3,7 +3,7 @@
 import csv
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from softrl.errors import UserError
 
 Table = dict[str, NDArray[np.float64]]  # [evaluations] for each heading
+Settings = dict[str, str]  # dotted path -> value, or for a part its class
 NEEDED = {"env_steps", "return_mean", "return_sd"}
+NO_EXPERIMENT = {
+    *("format", "recipe", "steps", "minutes", "seed", "device", "compile", "threads", "eval", "video", "checkpoint"),
+    *("log", "env.name", "env.repeat", "env.workers", "replay.memory_map", "replay.host"),
+}
+"""What runs of one experiment may differ in: what labels say anyway, how long, where, and what is looked at."""
 
 
 class Run(NamedTuple):
@@ -23,6 +29,7 @@ class Run(NamedTuple):
     seed: int
     repeat: int  # frames for each decision
     table: Table
+    settings: Settings  # what else makes it the experiment that it is
 
     @property
     def steps(self) -> NDArray[np.float64]:
@@ -50,9 +57,31 @@ def load(path: Path) -> Run:
     try:
         config = json.loads(source.read_text())
         env, recipe, seed = config["env"], config["recipe"], config["seed"]
-        return Run(path, env["name"], recipe, seed, env["repeat"], evaluations(path / "eval.csv"))
+        told = (env["name"], recipe, seed, env["repeat"])
+        return Run(path, *told, evaluations(path / "eval.csv"), settings(config))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{source} is damaged or from another softrl ({error}): leave this run out") from error
+
+
+def settings(config: dict[str, Any], prefix: str = "") -> Settings:
+    """Every part and value of a config.json as text, without those of NO_EXPERIMENT."""
+    told: Settings = {}
+    for name, value in config.items():
+        path = f"{prefix}{name}"
+        if path in NO_EXPERIMENT or name == "type":
+            continue
+        if isinstance(value, dict):
+            told |= {path: str(value.get("type")).rpartition(":")[2]} | settings(value, f"{path}.")
+        else:
+            told[path] = text(value)
+    return told
+
+
+def text(value: Any) -> str:
+    """A value as it is typed after a flag."""
+    if isinstance(value, list):
+        return ",".join(text(item) for item in value)
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def evaluations(path: Path) -> Table:

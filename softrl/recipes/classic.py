@@ -26,6 +26,7 @@ SAC_V1 = Recipe(
     defines=("agent.update", "agent.lookahead", "agent.temperature"),
     tasks={
         "*rllab*Humanoid*": {"agent.reward_scale.factor": 10.0},
+        "*rllab*Swimmer*": {"agent.reward_scale.factor": 25.0},
         "Humanoid-*": {"agent.reward_scale.factor": 20.0},
         "HumanoidStandup-*": {"agent.reward_scale.factor": 100.0},
         "HalfCheetah-*": {"train.warmup": 10_000},

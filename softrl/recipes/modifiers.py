@@ -1,11 +1,13 @@
-"""Single changes, each to be stacked on a recipe with `+`: replay, exploration, regularisation, plasticity."""
+"""Single changes, each to be stacked on a recipe with `+`: replay, scales, exploration, regularisation, plasticity."""
 
 from softrl.agent.explore import Optimistic, RepeatedNoise, StateDependent
 from softrl.agent.plasticity import ContinualBackprop, ReDo, Reset, ShrinkAndPerturb
 from softrl.agent.regularize import L2Init, Wasserstein
+from softrl.agent.temperature import Fixed
 from softrl.data.priority import LAP, Proportional, Recency
 from softrl.nn.actors.gsde import GSDE
 from softrl.nn.heads import Scalar
+from softrl.nn.normalize import ReturnScale, Running
 from softrl.nn.trunks.mlp import MLP
 from softrl.recipes.recipe import Recipe
 
@@ -39,6 +41,30 @@ N_STEP = Recipe(
     arxiv="1602.01783",
     changes={"replay.steps": 3},
     defines=("replay.steps",),
+)
+
+NORMALIZE = Recipe(
+    "normalize",
+    "Observations less their running mean over their running deviation; for states, not for pixels.",
+    arxiv="2410.09754",
+    changes={"agent.encoder.normalizer": Running()},
+    defines=("agent.encoder.normalizer",),
+)
+
+SCALE_REWARDS = Recipe(
+    "scale_rewards",
+    "Rewards over the running deviation of discounted returns; a first temperature below 1 suits them.",
+    arxiv="2005.12729",
+    changes={"agent.reward_scale": ReturnScale()},
+    defines=("agent.reward_scale",),
+)
+
+FIXED_TEMPERATURE = Recipe(
+    "fixed_temperature",
+    "The temperature stays where it is put, at 0.2 unless told otherwise.",
+    arxiv="1801.01290",
+    changes={"agent.temperature": Fixed(0.2)},
+    defines=("agent.temperature",),
 )
 
 GSDE_RECIPE = Recipe(
@@ -122,6 +148,6 @@ CONTINUAL_BACKPROP = Recipe(
 )
 
 RECIPES = (
-    PER, LAP_RECIPE, ERE, N_STEP, GSDE_RECIPE, REPEATED_NOISE, OPTIMISTIC, LAYER_NORM, L2_INIT, WASSERSTEIN,
-    RESETS, SHRINK_PERTURB, REDO, CONTINUAL_BACKPROP,
+    PER, LAP_RECIPE, ERE, N_STEP, NORMALIZE, SCALE_REWARDS, FIXED_TEMPERATURE, GSDE_RECIPE, REPEATED_NOISE, OPTIMISTIC,
+    LAYER_NORM, L2_INIT, WASSERSTEIN, RESETS, SHRINK_PERTURB, REDO, CONTINUAL_BACKPROP,
 )  # fmt: skip

@@ -74,7 +74,7 @@ SIMBA = Recipe(
         "train.actor_every": 1,
     },
     defines=("agent.critic.trunk", "agent.actor.trunk"),
-    tasks={CONTROL: {"agent.critic.members": 1, "env.repeat": 2}},
+    tasks={CONTROL: {"agent.critic.members": 1, "env.repeat": 2}, **DISCOUNTS},
 )
 
 SIMBAV2 = Recipe(

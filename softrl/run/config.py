@@ -17,6 +17,10 @@ def at_least(minimum: int, values: Mapping[str, int | str | None]) -> None:
             raise UserError(f"{path} is {value}: it must be at least {minimum}")
 
 
+LARGEST_BATCH = 2**20
+"""Windows beyond which no machine holds what the networks make of them."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """How often the agent learns, and from how much."""
@@ -40,6 +44,8 @@ class TrainConfig:
             {"train.batch": self.batch, "train.actor_every": self.actor_every, "train.target_every": self.target_every},
         )
         at_least(0, {"train.warmup": self.warmup})
+        if self.batch > LARGEST_BATCH:
+            raise UserError(f"train.batch is {self.batch}: a batch has at most {LARGEST_BATCH} windows")
         if not 0 <= self.gamma <= 1:
             raise UserError(f"train.gamma is {self.gamma}: a discount lies in [0, 1]")
         if self.updates_per_decision <= 0:

@@ -24,6 +24,7 @@ from softrl.math.generators import forked_generators
 from softrl.run.config import Run
 from softrl.run.observations import rows
 from softrl.run.seed import elsewhere
+from softrl.run.video import Reel
 from softrl.types import Carry
 
 LONGEST = 100_000
@@ -107,11 +108,11 @@ def counted(decisions: int) -> int:
 def filmed(
     agent: Agent, source: Source, run: Run, seed: int, deterministic: bool = True
 ) -> tuple[list[np.ndarray], float]:
-    """The frames of one episode and their rate a second; raises UserError where rendering cannot work."""
+    """The frames of one episode and their rate a second; raises UserError where rendering cannot work or never ends."""
     env = envs.make(source, run.env, render=run.video.size)
-    frames: list[np.ndarray] = []
+    frames = Reel()
     try:
-        film(agent, env, seed, frames.append, deterministic)
+        film(agent, env, seed, frames.add, deterministic)
     finally:
         env.close()
     return frames, (env.metadata.get("render_fps") or 30) / envs.repeats(source, run.env)

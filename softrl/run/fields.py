@@ -175,23 +175,23 @@ def to_json(value: Any, kind: Any = None) -> Any:
         inner = {name: to_json(getattr(value, name), known) for name, known in kinds(type(value)).items()}
         return {TAG: foreign.tag(kind, type(value))} | inner
     if isinstance(value, tuple):
-        return [to_json(item, inner) for inner, item in element_kinds(sequence(kind), list(value))]
+        return [to_json(item, inner) for inner, item in element_kinds(sequences(kind)[0], list(value))]
     return value
 
 
 def from_json(kind: Any, data: Any, path: str = "the configuration") -> Any:
     """What `to_json` wrote, for a field of this kind; raises UserError for what this version does not know."""
     if isinstance(data, dict):
-        part = foreign.find(kind, data.get(TAG, ""))
+        part = foreign.find(kind, str(data.get(TAG, "")))
         if part is None or not data.keys() - {TAG} <= kinds(part).keys():
             raise UserError(f"{path} was written by another version of softrl: install that one to read it")
         return part(**{name: from_json(kinds(part)[name], data[name], name) for name in data.keys() - {TAG}})
     with _naming(path):
-        if isinstance(data, list):
-            return tuple(from_json(inner, item, path) for inner, item in element_kinds(sequence(kind), data))
+        if isinstance(data, list) and (several := sequences(kind)):
+            return tuple(from_json(inner, item, path) for inner, item in element_kinds(several[0], data))
         return conform(kind, data)
 
 
-def sequence(kind: Any) -> Any:
-    """The member of a kind that is a tuple."""
-    return next(member for member in alternatives(kind) if get_origin(member) is tuple)
+def sequences(kind: Any) -> list[Any]:
+    """The members of a kind that are tuples, at most one in a configuration."""
+    return [member for member in alternatives(kind) if get_origin(member) is tuple]

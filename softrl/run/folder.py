@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -31,10 +31,12 @@ def create(
     seed: int,
     root: Path = Path("runs"),
     run: Path | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Path:
     """Make a new run folder with config.json, command.txt and versions.json; it appears whole or not at all.
 
-    The folder is `run` when given, else `root/<env>/<recipe>/seed<S>`, with `-1`, `-2`, ... when that is taken.
+    `more` are further JSON files, name -> content. The folder is `run` when given, else
+    `root/<env>/<recipe>/seed<S>`, with `-1`, `-2`, ... when that is taken.
 
     Raises:
         UserError: `run` exists and is not an empty folder, or the place cannot be written.
@@ -45,7 +47,7 @@ def create(
         parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
         try:
-            _write_first_files(temporary, config, command)
+            _write_first_files(temporary, config, command, more or {})
             return _named(temporary, run) if run else _numbered(temporary, default)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -75,6 +77,16 @@ def read_config(run: Path) -> dict[str, Any]:
     if written > FORMAT:
         raise UserError(f"{run} was made by a newer softrl (format {written}): update softrl to read it")
     return config
+
+
+def located(path: str | Path, which: str | int) -> tuple[Path, str | int]:
+    """Run folder and checkpoint of a path, which may be either; raises UserError for what cannot be a checkpoint."""
+    path = Path(path)
+    if path.parent.name != "checkpoints":
+        return path, which
+    if not re.fullmatch(r"best|step_\d+", path.name):
+        raise UserError(f"{path} is no checkpoint: their names are best and step_ with a number")
+    return path.parent.parent, "best" if path.name == "best" else int(path.name.removeprefix("step_"))
 
 
 def write_config(run: Path, config: dict[str, Any]) -> None:
@@ -150,11 +162,13 @@ def _numbered(temporary: Path, default: Path) -> Path:
     raise AssertionError("the numbers do not end")
 
 
-def _write_first_files(folder: Path, config: dict[str, Any], command: Sequence[str]) -> None:
+def _write_first_files(folder: Path, config: dict[str, Any], command: Sequence[str], more: Mapping[str, Any]) -> None:
     folder.chmod(0o755)
     write_durably(folder / "config.json", _config_bytes(config))
     write_durably(folder / "command.txt", (shlex.join(command) + "\n").encode())
     write_durably(folder / "versions.json", (json.dumps(versions(), indent=2) + "\n").encode())
+    for name, content in more.items():
+        write_durably(folder / name, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _config_bytes(config: dict[str, Any]) -> bytes:

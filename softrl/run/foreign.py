@@ -1,11 +1,16 @@
 """Parts of other packages: taken where they can do what softrl's own parts can, and found again by module and class."""
 
+import sys
 from dataclasses import fields, is_dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from softrl.errors import UserError
 from softrl.run.kinds import describe, parts
+
+MAIN = "__main__"
+"""What Python calls the module of the script that is running, whatever its file is called."""
 
 
 def belongs(kind: Any, value: Any) -> bool:
@@ -39,7 +44,17 @@ def ours(part: type) -> bool:
 def tag(kind: Any, part: type) -> str:
     """What a configuration on disk calls a class: `Name` where its field knows it, else `module:Name`."""
     known = kind is None or parts(kind).get(part.__name__) is part
-    return part.__name__ if known else f"{part.__module__}:{part.__qualname__}"
+    home = script() if part.__module__ == MAIN else part.__module__
+    return part.__name__ if known else f"{home}:{part.__qualname__}"
+
+
+def script() -> str:
+    """The name under which the script that is running can be imported; `__main__` for what is typed in."""
+    running = vars(sys.modules[MAIN])
+    if running.get("__spec__"):  # python -m package.module
+        name: str = running["__spec__"].name
+        return name
+    return Path(running["__file__"]).stem if running.get("__file__") else MAIN
 
 
 def find(kind: Any, name: str) -> Any:
@@ -51,7 +66,8 @@ def find(kind: Any, name: str) -> Any:
     if not colon:
         return parts(kind).get(name)
     try:
-        part = getattr(import_module(module), attribute)
+        # The script itself is there already: to import it as well would run it a second time.
+        part = getattr(sys.modules[MAIN] if module == script() else import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise UserError(
             f"the configuration holds the part '{name}', which cannot be imported ({error}): keep its class in a "

@@ -132,6 +132,8 @@ def element_kinds(kind: Any, values: list[Any]) -> Iterable[tuple[Any, Any]]:
     inner = get_args(kind)
     if inner[-1] is Ellipsis:
         inner = (inner[0],) * len(values)
+    if len(inner) != len(values):
+        raise ValueError(f"takes {len(inner)} values, got {len(values)}")
     return list(zip(inner, values, strict=True))
 
 

@@ -39,7 +39,7 @@ class Logger:
     def __init__(self, folder: Path, device: torch.device | str = "cpu", planned: bool = False) -> None:
         self.events = Events(folder)
         self._means = Means(device)
-        self._recent: deque[tuple[float, int]] = deque(maxlen=_RECENT)
+        self._recent: deque[tuple[float, int, float | None]] = deque(maxlen=_RECENT)
         more = {name: (*TABLES[name], *PLANNED) for name in ("train.csv", "eval.csv") if planned}
         headers = {name: ",".join(columns) + "\n" for name, columns in (TABLES | more).items()}
         headers |= {"metrics.jsonl": "", "log.txt": ""}
@@ -53,9 +53,11 @@ class Logger:
         """Write the means since the last write under `train/`, the recent episodes and the `extra` tags; return all."""
         values = {f"train/{name}": value for name, value in self._means.take().items()}
         if self._recent:
-            returns, lengths = zip(*self._recent, strict=True)
+            returns, lengths, told = zip(*self._recent, strict=True)
             values["rollout/ep_rew_mean"] = float(np.mean(returns))
             values["rollout/ep_len_mean"] = float(np.mean(lengths))
+            successes = [success for success in told if success is not None]
+            values |= {"rollout/success_rate": float(np.mean(successes))} if successes else {}
         values |= extra
         self._scalars(env_steps, values)
         return values
@@ -74,7 +76,7 @@ class Logger:
 
         `planned` holds the values of the columns PLANNED, None where no plan was made.
         """
-        self._recent.append((float(episode_return), int(length)))
+        self._recent.append((float(episode_return), int(length), None if success is None else float(success)))
         self._row("train.csv", env_steps, episode, float(episode_return), int(length), success, seconds, *planned)
 
     def evaluation(
@@ -131,7 +133,8 @@ class Logger:
             file.cut(state["positions"][name])
         self.events.load_state_dict(state["events"])
         self._means.load_state_dict(state["means"])
-        self._recent = deque(((episode_return, length) for episode_return, length in state["recent"]), maxlen=_RECENT)
+        recent = ((*episode, None)[:3] for episode in state["recent"])  # those of older runs hold no success
+        self._recent = deque(recent, maxlen=_RECENT)
 
     def _row(self, table: str, *cells: float | None) -> None:
         self._files[table].append((",".join(_cell(cell) for cell in cells) + "\n").encode())

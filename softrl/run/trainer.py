@@ -2,10 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +27,7 @@ from softrl.run.evaluate import Evaluation, evaluate, filmed
 from softrl.run.fit import group, roomy
 from softrl.run.heap import keep_freed
 from softrl.run.log import Logger
+from softrl.run.progress import Callback, Progress, answer, present
 from softrl.run.seed import Generators, derive, evaluation_seed, repeatable
 from softrl.run.segments import Segments
 from softrl.run.signals import stopped_by_signals
@@ -50,6 +50,7 @@ class Counters:
     episodes: int = 0
     seconds: float = 0.0  # of training and evaluation, over all processes that worked on the run
     best: float | None = None  # highest mean return of an evaluation
+    last: float | None = None  # that of the newest one
     evaluated: int = -1  # env step of the newest evaluation
     filmed: int = -1  # env step of the newest video
     warned: bool = False  # of targets outside the critic's support
@@ -63,19 +64,6 @@ class Counters:
         vars(self).update(state)
 
 
-class Progress(NamedTuple):
-    """What a callback is told after each log write and each evaluation."""
-
-    env_steps: int
-    decisions: int
-    updates: int
-    episodes: int
-    values: dict[str, float]  # the tags just written, such as eval/mean_reward
-
-
-Callback = Callable[[Progress], bool | None]
-
-
 class Trainer:
     """One run in its folder: the parts, the loop, the clocks. Build it anew and `load` to go on exactly."""
 
@@ -85,8 +73,7 @@ class Trainer:
         self.callback: Callback | None = None
         self.stopping = False
         self.began = time.perf_counter()
-        self.last: float | None = None  # mean return of the newest evaluation in this process
-        self.opened = 0.0  # seconds of the run at which the newest episode began
+        self.opened = np.zeros(run.envs)  # seconds of the run at which each environment's episode began, or went on
         torch.set_num_threads(run.threads or 1)
         repeatable()
         self.generators = Generators()
@@ -138,6 +125,7 @@ class Trainer:
         self.began = time.perf_counter() - self.count.seconds
         with stopped_by_signals(self.stop):
             self.milestones()
+            self.opened[:] = self.seconds()
             while not self.finished() and not self.stopping:
                 self.advance()
                 self.milestones()
@@ -180,12 +168,12 @@ class Trainer:
             self.count.episodes += 1
             planned = executed(self.collector.carry, i)
             self.log.episode(self.count.env_steps, self.count.episodes, *episode, self.seconds(), planned)
-            self.console.episode(self.count.episodes, episode.total, self.seconds() - self.opened)
-            self.opened = self.seconds()
+            self.console.episode(self.count.episodes, episode.total, self.seconds() - self.opened[i])
+            self.opened[i] = self.seconds()
 
     def catch_up(self, warming: bool) -> None:
         """The updates that are owed for the decisions so far."""
-        ready = not warming and len(self.replay) > 0
+        ready = not warming and self.replay.ready
         owed = self.owed(self.count.decisions, ready)
         while owed:
             count = self.together(owed)
@@ -241,11 +229,12 @@ class Trainer:
 
     def write(self) -> None:
         """Write the metrics since the last time."""
-        seconds = self.seconds()
+        seconds, optimizer = self.seconds(), self.agent.optim.value
         speed = {
             "time/fps": self.count.env_steps / max(seconds, 1e-9),
             "time/updates_per_second": self.count.updates / max(seconds, 1e-9),
             "train/n_updates": float(self.count.updates),
+            "train/learning_rate": float(optimizer.config.schedule.rate(optimizer.learning_rate, optimizer.count)),
         }
         values = self.log.write(self.count.env_steps, speed)
         self.console.learned(values)
@@ -265,7 +254,7 @@ class Trainer:
         planned = np.array(result.plans, float).mean(0).tolist()  # over episodes
         at = (count.env_steps, count.decisions, count.updates)
         values = self.log.evaluation(*at, *result[:2], result.successes or None, self.seconds(), planned)
-        self.last = mean = values["eval/mean_reward"]
+        count.last = mean = values["eval/mean_reward"]
         count.evaluated = count.env_steps
         self.console.evaluation(count.env_steps, mean)
         self.show()
@@ -277,7 +266,7 @@ class Trainer:
 
     def show(self) -> None:
         """What the encoder makes of some rows of replay, to media/<env_steps>_<name>.png and .mp4."""
-        if len(self.replay) == 0:
+        if not self.replay.ready:
             return
         encoder, window = self.agent.encoder, self.replay.peek(PICTURED)
         shown = encoder.pictures(window), encoder.films(window)
@@ -345,6 +334,8 @@ class Trainer:
 
     def tell(self, values: dict[str, float]) -> None:
         """Call the user's callback, which stops the run by answering True."""
-        c = self.count
-        if self.callback and self.callback(Progress(c.env_steps, c.decisions, c.updates, c.episodes, values)):
-            self.stopping = True
+        if self.callback:
+            c, policy = self.count, present(self.agent, self.eval_env, self.run, self.source)
+            told = Progress(c.env_steps, c.decisions, c.updates, c.episodes, values, self.folder, policy)
+            if answer(self.callback, told):
+                self.stopping = True

@@ -1,4 +1,4 @@
-"""Frames to an mp4 file."""
+"""Frames to an mp4 file, and the frames of one episode until then."""
 
 import os
 from collections.abc import Iterable
@@ -10,6 +10,22 @@ from typing import Any
 import numpy as np
 
 from softrl.errors import UserError, disk_errors
+
+LARGEST = 2**31
+"""Bytes of the frames of one film, which lie in memory until it is written."""
+
+
+class Reel(list[np.ndarray]):
+    """The frames of one film."""
+
+    def add(self, frame: np.ndarray) -> None:
+        """Append one; raises UserError where all of them would take more memory than a film may."""
+        if (len(self) + 1) * frame.nbytes > LARGEST:
+            raise UserError(
+                f"the video of one episode takes more than {LARGEST / 1e9:.1f} GB of memory after {len(self)} frames: "
+                "give episodes an end, as with --env.time_limit 1000, or make it smaller with --video.size"
+            )
+        self.append(frame)
 
 
 def write(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:

@@ -107,3 +107,10 @@ def test_everything_that_reads_what_the_policy_reads_is_behind_the_bottleneck() 
         assert isinstance(trunk, BottleneckTrunk)
         reads = sorted(weight.shape[-2] for weight in trunk.parameters())
         assert reads[-2:] == [50, built.encoder.policy_width]
+
+
+@pytest.mark.parametrize("continuous", [0, 2])
+def test_a_latent_in_the_policy_is_for_numbers(continuous: int) -> None:
+    sentence = r"Latent actor is for continuous actions, and this action space has choices: leave out the recipe"
+    with pytest.raises(UserError, match=sentence):
+        apply("smac_state", Run()).agent.build(spec(3, continuous=continuous))

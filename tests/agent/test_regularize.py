@@ -9,8 +9,11 @@ from torch import nn
 
 from softrl.agent.regularize import Free, L2Init, Wasserstein
 from softrl.errors import UserError
+from softrl.nn.convolutions import Convolutions
+from softrl.nn.encoders.pixels import Body
 from softrl.nn.layers import Linear, UnitLinear
 from softrl.nn.norms import BatchNorm, LayerNorm, RMSNorm
+from softrl.nn.trunks.bottleneck import Neck
 
 
 def total(part: Any) -> float:
@@ -100,6 +103,27 @@ def test_norms_projected_and_frozen_weights_are_left_out() -> None:
     assert total(part) == pytest.approx(float(unit.bias.detach().square().sum()))  # a bias starts at zero
     with pytest.raises(UserError, match="no weights to pull in the actor"):
         L2Init().build([Linear(4, 1)], [network])
+
+
+@pytest.mark.parametrize("kind", [L2Init, Wasserstein])
+def test_convolutions_and_the_neck_are_pulled_though_they_do_not_decay(kind: Any) -> None:
+    """All weights of a network are regularised in both papers, norms excepted."""
+    body = Body(Convolutions(2, (1,)).build(3, (4, 4)), Neck(8, 5))
+    part = kind(2.0).build([body, Linear(4, 1)], [Linear(2, 1)])
+    for name, weight in body.named_parameters():
+        before, old = total(part), weight.detach().clone()
+        weight.data[..., -1] += 3.0
+        assert (total(part) > before) == ("norm" not in name), name
+        weight.data = old
+    assert total(part) == 0
+
+
+def test_wasserstein_sorts_a_kernel_as_a_whole() -> None:
+    body = Body(Convolutions(2, (1,)).build(3, (4, 4)), Neck(8, 5))
+    kernel = body.convolutions.first.weight
+    part = Wasserstein(1.0).build([body], [Linear(2, 1)])
+    kernel.data = kernel.data.flip(0)  # which output has which kernel
+    assert total(part) == 0
 
 
 @pytest.mark.parametrize("kind", [L2Init, Wasserstein])

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 from softrl.bench import update
 from softrl.errors import UserError
@@ -41,6 +42,45 @@ def test_actions_may_be_choices() -> None:
     )
     assert update.space(update.configured(options), options).action == 3
     assert update.measure(update.configured(options), options)["products"] > 0
+
+
+def test_a_stack_of_replay_is_of_different_pictures() -> None:
+    options = update.Options(recipe="drq+tiny", threads=1, compile="off", batch=4)
+    run = update.configured(options)
+    window = update.filled(run, run.agent.build(update.space(run, options)).spec).sample(4)
+    pictures = window.obs["pixels"].unflatten(2, (3, 3))[0]  # [2,3,3,H,W], of a row and the next one
+    assert len(torch.unique(pictures.flatten(0, 1), dim=0)) == 4  # stack + 1
+
+
+def test_augmentation_is_measured_where_there_is_some() -> None:
+    options = update.Options(recipe="drq+tiny", threads=1, compile="off", batch=4, pairs=1, seconds=0.0)
+    *_, sampling, augmenting = update.report(options)
+    assert sampling.startswith("a sample of replay takes ")
+    assert augmenting.startswith("augmentation, by itself and eager, takes ")
+
+
+@pytest.mark.parametrize(("recipe", "draws"), [("drq+tiny", 8), ("curl+tiny", 6)])
+def test_every_view_of_the_updates_is_drawn(recipe: str, draws: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two views of both ends of a row in DrQ, one and the positive in CURL; the actor's turn is every second update."""
+    options = update.Options(recipe=recipe, threads=1, compile="off", batch=4)
+    run = update.configured(options)
+    replay = update.filled(run, run.agent.build(update.space(run, options)).spec)
+    augmentation = run.agent.encoder.augmentation  # type: ignore[union-attr]
+    call = update.augmenting(run, replay, run.train.actor_every)[update.AUGMENTATION]
+    drawn = []
+    inner = type(augmentation).draw
+    monkeypatch.setattr(type(augmentation), "draw", lambda self, images: drawn.append(images) or inner(self, images))
+    call()
+    assert len(drawn) == draws
+    drawn.clear()
+    window = replay.sample(4)
+    run.agent.build(update.space(run, options)).update(window)
+    assert 2 * len(drawn) == draws  # what an update draws
+
+
+def test_actions_may_be_choices_from_pixels_too() -> None:
+    options = update.Options(recipe="sac_pixels+tiny", choices=(3,), actions=0)
+    assert update.space(update.configured(options), options).action == 3
 
 
 @pytest.mark.parametrize("sizes", [{"actions": 0}, {"choices": (3, 1)}])

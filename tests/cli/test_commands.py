@@ -29,6 +29,16 @@ def test_resume_cannot_shorten_a_run(run, refused):
     assert "--steps can extend a run, not shorten it" in refused("resume", "run", "--steps", "20")
 
 
+def test_resume_extends_the_minutes_of_a_run(run, capsys):
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"minutes": 1e-6}))
+    assert main(["resume", "run", "--steps", "80"]) == 0
+    assert "its 1e-06 minutes are over: --minutes can extend them" in capsys.readouterr().out
+    assert main(["resume", "run", "--steps", "80", "--minutes", "60", "--quiet"]) == 0
+    assert json.loads((run / "config.json").read_text()) == config | {"steps": 80, "minutes": 60.0}
+    assert (run / "eval.csv").read_text().splitlines()[-1].startswith("80,")
+
+
 def test_evaluate_prints_json_that_adds_up(run, capsys):
     assert main(["evaluate", "run", "--episodes", "3", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -92,6 +102,23 @@ def test_videos_without_opengl_are_refused_with_what_to_install(run, refused, mo
     monkeypatch.setenv("MUJOCO_GL", graphics.OFF)
     assert "apt-get install" in refused("play", "run")
     assert "apt-get install" in refused("evaluate", "run", "--video", "episode.mp4", "--episodes", "1")
+
+
+def test_what_stands_in_the_way_of_a_video_is_said_before_episodes_are_played(run, refused, monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", graphics.OFF)
+    monkeypatch.setattr("softrl.api.run_episodes", lambda *_: pytest.fail("episodes were played"))
+    assert "apt-get install" in refused("evaluate", "run", "--video", "episode.mp4")
+
+
+@pytest.mark.skipif(graphics.missing() is not None, reason="no OpenGL library")
+def test_evaluate_films_an_episode_and_tells_the_returns(run, here, capsys):
+    import av
+
+    words = ["evaluate", "run", "--video", "episode.mp4", "--episodes", "2", "--json"]
+    assert main(words) == 0
+    assert len(json.loads(capsys.readouterr().out)["returns"]) == 2
+    with av.open(str(here / "episode.mp4")) as file:
+        assert sum(1 for _ in file.decode(video=0)) == 21  # twenty steps and the picture before them
 
 
 def test_a_stopped_run_says_how_to_go_on_and_exits_as_interrupted(run, capsys):

@@ -108,6 +108,11 @@ def test_a_reader_that_closes_early_is_no_error():
     assert done.stderr == "0\n"
 
 
+def test_python_finds_the_command_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "softrl", "tran"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "softrl: there is no command 'tran'; did you mean 'train'?\n")
+
+
 def test_bench_prints_the_lines_that_its_module_reports(monkeypatch, capsys):
     @dataclass(frozen=True)
     class Options:

@@ -34,6 +34,16 @@ def test_a_recipe_without_changes_is_shown(capsys):
     assert lines(capsys, "recipes", "show", "sac")[0].startswith("sac (arXiv 1812.05905): Twin critics")
 
 
+def test_a_stack_is_shown_with_the_values_that_hold_in_the_end(capsys):
+    shown = lines(capsys, "recipes", "show", "tqc+simba")
+    assert [line.partition(" (")[0] for line in shown[:2]] == ["tqc", "simba"]
+    rows = [line.split() for line in shown[2:]]
+    assert ["agent.critic.members*", "5"] in rows
+    assert ["agent.actor.trunk*", "SimBa"] in rows
+    assert ["agent.target_rule.drop", "in", "Hopper-*", "5"] in rows
+    assert not [row for row in rows if row[0] == "recipe" or "absent" in row]
+
+
 def test_two_recipes_are_compared_field_by_field(capsys):
     rows = [line.split() for line in lines(capsys, "recipes", "diff", "sac", "sac_yarats+tiny")]
     assert rows[0] == ["sac", "sac_yarats+tiny"]

@@ -170,8 +170,22 @@ def test_seeds_decide(fake: ModuleType) -> None:
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert len(np.unique(first, axis=0)) == 3
-    with pytest.raises(UserError, match="takes no seed"):
-        pooled("Pendulum-v1").reset(seed=1)
+    again = pooled("Pendulum-v1", 3, 1)
+    before = again.pool
+    np.testing.assert_array_equal(again.reset(seed=2)[0], other)
+    assert before.closed  # for EnvPool only takes a seed when it is made
+    with pytest.raises(UserError, match="takes one seed for all"):
+        again.reset(seed=[1, 2, 3])
+
+
+def test_episodes_after_a_cut_are_those_of_the_seed(fake: ModuleType) -> None:
+    found = []
+    for seed in (1, 1, 2):
+        vec = pooled("Pendulum-v1", 2)
+        snapshot.restores(vec, [None, None], seed)
+        found.append(step(vec, np.zeros((2, 1), np.float32))[0].tolist())
+    assert found[0] == found[1]
+    assert found[0] != found[2]
 
 
 def test_without_a_state_every_episode_begins_anew(fake: ModuleType) -> None:

@@ -2,7 +2,9 @@
 
 import os
 import resource
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -58,3 +60,15 @@ def test_room_is_really_taken(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     mapped(tmp_path / "frames.npy", (1000, 1000))
     assert os.stat(tmp_path / "frames.npy").st_blocks * 512 >= 1_000_000
+
+
+def test_where_room_cannot_be_taken_it_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS."""
+    monkeypatch.delattr(os, "posix_fallocate")
+    frames = mapped(tmp_path / "frames.npy", (40, 6))
+    frames[39] = 7
+    assert np.load(tmp_path / "frames.npy").sum() == 6 * 7
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=999_999))
+    with pytest.raises(UserError, match=r"with 0\.0 GB of frames, the disk is full: make room, lower replay\.capacity"):
+        mapped(tmp_path / "more.npy", (1000, 1000))
+    assert [path.name for path in tmp_path.iterdir()] == ["frames.npy"]

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Dict, Discrete, Tuple
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as arrays
 
-from softrl.data.plain import OpaqueError, Packer, Unpacker, constant
+from softrl.data.constants import constant
+from softrl.data.plain import OpaqueError, Packer, Unpacker
+from softrl.data.spaces import FlatActions
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 dtypes = st.sampled_from([np.bool_, np.int8, np.uint32, np.int64, np.float16, np.float32, np.float64])
@@ -168,12 +170,61 @@ whole = np.arange(6.0)
         {"foreign": np.frombuffer(bytearray(8))},
         {"circle": circle()},
         {"function": (lambda thing: lambda: thing)(Thing())},
+        {"global": [random.random]},
+        {"shared": {"rng": np.random.random.__self__}},
     ],
     ids=lambda attributes: next(iter(attributes)),
 )
 def test_what_may_hold_state_is_refused(attributes: dict[str, Any]) -> None:
     with pytest.raises(OpaqueError):
         Packer().attributes(attributes)
+
+
+def bound_to(generator: Any, name: str) -> dict[str, Any]:
+    return {"rng": generator, "roll": getattr(generator, name), "rolls": [getattr(generator, name)]}
+
+
+@pytest.mark.parametrize(
+    ("generator", "name"),
+    [(random.Random(3), "random"), (random.Random(3), "gauss"), (np.random.default_rng(3), "normal")],
+    ids=["builtin", "method", "numpy"],
+)
+def test_methods_of_generators_are_bound_to_what_was_unpacked(generator: Any, name: str) -> None:
+    attributes = bound_to(generator, name)
+    attributes["roll"]()
+    into = bound_to(type(generator)() if name != "normal" else np.random.default_rng(), name)  # that of another process
+    Unpacker().attributes(through_json(Packer().attributes(attributes)), into)
+    for draw in (lambda of: of["roll"](), lambda of: of["rolls"][0](), lambda of: getattr(of["rng"], name)()):
+        assert draw(into) == draw(attributes)
+
+
+def test_spaces_get_their_generators_back() -> None:
+    def made(seed: int) -> dict[str, Any]:
+        inner = Tuple([Box(-1, 1, (2,)), Discrete(9)])
+        space = Dict({"a": inner, "b": Box(0, 1)}, seed=seed)
+        return {"space": space, "again": space, "part": inner, "rng": space.np_random, "still": Box(0, 1)}
+
+    attributes, into = made(1), made(2)
+    attributes["space"].sample()
+    kept = dict(into)
+    Unpacker().attributes(through_json(Packer().attributes(attributes)), into)
+    assert all(into[name] is kept[name] for name in ("space", "again", "part", "still"))
+    assert str(into["space"].sample()) == str(attributes["space"].sample())
+    assert str(into["part"].sample()) == str(attributes["part"].sample())
+    assert into["rng"].normal() == attributes["rng"].normal()
+    assert into["still"]._np_random is None
+
+
+def test_a_state_from_before_methods_were_packed_takes_none_away() -> None:
+    into = bound_to(random.Random(3), "random") | {"settings": Holding([1])}
+    Unpacker().attributes({"rng": Packer().value(random.Random(4))}, into)
+    assert into["roll"]() == random.Random(3).random()
+    assert into["settings"] == Holding([1])
+
+
+@dataclass(frozen=True)
+class Holding:
+    items: list[int]
 
 
 @dataclass(frozen=True)
@@ -190,5 +241,14 @@ def test_constants() -> None:
     scale = 3.0
     for value in (Box(-1, 1), Frozen(), Thing, np, len, test_constants, lambda x: x * scale):
         assert constant(value)
-    for value in (Thawed(), Thing(), 1, [1]):
+    for value in (random.random, random.gauss, np.random.normal, random.random.__self__, dict.fromkeys):  # global
+        assert constant(value)
+    seeded = Box(-1, 1, seed=3)
+
+    def remembering(found: list[int] = []) -> None:  # noqa: B006
+        """Keeps what it is given as long as it is there."""
+
+    for value in (Thawed(), Thing(), 1, [1], Holding([1]), random.Random(3).random, [].append, remembering):
+        assert not constant(value)
+    for value in (seeded, Dict({"a": seeded}), lambda: seeded, FlatActions(seeded)):
         assert not constant(value)

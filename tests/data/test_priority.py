@@ -200,6 +200,15 @@ def test_recency_finds_a_decision_even_when_the_newest_rows_are_final() -> None:
     assert set(world.draw(20)[0].tolist()) == {2, 3}
 
 
+@pytest.mark.parametrize("finals", [2, 3, 6])
+def test_recency_looks_further_back_where_resumes_have_cut(finals: int) -> None:
+    """A run that is cut at once, again and again, leaves one final observation each time."""
+    world = World(Recency(eta=0.01, least=1, cycle=1), length=10, envs=2)
+    for last in (False, *[True] * finals, False):
+        world.add([last, last])
+    assert set(world.draw(20)[0].tolist()) == {0, 1}
+
+
 def test_uniform_is_uniform() -> None:
     world = grown(Uniform(), rows=23, length=10, envs=2)
     cells = world.startable()

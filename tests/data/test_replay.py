@@ -108,6 +108,35 @@ def test_windows_equal_a_walk_through_the_rows(data: st.DataObject) -> None:
             assert bool(window.first[b]) == bool(lasts[start - 1, env])
 
 
+def test_replay_is_ready_where_a_window_starts() -> None:
+    """Not where rows are final observations alone, as after resumes that cut an episode at once."""
+    replay = filled([[True, True]] * 3, [[False, False]] * 3, 6, 1)
+    assert (len(replay), replay.ready) == (2, False)
+    with pytest.raises(ValueError, match="nothing to sample"):
+        replay.peek(1)
+    replay.add(row(3, [True, False], [False, False]))
+    assert not replay.ready  # what comes of the decision is not known yet
+    replay.add(row(4, [True, True], [False, False]))
+    assert replay.ready
+    assert set(replay.sample(20).index.tolist()) == {3 * 2 + 1}
+    for time in range(5, 10):  # row 3 makes room, and all others are final
+        assert replay.ready
+        replay.add(row(time, [True, True], [False, False]))
+    assert not replay.ready
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(3, 6))
+def test_ready_is_what_a_look_at_all_rows_says(lasts: list[bool], capacity: int) -> None:
+    replay = filled([[lasts[0]]], [[False]], capacity, 1)
+    for time, last in enumerate(lasts):
+        replay.add(row(time + 1, [last], [False]))
+        assert replay.ready == (not replay.starts.host.all())
+        other = filled([[False]] * 3, [[False]] * 3, capacity, 1)
+        assert other.ready
+        other.restore(replay.oldest, replay.newest, [(replay.oldest, replay.rows(replay.oldest, replay.newest))])
+        assert other.ready == replay.ready
+
+
 def test_starts_are_uniform_over_decisions() -> None:
     lasts = [[False, False], [True, False], [False, False], [False, True], [False, False], [False, False]]
     replay = filled(lasts, [[False, False]] * 6, 10, 1)

@@ -162,6 +162,96 @@ def test_environments_that_speak_for_themselves() -> None:
     assert_exact(Speaking, 25)
 
 
+class Telling(PendulumEnv):
+    """Answers a tuple, numbers of NumPy's, and Python's generator as it gives its state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.secret, self.rng = iter(range(3)), random.Random(3)
+        self.count, self.pull = np.int64(0), np.float32(0.1)
+
+    def step(self, action: np.ndarray) -> Any:
+        observation, reward, *ends = super().step(action)
+        self.count += 1
+        self.pull = np.float32(self.pull * np.float32(1.1) + self.rng.random())
+        return observation * self.pull + self.count, reward, *ends
+
+    def snapshot(self) -> dict[str, Any]:
+        at = (tuple(self.state.tolist()), [self.last_u])
+        return {"at": at, "numbers": (self.count, self.pull), "rng": self.rng.getstate(), "own": self.np_random_state()}
+
+    def np_random_state(self) -> dict[str, Any]:
+        return self.np_random.bit_generator.state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        (at, [self.last_u]), (self.count, self.pull) = state["at"], state["numbers"]
+        assert (type(at), type(self.count), type(self.pull)) == (tuple, np.int64, np.float32)
+        self.state, self.np_random.bit_generator.state = np.array(at), state["own"]
+        self.rng.setstate(state["rng"])  # which refuses lists
+
+
+def test_tuples_and_numbers_of_numpy_come_back_as_they_were() -> None:
+    assert_exact(Telling, 25)
+
+
+class Sampling(Drift):
+    """Starts where its space says, which it seeds at a reset; also a space of parts, and a method of a generator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = gymnasium.spaces.Box(-1, 1, (3,))
+        self.parts = gymnasium.spaces.Dict({"a": gymnasium.spaces.Box(-1, 1), "b": gymnasium.spaces.Discrete(5)})
+        self.rng = random.Random(3)
+        self.roll, self.bend = self.rng.random, self.rng.gauss
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        if seed is not None:
+            self.observation_space.seed(seed)
+            self.parts.seed(seed)
+        self.place = self.observation_space.sample()[:2].astype(float) + self.parts.sample()["a"]
+        return self.seen(), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.place = self.place + self.roll() + self.parts.sample()["b"] * self.bend()
+        return super().step(action)
+
+
+class SampledFrom(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """A user's wrapper with noise from a space of its own."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self.observation_space = gymnasium.spaces.Box(-1, 1, env.observation_space.shape, seed=7)
+
+    def observation(self, observation: np.ndarray) -> np.ndarray:
+        return observation + self.observation_space.sample()
+
+
+def test_what_spaces_and_methods_of_generators_draw_goes_on_exactly() -> None:
+    assert_exact(Sampling, 25)
+    assert_exact(lambda: SampledFrom(Sampling()), 25)
+
+
+def test_what_a_class_draws_for_all_has_no_state() -> None:
+    """It cannot be put back for one alone."""
+
+    class Drawn(Drift):
+        observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (3,))
+
+        def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+            super().reset(seed=seed)
+            return self.observation_space.sample(), {}
+
+    class Rolling(Drift):
+        rng = np.random.default_rng(0)
+
+    for kind in (Drawn, Rolling):
+        env = make(kind, seed=0)
+        env.reset()
+        assert snapshot(env) is None
+
+
 def test_wrappers_with_state() -> None:
     assert_exact(lambda: CountingNoise(gymnasium.make("Pendulum-v1")), 25)
 
@@ -311,6 +401,44 @@ def test_a_frozen_state_that_is_replaced_is_no_constant() -> None:
     env.step(np.ones(1, np.float32))
     assert snapshot(env) is None
     assert_exact(Configured, 25)
+
+
+class Aiming(Drift):
+    """Draws its goal into a function, at a reset."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        observation, info = super().reset(seed=seed)
+        goal = float(self.np_random.normal())
+        self.distance = lambda place: place - goal
+        return observation, info
+
+
+class Phased(Drift):
+    """Goes from one phase to the next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.phase = np.random.normal
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.phase = len
+        return super().step(action)
+
+
+class Growing(Drift):
+    """Its space is another one after a while."""
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.observation_space = gymnasium.spaces.Box(-9, 9, (3,))
+        return super().step(action)
+
+
+@pytest.mark.parametrize("kind", [Aiming, Phased, Growing])
+def test_a_function_or_space_that_is_replaced_is_no_constant(kind: Any) -> None:
+    env = make(kind, seed=0)
+    env.reset()
+    env.step(np.ones(1, np.float32))
+    assert snapshot(env) is None
 
 
 class Dice(gymnasium.Env[Any, Any]):

@@ -1,5 +1,6 @@
 """Environments come from names, factories and objects; what cannot be made is told in one sentence."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from gymnasium.envs.classic_control import PendulumEnv
 from gymnasium.wrappers import RescaleAction, TimeLimit
 
 from softrl.data.control import Control
+from softrl.data.envs import EnvConfig, vector
 from softrl.data.sources import build
 from softrl.errors import UserError
 
@@ -65,6 +67,32 @@ def test_wrappers_that_a_spec_cannot_describe_are_kept() -> None:
     assert isinstance(env, Scaled)
 
 
+def test_what_was_set_on_an_object_is_kept() -> None:
+    template = gymnasium.make("CartPole-v1", render_mode="rgb_array")
+    template.unwrapped.force_mag = 5.0  # type: ignore[attr-defined]
+    for env in (build(template, None, None), build(template, 30, None), build(template, None, 32)):
+        assert env.unwrapped.force_mag == 5.0  # type: ignore[attr-defined]
+    undrawn = gymnasium.make("CartPole-v1")
+    assert build(undrawn, None, 32).render_mode == "rgb_array"  # made anew, because it is to draw
+
+
+def layers(env: Any) -> list[type]:
+    return [type(env), *(layers(env.env) if isinstance(env, gymnasium.Wrapper) else [])]
+
+
+@pytest.mark.parametrize("name", ["Pendulum-v1", "Hopper-v5"])
+def test_copies_of_an_object_have_the_layers_of_its_id(name: str) -> None:
+    """So that a run that learned in one can be resumed in the other."""
+    assert layers(build(gymnasium.make(name), None, None)) == layers(build(name, None, None))
+
+
+def test_a_limit_inside_of_wrappers_is_replaced() -> None:
+    wrapped = RescaleAction(gymnasium.make("Pendulum-v1"), -1, 1)
+    assert length(build(wrapped, 250, None)) == 250
+    assert length(build(lambda: RescaleAction(gymnasium.make("Pendulum-v1"), -1, 1), 250, None)) == 250
+    assert length(wrapped) == 200
+
+
 class Unique(PendulumEnv):
     """Holds something that cannot be copied."""
 
@@ -80,6 +108,34 @@ def test_an_object_that_cannot_be_copied_asks_for_a_factory() -> None:
 def test_factories_must_return_environments() -> None:
     with pytest.raises(UserError, match="returned int"):
         build(lambda: 3, None, None)  # type: ignore[arg-type, return-value]
+
+
+def test_a_factory_makes_a_new_environment_at_each_call() -> None:
+    """Stable-Baselines3 takes `lambda: env`; here two environments would be one."""
+    env = gymnasium.make("Pendulum-v1")
+    with pytest.raises(UserError, match="returned the same environment again: let it make a new one at each call"):
+        vector(lambda: env, EnvConfig(workers="sync"), 2, 0)
+    rewrapped = PendulumEnv()
+    build(lambda: TimeLimit(rewrapped, 5), None, None)
+    with pytest.raises(UserError, match="the same environment again"):
+        build(lambda: TimeLimit(rewrapped, 5), None, None)
+
+
+@dataclass
+class Equal(PendulumEnv):
+    """Equal to its likes, and so without a hash."""
+
+    size: int = 1
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+
+def test_new_environments_that_equal_each_other_are_no_mistake() -> None:
+    for _ in range(2):
+        vector(Equal, EnvConfig(workers="sync"), 2, 0).close()  # closed, and made again
+    env = gymnasium.make("Pendulum-v1")
+    vector(env, EnvConfig(workers="sync"), 2, 0).close()
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

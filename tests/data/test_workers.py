@@ -63,6 +63,27 @@ def test_an_environment_that_fails_is_told(config: EnvConfig, capfd: pytest.Capt
     assert capfd.readouterr() == ("", "")
 
 
+class Clinging(Failing):
+    """Cannot be closed either, and notes that it was asked to."""
+
+    closed: list["Clinging"]
+
+    def close(self) -> None:
+        self.closed.append(self)
+        raise OSError("the port is busy")
+
+
+def test_environments_here_are_closed_once_after_a_failure() -> None:
+    """Each of them, whatever befalls the others."""
+    env = type("Clinging", (Clinging,), {"closed": []})
+    vec = vector(env, SYNC, 3, 0)
+    vec.reset()
+    with pytest.raises(UserError, match="broken"):
+        step(vec, np.zeros((3, 1), np.float32))
+    vec.close()
+    assert len(env.closed) == len(set(map(id, env.closed))) == 3
+
+
 def test_a_worker_that_dies_is_told() -> None:
     vec = vector(Still, ASYNC, 2, 0)
     vec.reset()

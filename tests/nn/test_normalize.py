@@ -48,8 +48,27 @@ def test_observations_come_out_standardised_and_clipped() -> None:
     normalizer = Running(limit=2.0).build(1)
     for value in (1.0, 2.0, 3.0):
         normalizer.observe(tensor([[value]]))
-    scale = (2 / 3 + 1e-5) ** -0.5
+    scale = (2 / 3) ** -0.5
     assert normalizer(tensor([[2.0], [3.0], [100.0]]))[:, 0].tolist() == pytest.approx([0.0, scale, 2.0])
+
+
+def test_before_the_second_row_observations_stay_as_they_are() -> None:
+    normalizer, x = Running().build(3), 100 * torch.randn(4, 3)
+    assert torch.equal(normalizer(x), x)
+    normalizer.observe(x[:1])
+    assert torch.equal(normalizer(x), x)
+    normalizer.observe(x[1:])
+    assert normalizer(x).abs().max() < 2
+
+
+def test_small_components_come_out_as_large_as_others_and_constant_ones_as_zero() -> None:
+    normalizer = Running().build(2)
+    rows = torch.stack([1e-3 * torch.randn(2_000), torch.full((2_000,), 7.3)], -1)
+    for some in rows.split(4):
+        normalizer.observe(some)
+    scaled = normalizer(rows)
+    assert scaled[:, 0].std().item() == pytest.approx(1.0, abs=0.02)
+    assert not scaled[:, 1].any()
 
 
 def test_discounted_returns_by_hand() -> None:

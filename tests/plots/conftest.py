@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,11 +21,13 @@ def make_run(tmp_path: Path) -> MakeRun:
         returns: tuple[float, ...] = (1.0, 200.0, 350.0),
         every: int = 10_000,
         repeat: int = 1,
+        folder: str | None = None,
+        config: dict[str, Any] | None = None,
     ) -> Path:
-        path = tmp_path / "runs" / env / recipe / f"seed{seed}"
+        path = tmp_path / "runs" / env / recipe / (folder or f"seed{seed}")
         path.mkdir(parents=True)
-        config = {"format": 1, "recipe": recipe, "seed": seed, "env": {"name": env, "repeat": repeat}}
-        (path / "config.json").write_text(json.dumps(config))
+        whole = {"format": 1, "recipe": recipe, "seed": seed, "env": {"name": env, "repeat": repeat}} | (config or {})
+        (path / "config.json").write_text(json.dumps(whole))
         rows = [
             f"{i * every},{i * every // repeat},{i * every},{value},{value / 10},{value / 2},{value * 2},1000.0,,{i}.5"
             for i, value in enumerate(returns)

@@ -70,7 +70,41 @@ def test_by_env_and_by_seed(make_run: MakeRun, figures: "list[Figure]") -> None:
     assert labels(figures[0]) == {"a (2 seeds)", "b", "95% bootstrap interval"}
     plot(runs, Path("x.png"), by="seed")
     assert [axis.get_title() for axis in figures[1].axes] == ["a", "b"]
-    assert labels(figures[1]) == {"sac, seed 0", "sac, seed 1"}
+    assert labels(figures[1]) == {"seed0", "seed1"}  # the panel says the environment
+
+
+def test_runs_of_one_seed_that_differ_are_two_experiments(make_run: MakeRun, figures: "list[Figure]") -> None:
+    """As after `softrl train E` and `softrl train E --agent.critic.members 3`, two seeds of the second."""
+    runs = [
+        make_run(returns=(0.0, 10.0), config={"agent": {"type": "AgentConfig", "critic": {"members": 2}}}),
+        *(
+            make_run(
+                seed=seed,
+                folder=f"seed{seed}-1",
+                returns=(0.0, 20.0 + 20 * seed),
+                config={"agent": {"type": "AgentConfig", "critic": {"members": 3}}, "steps": 50, "device": "cuda"},
+            )
+            for seed in (0, 1)
+        ),
+    ]
+    parent = runs[0].parent
+    plot([parent, runs[0]], Path("x.png"))  # given twice, drawn once
+    drawn = {drawing.get_label(): drawing.get_ydata().tolist() for drawing in figures[0].axes[0].get_lines()}
+    assert drawn["sac, members 2"] == [0, 10]
+    assert drawn["sac, members 3 (2 seeds)"] == [0, 30]
+    plot([parent], Path("x.png"), by="env")
+    assert labels(figures[1]) - {"95% bootstrap interval"} == {
+        "cheetah_run, members 2",
+        "cheetah_run, members 3 (2 seeds)",
+    }
+    plot([parent], Path("x.png"), by="seed")
+    assert labels(figures[2]) == {"seed0", "seed0-1", "seed1-1"}
+    assert len(figures[2].axes[0].get_lines()) == 3
+
+
+def test_a_seed_that_was_run_twice_is_no_second_seed(make_run: MakeRun, figures: "list[Figure]") -> None:
+    plot([make_run(), make_run(folder="seed0-1", config={"steps": 7})], Path("x.png"))
+    assert "sac (2 runs)" in labels(figures[0])
 
 
 def test_published_points_stand_at_their_budget(make_run: MakeRun, figures: "list[Figure]") -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,20 @@ def test_first_files(tmp_path):
     assert read_config(path) == {"steps": 5}
     assert "python" in json.loads((path / "versions.json").read_text())
     assert path.stat().st_mode & 0o755 == 0o755
+
+
+def test_further_files_come_with_the_first_ones(tmp_path):
+    path = make(tmp_path, more={"spaces.json": {"continuous": 1}})
+    assert json.loads((path / "spaces.json").read_text()) == {"continuous": 1}
+    assert sorted(file.name for file in path.iterdir())[-2:] == ["spaces.json", "versions.json"]
+
+
+def test_a_path_is_a_run_or_one_of_its_checkpoints():
+    assert folder.located("runs/a", "latest") == (Path("runs/a"), "latest")
+    assert folder.located("runs/a/checkpoints/best", "latest") == (Path("runs/a"), "best")
+    assert folder.located("runs/a/checkpoints/step_000000150", "latest") == (Path("runs/a"), 150)
+    with pytest.raises(UserError, match="step_abc is no checkpoint"):
+        folder.located("runs/a/checkpoints/step_abc", "latest")
 
 
 def test_a_given_folder_is_used_new_or_empty(tmp_path):

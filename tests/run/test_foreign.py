@@ -1,5 +1,8 @@
 import json
+import subprocess
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +82,42 @@ def test_it_is_written_with_its_module_and_found_again() -> None:
     assert written["agent"]["critic"]["trunk"] == {"type": f"{HERE}:Sines", "waves": 5}
     assert written["agent"]["actor"]["trunk"]["type"] == "MLP"  # what softrl knows needs no module
     assert from_json(Run, written) == with_sines()
+
+
+SCRIPT = """
+import json, sys
+from dataclasses import dataclass
+from softrl.run.config import Run
+from softrl.run.fields import from_json, override, to_json
+
+print("ran", file=sys.stderr)
+
+@dataclass(frozen=True)
+class Sines:
+    waves: int = 3
+    needs = frozenset()
+    def build(self, inputs, members=1):
+        return inputs
+
+if __name__ == "__main__":
+    run = override(Run(), {"agent.critic.trunk": Sines(5)})
+    assert from_json(Run, to_json(run)) == run
+    print(json.dumps(to_json(run)))
+"""
+
+
+@pytest.mark.parametrize("words", [["my_sines.py"], ["-m", "my_sines"]])
+def test_a_part_of_the_script_that_runs_is_found_in_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    (tmp_path / "my_sines.py").write_text(SCRIPT)
+    done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr.count("ran") == 1  # the script is not imported a second time by itself
+    written = json.loads(done.stdout)
+    assert written["agent"]["critic"]["trunk"] == {"type": "my_sines:Sines", "waves": 5}
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_sines", raising=False)
+    assert from_json(Run, written).agent.critic.trunk.waves == 5
 
 
 def test_parts_in_a_tuple_are_found_again_too() -> None:

@@ -105,6 +105,22 @@ def test_write_gives_means_recent_episodes_and_extras_under_their_tags(tmp_path)
     assert [line["env_steps"] for line in lines(tmp_path / "metrics.jsonl")] == [0, 5]
 
 
+def test_the_share_of_recent_episodes_that_succeeded(tmp_path):
+    """None where nothing was said, and those of before a resume count."""
+    log = Logger(tmp_path)
+    log.episode(1, 1, 0.0, 2, None, 0.0)
+    assert "rollout/success_rate" not in log.write(1, {})
+    for success in (1.0, 0.0, 1.0, 1.0):
+        log.episode(1, 1, 0.0, 2, success, 0.0)
+    assert log.write(2, {})["rollout/success_rate"] == 0.75
+    state = log.state_dict()
+    again = Logger(tmp_path)
+    again.load_state_dict(state)
+    assert again.write(3, {})["rollout/success_rate"] == 0.75
+    again.load_state_dict(state | {"recent": [[1.0, 2]]})  # of a softrl that did not remember successes
+    assert again.write(3, {}) == {"rollout/ep_rew_mean": 1.0, "rollout/ep_len_mean": 2.0}
+
+
 def test_values_that_are_not_finite_leave_the_json_standard(tmp_path):
     log = Logger(tmp_path)
     log.write(1, {"a": float("nan"), "b": float("inf"), "c": 1.0})

@@ -79,9 +79,10 @@ def killed_again_and_again(env: Any, folder: Path, recipe: str, kills: int, seed
     chance = random.Random(seed)
     for attempt in itertools.count():
         torn = folder / f"torn{attempt}"
-        kills -= not forked(training(env, torn, recipe, **options), chance.uniform(0.2, 0.8) * duration)
-        if not available(torn):  # killed before there was anything to resume
+        ended = forked(training(env, torn, recipe, **options), chance.uniform(0.2, 0.8) * duration)
+        if not any(available(torn)):  # a kill before the first checkpoint after that of step 0 proves nothing
             continue
+        kills -= not ended
         while kills > 0:
             if forked(lambda: api.resume(torn), chance.uniform(0.02, 0.5) * duration):  # noqa: B023
                 break

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,8 +19,9 @@ from softrl.errors import UserError
 from softrl.recipes import apply
 from softrl.run import files, saved, trainer as training
 from softrl.run.config import Run
+from softrl.run.console import Quiet
 from softrl.run.fields import override
-from softrl.run.trainer import Trainer
+from softrl.run.trainer import Counters, Trainer
 from softrl.types import Spec
 
 SHORT = {
@@ -265,6 +267,46 @@ def test_a_run_that_its_minutes_ended_gets_no_second_row_when_resumed(
     before = [file.read_text() for file in kept]
     assert api.resume(path).finished
     assert [file.read_text() for file in kept] == before
+
+
+class Uneven(Fragile):
+    """Every other one that is made has episodes of 25 steps."""
+
+    made = count()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.length = (10, 25)[next(self.made) % 2]
+
+    def step(self, action: Any) -> Any:
+        obs, reward, terminated, _, info = super().step(action)
+        return obs, reward, terminated, self.time == self.length, info
+
+
+def test_each_episode_has_a_duration_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame takes a second here; of two environments one is done after 10 steps, the other after 25."""
+    told: list[float] = []
+
+    class Listening(Quiet):
+        def episode(self, number: int, episode_return: float, seconds: float) -> None:
+            told.append(seconds)
+
+    monkeypatch.setattr(Trainer, "seconds", lambda self: float(self.count.env_steps))
+    monkeypatch.setattr(api, "open_console", lambda *_: Listening())
+    options = {"envs": 2, "env.workers": "sync", "steps": 50, "eval.every": 50}
+    path = trained(tmp_path / "run", Uneven, **options).path
+    # 20 frames; 21, one of them while it was reset; 48 of the slow one
+    assert told == [20.0, 21.0, 48.0]
+    api.resume(path, steps=60, env=Uneven)
+    assert told[3:] == [10.0]  # of the 20 frames of an episode, those since the resume
+
+
+def test_counters_of_an_earlier_version_are_read() -> None:
+    state = Counters(env_steps=7, best=2.0).state_dict()
+    del state["last"]
+    count = Counters()
+    count.load_state_dict(state)
+    assert (count.env_steps, count.best, count.last) == (7, 2.0, None)
 
 
 class Painted(Fragile):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from softrl.errors import UserError
-from softrl.run.video import write
+from softrl.run.video import Reel, write
 
 
 def grey(height, width, count):
@@ -61,3 +61,13 @@ def test_without_pyav(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UserError, match="pip install av"):
         write(tmp_path / "0.mp4", grey(32, 32, 2), fps=20.0)
+
+
+def test_a_film_longer_than_memory_is_refused(monkeypatch):
+    monkeypatch.setattr("softrl.run.video.LARGEST", 3 * 32 * 32 * 3)
+    reel = Reel()
+    for frame in grey(32, 32, 3):
+        reel.add(frame)
+    with pytest.raises(UserError, match=r"after 3 frames: give episodes an end, .* with --video\.size"):
+        reel.add(grey(32, 32, 1)[0])
+    assert len(reel) == 3

@@ -1,0 +1,102 @@
+"""What a run's environment is called, and whether that name tells how to make it again."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.utils import EzPickle
+
+from softrl.data.names import canonical, control_task, registry
+from softrl.data.sources import AnyEnv, Source, copied, registered
+from softrl.errors import UserError
+
+OWN = "+own"
+"""Follows a name that stands for another environment than this one, which was made in a way of its own."""
+DRAWING = "render_mode"
+"""An argument that changes no step."""
+SCALARS = (bool, int, float, str)
+
+
+def name_of(source: Source) -> str:
+    """What a run folder is called after: an environment's name, id, class or function.
+
+    Where a name that softrl knows would make another environment, `+own` tells them apart. Raises UserError.
+    """
+    if isinstance(source, str):
+        return canonical(source)
+    if isinstance(source, gymnasium.Env) and source.spec is not None:
+        return source.spec.id + OWN * (not plain(source))
+    named = type(source.unwrapped) if isinstance(source, gymnasium.Env) else source
+    name = getattr(named, "__name__", "environment").strip("<>")
+    return name + OWN * known(name)
+
+
+def source_of(given: Source | None, remembered: Source) -> Source:
+    """The environment that was given, or else the remembered one; raises UserError for a name that does not tell it."""
+    if given is not None:
+        return given
+    if not isinstance(remembered, str):
+        return remembered
+    if remembered.endswith(OWN) or not (":" in remembered or "/" in remembered or known(remembered)):
+        raise UserError(
+            f"the run learned in an environment of your own, '{remembered}', whose name does not tell how to make it: "
+            "give it again from Python, as in softrl.load(run, env=make_env); the command line takes registered ids, "
+            "and MODULE:ID where importing the module registers the id"
+        )
+    return remembered
+
+
+def known(name: str) -> bool:
+    """Whether softrl makes an environment of that name without further words."""
+    return name in registry() or control_task(name) is not None
+
+
+def plain(env: AnyEnv) -> bool:
+    """Whether the id of an object alone makes one like it: without wrappers, arguments or numbers of its own."""
+    spec: Any = env.spec
+    usual = gymnasium.registry.get(spec.id)
+    return (
+        usual is not None
+        and not spec.additional_wrappers
+        and spec.max_episode_steps == usual.max_episode_steps
+        and same(spec.kwargs, usual.kwargs)
+        and not changed(env)
+    )
+
+
+def same(arguments: dict[str, Any], usual: dict[str, Any]) -> bool:
+    """Whether an environment was made with the arguments that its registration names."""
+    names = (arguments.keys() | usual.keys()) - {DRAWING}
+    pairs: list[tuple[Any, Any]] = [(arguments.get(name), usual.get(name)) for name in names]
+    return all(np.array_equal(given, known) for given, known in pairs)
+
+
+def changed(env: AnyEnv) -> bool:
+    """Whether numbers were set on an object after it was made, and so belong to its copies as well.
+
+    Looked at are attributes that do not depend on the seed of a reset. What pickles by its arguments is always made
+    anew from them.
+    """
+    if isinstance(env.unwrapped, EzPickle):
+        return False
+    spec: Any = env.spec
+    try:
+        mine, usual, other = (
+            scalars(made, seed)
+            for made, seed in (
+                (copied(env, None, None), 0),
+                (registered(spec, None, None), 0),
+                (registered(spec, None, None), 1),
+            )
+        )
+    except Exception:  # one that cannot be reset says so when the run begins
+        return False
+    return any(mine.get(name) != value for name, value in usual.items() if value == other.get(name))
+
+
+def scalars(env: AnyEnv, seed: int) -> dict[str, Any]:
+    """Numbers, truth values and words among the attributes of an environment that has just been reset."""
+    env.reset(seed=seed)
+    held = {name: value for name, value in vars(env.unwrapped).items() if isinstance(value, SCALARS)}
+    env.close()
+    return held

@@ -1,0 +1,43 @@
+"""What a user's callback is told, and how it is asked."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gymnasium.vector import VectorEnv
+
+from softrl.agent.agent import Agent
+from softrl.data.sources import Source
+from softrl.math.generators import forked_generators
+from softrl.run.config import Run
+from softrl.run.evaluate import Policy
+from softrl.run.observations import own
+from softrl.run.seed import elsewhere, evaluation_seed
+
+
+class Progress(NamedTuple):
+    """What a callback is told after each log write and each evaluation."""
+
+    env_steps: int
+    decisions: int
+    updates: int
+    episodes: int
+    values: dict[str, float]  # the tags just written, such as eval/mean_reward
+    folder: Path  # of the run
+    policy: Policy  # as it is at this moment; it goes on learning with the run
+
+
+Callback = Callable[[Progress], bool | None]
+
+
+def present(agent: Agent, env: VectorEnv[Any, Any, Any], run: Run, source: Source) -> Policy:
+    """The policy of an agent at work in environments like those of a vector in this process."""
+    vec: Any = env
+    return Policy(agent, vec.single_action_space.space, run, own(vec.envs[0]), source)
+
+
+def answer(callback: Callback, told: Progress) -> bool:
+    """Whether a callback asks to stop; what it draws from the global generators changes nothing of the run."""
+    seed = evaluation_seed(told.policy.run.seed, told.env_steps, 0)
+    with forked_generators(told.policy.agent.temperature.target), elsewhere(seed):
+        return bool(callback(told))

@@ -1,0 +1,152 @@
+"""Runs whose environment cannot give its state, or fails: what they go on from, and what is closed."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from softrl import api
+from softrl.data.priority import Recency
+from softrl.errors import UserError
+from softrl.run import saved
+from softrl.run.trainer import Trainer
+
+SHORT = {
+    "steps": 30,
+    "eval.every": 30,
+    "eval.episodes": 1,
+    "video.every": "never",
+    "threads": 1,
+    "train.warmup": 0,
+    "train.batch": 8,
+    "train.updates_per_decision": 1,  # at the first decision at once
+}
+
+
+class Opaque(gymnasium.Env[Any, Any]):
+    """Nine-step episodes with a seeded start, and an attribute that cannot be read."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def __init__(self) -> None:
+        self.hidden = iter(range(3))
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.start, self.time = self.np_random.normal(), 0
+        return self.seen(), {}
+
+    def seen(self) -> np.ndarray:
+        return np.array([self.start, self.time], np.float32)
+
+    def step(self, action: Any) -> Any:
+        self.time += 1
+        return self.seen(), float(action[0]), False, self.time == 9, {}
+
+
+def trained(path: Path, env: Any, recipe: str = "sac+tiny", **options: Any) -> api.RunResult:
+    return api.train(env, recipe, run=path, **{**SHORT, **options})
+
+
+class Killed(BaseException):
+    """What no handler of ours catches."""
+
+
+@contextmanager
+def seconds(limit: int) -> Iterator[None]:
+    """Fail rather than wait for ever."""
+
+    def late(number: int, frame: Any) -> None:
+        raise TimeoutError(f"not done after {limit} seconds")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(limit)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options"),
+    [
+        ("sac+tiny", {}),
+        ("sac+per+tiny", {}),
+        ("sac+tiny", {"collect": "async", "env.workers": "sync"}),
+        ("sac+tiny", {"replay.sampler": Recency(least=1)}),
+    ],
+    ids=["uniform", "priorities", "async", "recency"],
+)
+def test_a_run_killed_in_its_first_evaluation_is_resumed(
+    recipe: str, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first row is a final observation and its second has no outcome yet: no window starts there."""
+
+    def die(self: Trainer) -> None:
+        raise Killed
+
+    path = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "evaluate", die)
+        with pytest.raises(Killed):
+            trained(path, Opaque, recipe, **options)
+    assert saved.available(path) == [0]
+    with seconds(60):
+        assert api.resume(path, env=Opaque).finished
+    assert saved.available(path) == [0, 30]
+
+
+class Iterating(Opaque):
+    """Answers what no checkpoint can hold."""
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"left": {"over": self.hidden}}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        raise AssertionError("never called")
+
+
+@pytest.mark.parametrize("workers", ["sync", pytest.param("async", marks=pytest.mark.slow)])
+def test_an_answer_that_cannot_be_saved_is_refused_before_there_is_a_run(tmp_path: Path, workers: str) -> None:
+    with pytest.raises(UserError) as told:
+        trained(tmp_path / "run", Iterating, **{"env.workers": workers})
+    sentence = r"Iterating.snapshot() holds a range_iterator at 'left/over': answer arrays and plain values"
+    assert str(told.value) == sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+class Fragile(Opaque):
+    """Breaks at its twelfth step as it is told to, and notes when it is closed."""
+
+    fault = ""
+    noted: list[int]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.life = 0
+
+    def step(self, action: Any) -> Any:
+        self.life += 1
+        obs, *others = super().step(action)
+        if self.life == 12 and self.fault == "raise":
+            raise ValueError("stuck")
+        return obs * np.nan if self.life == 12 and self.fault == "nan" else obs, *others
+
+    def close(self) -> None:
+        self.noted.append(self.life)
+
+
+@pytest.mark.parametrize("fault", ["raise", "nan"])
+def test_environments_are_closed_after_a_failure(tmp_path: Path, fault: str) -> None:
+    env = type("Fragile", (Fragile,), {"fault": fault, "noted": []})
+    with pytest.raises(UserError, match=r"stuck|not finite"):
+        trained(tmp_path / "run", env, **{"envs": 2, "env.workers": "sync", "eval.every": 30})
+    trained_in = [life for life in env.noted if life > 9]  # an evaluation lives for one episode
+    assert sorted(trained_in) == ([11, 12] if fault == "raise" else [12, 12])

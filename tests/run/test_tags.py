@@ -1,0 +1,90 @@
+"""What real runs write: the figures of the console, the learning rate, the share of successes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from softrl import api
+from softrl.agent.schedule import LinearDecay
+from softrl.run.console import FIGURES
+
+SMALL: dict[str, Any] = {
+    "train.warmup": 20,
+    "train.batch": 4,
+    "eval.every": 60,
+    "eval.episodes": 1,
+    "log.every": 30,
+    "log.diagnostics": None,
+    "video.every": "never",
+    "threads": 1,
+}
+
+
+class Coin(gymnasium.Env[Any, Any]):
+    """Episodes of five steps, whose picture is black and whose success is every second one's."""
+
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+    observation_space = gymnasium.spaces.Box(0, 255, (16, 16, 3), np.uint8)
+    name = "success"
+
+    def __init__(self) -> None:
+        self.time, self.episode = 0, 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.time, self.episode = 0, self.episode + 1
+        return np.zeros((16, 16, 3), np.uint8), {}
+
+    def step(self, action: Any) -> Any:
+        self.time += 1
+        won = {self.name: bool(self.episode % 2)} if self.time == 5 else {}
+        return np.zeros((16, 16, 3), np.uint8), 1.0, self.time == 5, False, won
+
+
+class Named(Coin):
+    name = "is_success"
+    observation_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset()
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        return np.zeros(1, np.float32), *super().step(action)[1:]
+
+
+def scalars(folder: Path) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for line in (folder / "metrics.jsonl").read_text().splitlines():
+        for tag, value in json.loads(line).items():
+            found.setdefault(tag, []).append(value)
+    return found
+
+
+def test_a_run_from_pixels_fills_all_figures_of_the_console(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = {"env.pixels.size": 16, "env.pixels.stack": 1, "env.workers": "sync", "train.updates_per_decision": 0.2}
+    run = api.train(Coin, "sac_ae+tiny", steps=60, run=tmp_path / "run", quiet=False, **SMALL, **own)
+    tags = scalars(run.path)
+    assert FIGURES.keys() <= tags.keys()
+    assert all(np.isfinite(tags[tag]).all() for tag in FIGURES)
+    assert "60/60 steps" in capsys.readouterr().out
+    # ten episodes by frame 60, with a reset after each: the odd ones win
+    assert tags["rollout/success_rate"][-1] == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_learning_rate_and_successes_of_a_run(tmp_path: Path) -> None:
+    """From 0.01 to a tenth in 20 updates: after 10 it is halfway, 0.0055."""
+    decay: dict[str, Any] = {
+        "agent.optim.value.learning_rate": 0.01,
+        "agent.optim.value.schedule": LinearDecay(0.1, 20),
+    }
+    decay |= {"train.updates_per_decision": 0.25}
+    run = api.train(Named, "sac+tiny", steps=60, run=tmp_path / "run", **{**SMALL, **decay})
+    tags = scalars(run.path)
+    updates, rates = tags["train/n_updates"], tags["train/learning_rate"]
+    assert rates == pytest.approx([0.01 * (1 - 0.9 * min(1, n / 20)) for n in updates])
+    assert 0 < updates[-1] < 20
+    assert 0.4 <= tags["rollout/success_rate"][-1] <= 0.6
