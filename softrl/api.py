@@ -119,11 +119,13 @@ AT_ONCE = 10
 def refuse(env: Source, configured: Run) -> spaces.Spaces:
     """Raise what training would raise before its first step, while no folder is made yet; answers what agents see."""
     made = envs.make(env, configured.env)
-    seen = spaces.of(made)
-    configured.agent.build(seen.spec)
-    limit = envs.limit(made)
+    try:
+        seen = spaces.of(made)
+        configured.agent.build(seen.spec)
+        limit = envs.limit(made)
+    finally:
+        made.close()
     repeat = envs.repeats(env, configured.env)
-    made.close()
     if limit is not None and configured.agent.chunk.length > math.ceil(limit / repeat):
         raise UserError(
             f"agent.chunk.length {configured.agent.chunk.length} is longer than an episode of {limit} frames: plan "

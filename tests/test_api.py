@@ -82,6 +82,22 @@ def test_load_predict_evaluate(run: RunResult) -> None:
     assert returns != softrl.evaluate(run.path, episodes=3, seed=1)
 
 
+def test_a_policy_makes_its_environment(run: RunResult, tmp_path: Path) -> None:
+    repeated = trained(tmp_path / "run", **{"steps": 150, "env.repeat": 3}).path
+    policy = softrl.load(repeated)
+    env = policy.make()
+    seen, _ = env.reset(seed=1)
+    action = policy.predict(seen)[0]
+    stepped = env.step(env.action_space.encode(action))[0]  # type: ignore[attr-defined]
+    thrice = gymnasium.make("Pendulum-v1")
+    start, _ = thrice.reset(seed=1)
+    np.testing.assert_array_equal(seen, start)
+    for _ in range(3):
+        expected = thrice.step(action)[0]
+    np.testing.assert_allclose(stepped, expected, rtol=1e-5)
+    env.close()
+
+
 def test_checkpoints_are_told_apart(run: RunResult) -> None:
     def weights(which: str | int) -> torch.Tensor:
         return softrl.load(run.path, which).agent.actor.out.weight

@@ -85,7 +85,7 @@ TINY = Recipe(
         "agent.*.hidden": (32, 32),
         "agent.*.trunk.width": 32,
         "agent.*.convolutions.channels": 4,
-        "env.*.size": 24,
+        "env.pix*.size": 24,
         "agent.*.augmentation.pixels": 20,
         "agent.encoder.seq*": 10,
         "agent.*.expert_hidden": 32,

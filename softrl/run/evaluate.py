@@ -17,6 +17,7 @@ from softrl.agent.agent import Agent
 from softrl.agent.plan import executed
 from softrl.data import envs
 from softrl.data.collect import finite, tensors
+from softrl.data.origin import source_of
 from softrl.data.sources import Source
 from softrl.data.spaces import FlatActions
 from softrl.errors import UserError
@@ -155,6 +156,10 @@ class Policy:
         """`space` and `observed` are the environment's own, of actions and observations; `source` is what makes it."""
         self.agent, self.flat, self.run = agent, FlatActions(space), run
         self.observed, self.source = observed, run.env.name if source is None else source
+
+    def make(self, seed: int | None = None) -> Env[Any, Any]:
+        """The run's environment as `softrl.make` gives it, with its repeat, limit and losses; raises UserError."""
+        return envs.make(source_of(None, self.source), self.run.env, seed)
 
     def predict(
         self, obs: Any, state: Carry | None = None, deterministic: bool = True, episode_start: Any = None
