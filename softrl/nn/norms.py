@@ -1,8 +1,8 @@
 """Normalisation with a leading axis of members. Shapes: see `softrl.types`."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import partial
 from typing import Literal
 
 import torch
@@ -42,34 +42,17 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, x.shape[-1:], eps=self.epsilon) * self.weight
 
 
-class BatchNorm(nn.Module):
-    """(x - m) / s * w + b, with m and s of the batch inside `batch_statistics`, elsewhere the running ones.
+class Batched(nn.Module, ABC):
+    """A norm with the statistics of the batch inside `batch_statistics`, elsewhere with the running ones.
 
-    Batch renormalisation (arXiv 1702.03275; as CrossQ uses it, arXiv 1902.05605) moves the batch's answer towards what
-    the running statistics would give, as far as its limits let it and once `warmup` batches were seen:
-
-        (x - m) / s * r + d
-        r = s / s_run within [1 / ratio_limit, ratio_limit]
-        d = (m - m_run) / s_run within [-shift_limit, shift_limit]
-
-    without gradients through r and d. The limits 1 and 0 are plain batch normalisation (arXiv 1502.03167). The variance
-    is that of the batch (divided by B) in both places. [B,W] or [E,B,W] -> [E,B,W].
+    The variance is that of the batch (divided by B) in both places. [B,W] or [E,B,W] -> [E,B,W].
     """
 
     mean: Tensor
     variance: Tensor
     count: Tensor
 
-    def __init__(
-        self,
-        width: int,
-        members: int = 1,
-        momentum: float = 0.01,
-        epsilon: float = 1e-3,
-        ratio_limit: float = 1.0,
-        shift_limit: float = 0.0,
-        warmup: int = 0,
-    ) -> None:
+    def __init__(self, width: int, members: int = 1, momentum: float = 0.01, epsilon: float = 1e-3) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(members, 1, width))
         self.bias = nn.Parameter(torch.zeros(members, 1, width))
@@ -77,26 +60,19 @@ class BatchNorm(nn.Module):
         self.register_buffer("variance", torch.ones(members, 1, width))
         self.register_buffer("count", torch.zeros(()))
         self.momentum, self.epsilon = momentum, epsilon
-        self.ratio_limit, self.shift_limit, self.warmup = ratio_limit, shift_limit, warmup
         self.of_batch = False
 
     def forward(self, x: Tensor) -> Tensor:  # [B,W] or [E,B,W] -> [E,B,W]
         if not self.of_batch:
-            return torch.addcmul(self.bias, x - self.mean, self.weight * (self.variance + self.epsilon).rsqrt())
+            return scaled(x - self.mean, self.weight * (self.variance + self.epsilon).rsqrt(), self.bias)
         variance, mean = torch.var_mean(x, -2, correction=0, keepdim=True)  # [1,W] or [E,1,W]
-        deviation = (variance + self.epsilon).sqrt()
-        ratio, shift = self.correction(mean, deviation)
+        scale, shift = self.affine(mean, variance)
         self.remember(mean, variance)
-        return torch.addcmul(torch.addcmul(self.bias, self.weight, shift), x - mean, self.weight * ratio / deviation)
+        return scaled(x - mean, scale, shift)
 
-    @torch.no_grad()
-    def correction(self, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
-        """r and d of batch renormalisation, [E,1,W] each; 1 and 0 before the end of the warm-up."""
-        running = (self.variance + self.epsilon).sqrt()
-        ready = self.count >= self.warmup
-        ratio = (deviation / running).clamp(1 / self.ratio_limit, self.ratio_limit)
-        shift = ((mean - self.mean) / running).clamp(-self.shift_limit, self.shift_limit)
-        return torch.where(ready, ratio, 1.0), torch.where(ready, shift, 0.0)
+    @abstractmethod
+    def affine(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """What x - m of a batch with these moments is multiplied by, and what is added to it, [E,1,W] each."""
 
     @torch.no_grad()
     def remember(self, mean: Tensor, variance: Tensor) -> None:
@@ -106,9 +82,62 @@ class BatchNorm(nn.Module):
         self.count.add_(1)
 
 
+def scaled(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """x * scale + shift, [E,B,W], with one number of [E,1,W] for each feature."""
+    # As parts of one tensor they are computed once; else a compiler takes their roots anew for every row.
+    scale, shift = torch.cat([scale, shift], -2).split(1, -2)
+    return torch.addcmul(shift, x, scale)
+
+
+class BatchNorm(Batched):
+    """(x - m) / sqrt(v + epsilon) * w + b with a batch's mean and variance (arXiv 1502.03167), [..,B,W] -> [E,B,W]."""
+
+    def affine(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        return self.weight * (variance + self.epsilon).rsqrt(), self.bias
+
+
+class BatchRenorm(Batched):
+    """Batch normalisation, its answer moved towards what the running statistics would give (arXiv 1702.03275).
+
+        (x - m) / s * r + d,  then  * w + b;    s = sqrt(v + epsilon)
+        r = s / s_run within [1 / ratio_limit, ratio_limit]
+        d = (m - m_run) / s_run within [-shift_limit, shift_limit]
+
+    without gradients through r and d, once `warmup` batches were seen; before, r = 1 and d = 0. The limits are those of
+    CrossQ (arXiv 1902.05605); 1 and 0 are plain batch normalisation. [B,W] or [E,B,W] -> [E,B,W].
+    """
+
+    def __init__(
+        self,
+        width: int,
+        members: int = 1,
+        momentum: float = 0.01,
+        epsilon: float = 1e-3,
+        ratio_limit: float = 3.0,
+        shift_limit: float = 5.0,
+        warmup: int = 100_000,
+    ) -> None:
+        super().__init__(width, members, momentum, epsilon)
+        self.ratio_limit, self.shift_limit, self.warmup = ratio_limit, shift_limit, warmup
+
+    def affine(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        deviation = (variance + self.epsilon).sqrt()
+        ratio, shift = self.correction(mean, deviation)
+        return self.weight * ratio / deviation, torch.addcmul(self.bias, self.weight, shift)
+
+    @torch.no_grad()
+    def correction(self, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
+        """r and d, [E,1,W] each; 1 and 0 before the end of the warm-up."""
+        running = (self.variance + self.epsilon).sqrt()
+        ready = self.count >= self.warmup
+        ratio = (deviation / running).clamp(1 / self.ratio_limit, self.ratio_limit)
+        shift = ((mean - self.mean) / running).clamp(-self.shift_limit, self.shift_limit)
+        return torch.where(ready, ratio, 1.0), torch.where(ready, shift, 0.0)
+
+
 def batch_statistics(module: nn.Module) -> AbstractContextManager[None]:
-    """Inside, every BatchNorm below `module` uses the statistics of its batch and moves its running ones, in place."""
-    return switched([part for part in module.modules() if isinstance(part, BatchNorm)], "of_batch", True)
+    """Inside, every batch norm below `module` uses the statistics of its batch and moves its running ones, in place."""
+    return switched([part for part in module.modules() if isinstance(part, Batched)], "of_batch", True)
 
 
 class UnitBatchNorm(BatchNorm, Projected):
@@ -142,7 +171,7 @@ NORMS: dict[NormName, Callable[[int, int], nn.Module]] = {
     "layer": LayerNorm,
     "rms": RMSNorm,
     "batch": BatchNorm,
-    "batch_renorm": partial(BatchNorm, ratio_limit=3.0, shift_limit=5.0, warmup=100_000),
+    "batch_renorm": BatchRenorm,
 }
 
 

@@ -3,9 +3,9 @@
 from torch import nn
 
 from softrl.nn.layers import Projected
-from softrl.nn.norms import BatchNorm, LayerNorm, RMSNorm
+from softrl.nn.norms import Batched, LayerNorm, RMSNorm
 
-NORMS = (LayerNorm, RMSNorm, BatchNorm)
+NORMS = (LayerNorm, RMSNorm, Batched)
 
 
 def weights(module: nn.Module) -> list[nn.Parameter]:

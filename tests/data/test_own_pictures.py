@@ -117,6 +117,7 @@ def test_a_registered_one_need_not_render(monkeypatch: pytest.MonkeyPatch) -> No
     assert env.observation_space.shape == (9, 16, 16)
 
 
+@pytest.mark.slow
 def test_a_run_on_them_resumes_exactly(tmp_path: Path) -> None:
     small: dict[str, Any] = {
         "steps": 60,

@@ -11,7 +11,9 @@ from torch.nn import functional
 from softrl.nn.layers import Activation, project
 from softrl.nn.norms import (
     NORMS,
+    Batched,
     BatchNorm,
+    BatchRenorm,
     LayerNorm,
     RMSNorm,
     UnitBatchNorm,
@@ -118,7 +120,7 @@ def test_gradients_pass_through_the_batchs_statistics(members: int) -> None:
 )
 def test_batch_renormalisation_by_hand(ratio_limit: float, shift_limit: float, expected: list[float]) -> None:
     # Batch mean 2 and deviation 2, running mean 0 and deviation 1.
-    norm = BatchNorm(1, momentum=0.5, epsilon=0.0, ratio_limit=ratio_limit, shift_limit=shift_limit)
+    norm = BatchRenorm(1, 1, 0.5, 0.0, ratio_limit, shift_limit, warmup=0)
     with batch_statistics(norm):
         torch.testing.assert_close(norm(tensor([[0.0], [4.0]])).flatten(), tensor(expected))
     assert (norm.mean.item(), norm.variance.item(), norm.count.item()) == (1.0, 2.5, 1.0)
@@ -126,7 +128,7 @@ def test_batch_renormalisation_by_hand(ratio_limit: float, shift_limit: float, e
 
 def test_a_ratio_below_one_is_limited_too() -> None:
     # Batch deviation 0.1 and running deviation 1: r = 1/3, not 0.1.
-    norm = BatchNorm(1, epsilon=0.0, ratio_limit=3.0)
+    norm = BatchRenorm(1, epsilon=0.0, shift_limit=0.0, warmup=0)
     with batch_statistics(norm):
         torch.testing.assert_close(norm(tensor([[-0.1], [0.1]])).flatten(), tensor([-1 / 3, 1 / 3]))
 
@@ -138,14 +140,14 @@ def test_within_its_limits_renormalisation_answers_with_the_running_statistics(
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(64, 3, generator=generator)
     x = mean + deviation * (x - x.mean(0)) / x.std(0)
-    norm = BatchNorm(3, ratio_limit=3.0, shift_limit=5.0)
+    norm = BatchRenorm(3, warmup=0)
     before = norm(x)
     with batch_statistics(norm):
         torch.testing.assert_close(norm(x), before, atol=1e-4, rtol=1e-4)
 
 
 def test_renormalisation_waits_for_the_end_of_its_warm_up() -> None:
-    plain, late = BatchNorm(4), BatchNorm(4, ratio_limit=3.0, shift_limit=5.0, warmup=2)
+    plain, late = BatchNorm(4), BatchRenorm(4, warmup=2)
     same = []
     for _ in range(4):
         x = 2 * torch.randn(32, 4) + 1
@@ -156,7 +158,7 @@ def test_renormalisation_waits_for_the_end_of_its_warm_up() -> None:
 
 
 def test_no_gradient_passes_through_the_correction() -> None:
-    norm, x = BatchNorm(2, ratio_limit=3.0, shift_limit=5.0), torch.randn(8, 2, requires_grad=True)
+    norm, x = BatchRenorm(2, warmup=0), torch.randn(8, 2, requires_grad=True)
     other = copy.deepcopy(norm)
     ratio, shift = other.correction(x.mean(0).detach(), (x.var(0, correction=0) + 1e-3).sqrt().detach())
     hat = (x - x.mean(0)) / (x.var(0, correction=0) + 1e-3).sqrt()
@@ -167,7 +169,7 @@ def test_no_gradient_passes_through_the_correction() -> None:
 
 
 def test_statistics_move_inside_the_context_only() -> None:
-    network = nn.Sequential(BatchNorm(4, 2), nn.Sequential(BatchNorm(4, 2)))
+    network = nn.Sequential(BatchRenorm(4, 2), nn.Sequential(BatchRenorm(4, 2)))
     before = copy.deepcopy(network.state_dict())
     x = torch.randn(5, 4)
     network(x)
@@ -230,4 +232,4 @@ def test_place_says_which_comes_first() -> None:
 
 def test_batch_kinds_need_batch_statistics() -> None:
     assert {name for name in NORMS if needs_of(name)} == {"batch", "batch_renorm"}
-    assert {name for name in NORMS if isinstance(NORMS[name](2, 1), BatchNorm)} == {"batch", "batch_renorm"}
+    assert {name for name in NORMS if isinstance(NORMS[name](2, 1), Batched)} == {"batch", "batch_renorm"}

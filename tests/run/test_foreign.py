@@ -106,7 +106,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("words", [["my_sines.py"], ["-m", "my_sines"]])
+@pytest.mark.parametrize("words", [["my_sines.py"], pytest.param(["-m", "my_sines"], marks=pytest.mark.slow)])
 def test_a_part_of_the_script_that_runs_is_found_in_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:

@@ -75,6 +75,7 @@ def killed_and_resumed(folder: Path, kills: tuple[int, ...], **options: Any) -> 
     assert_same(whole, torn)
 
 
+@pytest.mark.slow
 def test_frames_in_a_file_leave_no_trace_of_a_stop(tmp_path: Path) -> None:
     """Stopped in the middle and resumed, after the ring was overwritten: as if never stopped, and as from memory."""
     short = {**SMALL, "steps": 120, "replay.capacity": 60, "replay.memory_map": True}

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -24,6 +25,7 @@ SMALL: dict[str, Any] = {
 WEIGHTS = "checkpoints/step_000000080/agent.safetensors"
 
 
+@pytest.mark.slow
 def test_matrix_products_in_bfloat16(tmp_path: Path) -> None:
     half = {**SMALL, "precision": "bfloat16"}
     full = api.train("Pendulum-v1", run=tmp_path / "full", **SMALL).path

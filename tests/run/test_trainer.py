@@ -241,6 +241,7 @@ class Killed(BaseException):
     """What no handler of ours catches."""
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_in_its_first_evaluation_comes_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

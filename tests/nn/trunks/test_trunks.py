@@ -9,7 +9,7 @@ from torch import nn
 
 from softrl.errors import UserError
 from softrl.nn.layers import Activation, Projected, project
-from softrl.nn.norms import BATCH_STATISTICS, BatchNorm, batch_statistics
+from softrl.nn.norms import BATCH_STATISTICS, Batched, batch_statistics
 from softrl.nn.trunks.bronet import BroNet
 from softrl.nn.trunks.d2rl import D2RL
 from softrl.nn.trunks.dirac import Dirac
@@ -126,12 +126,12 @@ def test_one_graph_with_gradients_inside(name: str) -> None:
             torch.testing.assert_close(compiled(traced, x), expected)
     for name, value in eager.state_dict().items():
         torch.testing.assert_close(traced.state_dict()[name], value, msg=lambda text, name=name: f"{name}: {text}")
-    assert not any(norm.of_batch for norm in traced.modules() if isinstance(norm, BatchNorm))
+    assert not any(norm.of_batch for norm in traced.modules() if isinstance(norm, Batched))
 
 
 @every
 def test_needs_say_whether_there_is_a_batch_norm(config) -> None:
-    holds = any(isinstance(part, BatchNorm) for part in config.build(5).modules())
+    holds = any(isinstance(part, Batched) for part in config.build(5).modules())
     assert config.needs == (frozenset({BATCH_STATISTICS}) if holds else frozenset())
 
 
