@@ -57,6 +57,7 @@ def traced(update: Callable[..., Any], mode: Mode) -> Callable[..., Any]:
         "cpp_wrapper": not torch.cuda.is_available(),  # calls the kernels from C++: a tenth of an update on a CPU
         "size_asserts": False,
         "alignment_asserts": False,
+        "unroll_reductions_threshold": 9,  # a softmax over eight experts would start threads for every row
     }
     return torch.compile(apart(update), fullgraph=traces_gradients(), dynamic=False, options=options)
 
