@@ -34,22 +34,32 @@ def test_the_share_that_is_dropped_is_the_rate(rate: float) -> None:
     torch.manual_seed(0)
     shares = [float(Dropout(rate)(torch.ones(1000, 1000)).eq(0).float().mean()) for _ in range(3)]
     for share in shares:
-        assert abs(share - rate) < 5 * (rate * (1 - rate)) ** 0.5 / 1000  # five standard deviations
+        assert abs(share - round(rate * 2**16) / 2**16) < 5 * (rate * (1 - rate)) ** 0.5 / 1000  # five deviations
     assert len(set(shares)) == 3
 
 
 def test_every_bit_is_even_and_no_entry_tells_another() -> None:
     torch.manual_seed(0)
-    one, other = (bits(torch.Size((512, 512)), torch.device("cpu")) for _ in range(2))
-    signs = torch.stack([one >> place & 1 for place in range(32)]).float().flatten(1) * 2 - 1  # [32,n] of -1 and 1
+    one, other = (bits(512 * 512, torch.device("cpu")) for _ in range(2))
+    signs = torch.stack([one >> place & 1 for place in range(32)]).float() * 2 - 1  # [32,n] of -1 and 1
     n = signs.shape[1]
     limit = 5 / n**0.5  # five standard deviations of a mean of n signs
     assert signs.mean(1).abs().max() < limit
     assert ((signs @ signs.mT / n).fill_diagonal_(0).abs() < limit).all()  # bits of an entry
-    next_call = torch.stack([other >> place & 1 for place in range(32)]).float().flatten(1) * 2 - 1
+    next_call = torch.stack([other >> place & 1 for place in range(32)]).float() * 2 - 1
     assert (signs * next_call).mean(1).abs().max() < limit
     for shift in (1, 2, 512):  # neighbours in a row, and in a column
         assert (signs[:, shift:] * signs[:, :-shift]).mean(1).abs().max() < limit
+
+
+def test_an_odd_number_of_entries_has_a_mask_as_well() -> None:
+    assert Dropout(0.5)(torch.ones(3, 3)).shape == (3, 3)
+
+
+def test_entries_that_share_a_hash_are_dropped_apart() -> None:
+    torch.manual_seed(0)
+    dropped = Dropout(0.5)(torch.ones(2, 2**16)).eq(0).float()
+    assert abs(float((dropped[0] * dropped[1]).mean()) - 0.25) < 5 * (3 / 16) ** 0.5 / 2**8  # five standard deviations
 
 
 def test_the_same_seed_gives_the_same_masks_and_gradients_pass_where_entries_do() -> None:
