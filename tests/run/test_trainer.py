@@ -146,6 +146,7 @@ def test_without_opengl_a_video_that_was_asked_for_is_refused_at_once(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(graphics.missing() is not None, reason="no OpenGL library")
 def test_videos_show_whole_evaluation_episodes(tmp_path: Path) -> None:
     import av
