@@ -35,8 +35,9 @@ def window(seed: int, batch: int = 64) -> Window:
 
 
 def difference(one: Agent, other: Agent) -> float:
+    """The largest over all tensors, each in units of its own largest entry where that is above 1."""
     pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
-    return max(float((a - b).abs().max()) for a, b in pairs)
+    return max(float((a - b).abs().max() / a.abs().max().clamp_min(1)) for a, b in pairs)
 
 
 def small(recipe: str) -> AgentConfig:
