@@ -1,4 +1,4 @@
-"""A loss of your own without a fork: the update of softrl, line by line, whose policy also pays for large actions.
+"""A loss of your own without a fork: the critic learns as ever, the policy also pays for large actions.
 
 python examples/own_update.py [STEPS] [RECIPE]      softrl train Pendulum-v1 --agent.update own_update:thrifty
 """
@@ -6,13 +6,11 @@ python examples/own_update.py [STEPS] [RECIPE]      softrl train Pendulum-v1 --a
 import sys
 from typing import Any
 
-import torch
 from torch import Tensor
 
 import softrl
-from softrl.agent.update import describe_policy, describe_values, detached
+from softrl.agent.update import describe_policy, detached, update
 from softrl.math.losses import policy_loss, temperature_loss
-from softrl.math.returns import bellman, soft_value
 from softrl.nn.norms import batch_statistics
 from softrl.types import Metrics, Window
 
@@ -21,17 +19,10 @@ PRICE = 0.1  # of one unit of the mean squared action
 
 def thrifty(agent: Any, window: Window, *, actor: bool = True, follow: bool = True) -> tuple[Metrics, Tensor]:
     """Soft actor-critic with actor loss  E [ alpha log pi(a|s) - rule(Q(s, a)) + PRICE * mean(a^2) ]."""
-    b, own = agent.encoder(window, agent.actor)
     alpha = agent.temperature().detach()  # [C]
-    with torch.no_grad():
-        a_next = agent.actor(b.next_z)
-    q, q_next = agent.lookahead(agent.critic, b, a_next.value)
-    with torch.no_grad():
-        value = soft_value(agent.target_rule(q_next.atoms), a_next, alpha * agent.temperature.in_backup)
-        y = agent.encoder.merged(bellman(agent.reward_scale(b.reward), b.discount, value))
-    losses = {"critic_loss": (b.weight * agent.regression(agent, b, q, y)).mean(-1).sum()} | agent.regularizer.value()
-    agent.optim.learn(losses, own)  # the critic's optimiser, and the encoder's
+    metrics, error = update(agent, window, actor=False, follow=follow)  # the critic learns as ever
     if actor:
+        b, _ = agent.encoder(window, agent.actor)
         with batch_statistics(agent.actor):
             a = agent.actor(b.policy_z.detach())
         effort = a.expectation(a.value.square().mean(-1)).mean()  # [K,B] -> [B] -> one number
@@ -40,12 +31,8 @@ def thrifty(agent: Any, window: Window, *, actor: bool = True, follow: bool = Tr
         agent.optim.actor.step(policy)  # steps down their sum; each is logged under its name
         price = {"ent_coef_loss": temperature_loss(agent.temperature(), a, agent.temperature.target)}
         agent.optim.temperature.step(price)
-        losses |= policy | price | describe_policy(agent, a, alpha, agent.temperature.target)
-    if follow:
-        agent.lookahead.follow(agent.critic)
-        agent.encoder.follow()
-    numbers, error = describe_values(agent.critic.head, b, q, y, len(window.weight))
-    return detached(losses | own) | numbers, error
+        metrics |= detached(policy | price | describe_policy(agent, a, alpha, agent.temperature.target))
+    return metrics, error
 
 
 def main(steps: int = 3_000, recipe: str = "sac") -> None:

@@ -3,6 +3,8 @@
 import gc
 import os
 import random
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,3 +27,16 @@ def seeded():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def trained():
+    """Trains three hundred steps into a folder, by default `sac` on Pendulum-v1."""
+    from softrl import api  # takes seconds, which most tests do without
+
+    short = {"steps": 300, "eval.every": 150, "video.every": "never", "env.time_limit": 60, "threads": 1}
+
+    def train(path: Path, env: Any = "Pendulum-v1", recipe: str = "sac+tiny", **options: Any) -> api.RunResult:
+        return api.train(env, recipe, run=path, **{**short, **options})
+
+    return train

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,11 @@ from softrl.run.config import Run
 from softrl.run.fields import override
 from softrl.run.trainer import Trainer
 
-SHORT = {"steps": 300, "eval.every": 150, "video.every": "never", "env.time_limit": 60, "threads": 1}
-
-
-def trained(path: Path, env: Any = "Pendulum-v1", recipe: str = "sac+tiny", **options: Any) -> RunResult:
-    return softrl.train(env, recipe, run=path, **{**SHORT, **options})
+Trained = Callable[..., RunResult]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+def run(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     return trained(tmp_path_factory.mktemp("runs") / "pendulum")
 
 
@@ -82,7 +79,7 @@ def test_load_predict_evaluate(run: RunResult) -> None:
     assert returns != softrl.evaluate(run.path, episodes=3, seed=1)
 
 
-def test_a_policy_makes_its_environment(run: RunResult, tmp_path: Path) -> None:
+def test_a_policy_makes_its_environment(trained: Trained, run: RunResult, tmp_path: Path) -> None:
     repeated = trained(tmp_path / "run", **{"steps": 150, "env.repeat": 3}).path
     policy = softrl.load(repeated)
     env = policy.make()
@@ -110,7 +107,7 @@ def test_checkpoints_are_told_apart(run: RunResult) -> None:
         weights(999)
 
 
-def test_init_starts_from_another_runs_weights(run: RunResult, tmp_path: Path) -> None:
+def test_init_starts_from_another_runs_weights(trained: Trained, run: RunResult, tmp_path: Path) -> None:
     other = trained(tmp_path / "other", seed=5, init=run.path, steps=50)
     loaded, origin = softrl.load(other.path, 50).agent, softrl.load(run.path).agent
     assert torch.equal(loaded.actor.out.weight, origin.actor.out.weight)  # still warming up
@@ -119,7 +116,7 @@ def test_init_starts_from_another_runs_weights(run: RunResult, tmp_path: Path) -
     assert not (tmp_path / "third").exists()
 
 
-def test_init_keeps_the_settings_of_the_new_run(run: RunResult, tmp_path: Path) -> None:
+def test_init_keeps_the_settings_of_the_new_run(trained: Trained, run: RunResult, tmp_path: Path) -> None:
     asked = {"agent.optim.actor.learning_rate": 1e-5, "agent.temperature.target_per_action": -2.0}
     other = trained(tmp_path / "other", init=run.path, steps=50, **asked)
     agent, origin = softrl.load(other.path).agent, softrl.load(run.path).agent
@@ -139,7 +136,7 @@ def test_a_recipe_knows_an_environment_under_all_its_names() -> None:
         softrl.recipe("simba", "cheeta_run")
 
 
-def test_a_callback_sees_progress_and_stops_the_run(tmp_path: Path) -> None:
+def test_a_callback_sees_progress_and_stops_the_run(trained: Trained, tmp_path: Path) -> None:
     seen: list[Progress] = []
 
     def stop(progress: Progress) -> bool:
@@ -160,108 +157,6 @@ def test_recipe_spec_and_own_loop() -> None:
     assert obs.dtype == np.float32
     action, _ = agent.act({"state": torch.from_numpy(obs[None])}, {})
     env.step(action[0].numpy())
-
-
-@pytest.mark.parametrize("source", [lambda: gymnasium.make("Pendulum-v1"), gymnasium.make("Pendulum-v1")])
-def test_factories_and_objects(tmp_path: Path, source: Any) -> None:
-    result = trained(tmp_path / "run", source, steps=200)
-    assert result.finished
-    assert softrl.evaluate(softrl.load(result.path, env=source), source, episodes=1)
-
-
-def test_a_run_in_an_object_that_its_id_tells_is_resumed_by_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(api, "curve", lambda path: None)
-    options = {"steps": 90, "eval.episodes": 1}
-    run = trained(tmp_path / "run", gymnasium.make("Pendulum-v1"), **options).path
-    whole = trained(tmp_path / "whole", "Pendulum-v1", **{**options, "steps": 120}).path
-    assert softrl.resume(run, steps=120).finished
-    assert rows(run / "train.csv")[-1]["return"] == rows(whole / "train.csv")[-1]["return"]
-    assert "cannot give its state" not in (run / "log.txt").read_text()
-
-
-class Arm(gymnasium.Env[Any, Any]):
-    """An environment of a user's own that shows a Dict."""
-
-    observation_space = gymnasium.spaces.Dict(
-        angle=gymnasium.spaces.Box(-1.0, 1.0, (2,)), mode=gymnasium.spaces.Discrete(3)
-    )
-    action_space = gymnasium.spaces.Box(np.array([0.0, -3.0]), np.array([5.0, 1.0]), dtype=np.float64)
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
-        super().reset(seed=seed)
-        self.observation_space.seed(int(self.np_random.integers(1 << 30)))
-        return self.observation_space.sample(), {"tool": object()}
-
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        assert self.action_space.contains(action)
-        return self.observation_space.sample(), -float(action[0]), False, False, {"force": lambda: action}
-
-
-def test_a_run_in_an_environment_of_ones_own_asks_for_it_and_then_remembers_it(tmp_path: Path) -> None:
-    run = trained(tmp_path / "run", Arm, steps=120).path
-    for use in (softrl.evaluate, softrl.resume, softrl.play):
-        with pytest.raises(
-            UserError, match=r"environment of your own, 'Arm', .* again from Python, as in softrl\.load"
-        ):
-            use(run)
-    policy = softrl.load(run, env=Arm)
-    returns = softrl.evaluate(policy, episodes=2)  # without naming the environment again
-    assert returns == softrl.evaluate(run, Arm, episodes=2)
-    obs, _ = Arm().reset(seed=3)
-    flat, _ = softrl.make(Arm).reset(seed=3)
-    np.testing.assert_array_equal(policy.predict(obs)[0], policy.predict(flat)[0])
-    assert Arm.action_space.contains(policy.predict(obs)[0])
-    with pytest.raises(UserError, match=r"it takes state \[5\], or N of them"):
-        policy.predict({"angle": np.zeros(2)})
-    alone = softrl.load(run)  # without the environment, from what the folder tells of it
-    np.testing.assert_array_equal(alone.predict(obs)[0], policy.predict(obs)[0])
-    assert Arm.action_space.contains(alone.predict(obs)[0])
-    with pytest.raises(UserError, match=r"environment of your own, 'Arm', "):
-        softrl.evaluate(alone)
-    assert softrl.evaluate(alone, Arm, episodes=2) == returns
-    (run / "spaces.json").unlink()  # as in the folders of earlier versions
-    with pytest.raises(UserError, match=r"environment of your own, 'Arm', "):
-        softrl.load(run)
-    assert softrl.evaluate(softrl.load(run, env=Arm), episodes=2) == returns
-
-
-def wrapped() -> gymnasium.Env[Any, Any]:
-    return gymnasium.wrappers.TransformReward(gymnasium.make("Pendulum-v1"), lambda reward: 10 * float(reward))
-
-
-def light() -> gymnasium.Env[Any, Any]:
-    return gymnasium.make("Pendulum-v1", g=5.0)
-
-
-@pytest.mark.parametrize("make_env", [light, wrapped])
-def test_a_run_in_an_object_of_ones_own_is_never_taken_for_the_registered_task(
-    tmp_path: Path, make_env: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(api, "curve", lambda path: None)
-    run = trained(tmp_path / "run", make_env(), steps=120).path
-    assert json.loads((run / "config.json").read_text())["env"]["name"] == "Pendulum-v1+own"
-    for use in (softrl.evaluate, softrl.resume, softrl.play, lambda run: softrl.evaluate(softrl.load(run))):
-        with pytest.raises(UserError, match=r"environment of your own, 'Pendulum-v1\+own', .*softrl\.load\(run, env="):
-            use(run)
-    returns = softrl.evaluate(softrl.load(run, env=make_env()), episodes=2)
-    assert returns != softrl.evaluate(run, "Pendulum-v1", episodes=2)
-    assert softrl.resume(run, steps=150, env=make_env()).finished
-
-
-def test_recipes_treat_an_object_of_ones_own_as_its_task(tmp_path: Path) -> None:
-    env = gymnasium.make("Swimmer-v5", frame_skip=2)
-    path = trained(tmp_path / "run", env, "crossq+tiny", steps=20).path
-    config = json.loads((path / "config.json").read_text())
-    assert (config["env"]["name"], config["train"]["gamma"]) == ("Swimmer-v5+own", 0.9999)
-
-
-def test_the_same_environment_for_all_is_refused(tmp_path: Path) -> None:
-    env = gymnasium.make("Pendulum-v1")
-    with pytest.raises(UserError, match="returned the same environment again"):
-        trained(tmp_path / "run", lambda: env)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_policy_loads_where_its_simulator_is_missing(
@@ -287,7 +182,9 @@ def test_an_environment_that_does_not_fit_a_policy_is_refused(run: RunResult, tm
         api.evaluation(policy, "CartPole-v1", video=tmp_path / "episode.mp4")
 
 
-def test_a_run_of_a_gpu_is_resumed_on_one_and_played_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_of_a_gpu_is_resumed_on_one_and_played_anywhere(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = trained(tmp_path / "run", steps=60).path
     config = json.loads((run / "config.json").read_text()) | {"device": "cuda"}
     (run / "config.json").write_text(json.dumps(config))
@@ -300,7 +197,9 @@ def test_a_run_of_a_gpu_is_resumed_on_one_and_played_anywhere(tmp_path: Path, mo
     assert len(softrl.evaluate(run, episodes=1)) == 1
 
 
-def test_a_run_that_ends_before_it_learns_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_ends_before_it_learns_says_so(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     trained(tmp_path / "short", steps=60, quiet=False)
     assert "nothing will be learned: 60 steps end before train.warmup, 100, does" in capsys.readouterr().out
     trained(tmp_path / "long", steps=120, quiet=False)
@@ -316,7 +215,9 @@ def test_an_action_of_the_environment_goes_back_to_what_agents_do(run: RunResult
     np.testing.assert_allclose(env.action_space.encode(own), unit[0].numpy(), rtol=1e-6)
 
 
-def test_the_end_of_a_run_is_said_when_it_is_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_end_of_a_run_is_said_when_it_is_resumed(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = trained(tmp_path / "run", steps=60).path
     assert softrl.resume(run, quiet=False).finished
     assert f"{run} is at its end, 60 steps: ask for more to go on" in capsys.readouterr().out
@@ -325,7 +226,7 @@ def test_the_end_of_a_run_is_said_when_it_is_resumed(tmp_path: Path, capsys: pyt
 
 
 def test_more_minutes_extend_a_run_that_its_minutes_ended(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Trainer, "seconds", lambda self: self.count.env_steps)  # a step takes a second
     monkeypatch.setattr(api, "curve", lambda path: None)  # which takes longer than all the rest
@@ -349,7 +250,9 @@ def test_a_finished_run_remembers_its_last_evaluation(run: RunResult) -> None:
     assert config.stat().st_mtime_ns == before
 
 
-def test_nothing_of_a_run_that_cannot_begin_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_a_run_that_cannot_begin_stays_open(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Neither worker processes nor files, whichever step fails."""
     closed: list[Trainer] = []
     close = Trainer.close
@@ -393,7 +296,7 @@ def test_a_spec_of_an_environment_that_softrl_did_not_make_is_refused() -> None:
         softrl.spec(gymnasium.make("Pendulum-v1"))
 
 
-def test_an_object_of_the_users_is_never_stepped(tmp_path: Path) -> None:
+def test_an_object_of_the_users_is_never_stepped(trained: Trained, tmp_path: Path) -> None:
     env = gymnasium.make("Pendulum-v1")
     env.reset(seed=3)
     before = env.unwrapped.state.copy()  # type: ignore[attr-defined]
@@ -402,7 +305,7 @@ def test_an_object_of_the_users_is_never_stepped(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_updates_per_decision_do_not_depend_on_the_number_of_environments(tmp_path: Path) -> None:
+def test_updates_per_decision_do_not_depend_on_the_number_of_environments(trained: Trained, tmp_path: Path) -> None:
     for envs in (1, 3):
         options = {"envs": envs, "env.workers": "sync", "steps": 160, "env.time_limit": None, "eval.episodes": 1}
         result = trained(tmp_path / str(envs), **options)
@@ -411,7 +314,7 @@ def test_updates_per_decision_do_not_depend_on_the_number_of_environments(tmp_pa
         assert int(last["updates"]) == pytest.approx(decisions - 100, abs=3)
 
 
-def test_frames_and_decisions_differ_with_action_repeat(tmp_path: Path) -> None:
+def test_frames_and_decisions_differ_with_action_repeat(trained: Trained, tmp_path: Path) -> None:
     result = trained(tmp_path / "run", **{"env.repeat": 7, "steps": 280})
     last = rows(result.path / "eval.csv")[-1]
     # 60 frames are 9 decisions, the last of 4 frames
@@ -419,7 +322,7 @@ def test_frames_and_decisions_differ_with_action_repeat(tmp_path: Path) -> None:
     assert int(last["decisions"]) == pytest.approx(int(last["env_steps"]) * 9 / 60, abs=1)
 
 
-def test_what_cannot_be_leaves_nothing_on_the_disk(tmp_path: Path) -> None:
+def test_what_cannot_be_leaves_nothing_on_the_disk(trained: Trained, tmp_path: Path) -> None:
     for env, options in (
         ("Pendulum-v2000", {}),
         ("CartPole-v1", {"recipe": "gsde"}),
@@ -457,7 +360,7 @@ def test_evaluations_of_many_episodes_are_those_of_few_after_each_other(
         softrl.evaluate(run.path, episodes=0)
 
 
-def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
+def test_weights_that_are_not_finite_are_never_saved(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="learning diverged"):
         trained(tmp_path / "run", **{"agent.optim.actor.learning_rate": 1e38, "agent.optim.value.learning_rate": 1e38})
     policy = softrl.load(tmp_path / "run")  # the last good checkpoint

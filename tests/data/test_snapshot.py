@@ -233,25 +233,6 @@ def test_what_spaces_and_methods_of_generators_draw_goes_on_exactly() -> None:
     assert_exact(lambda: SampledFrom(Sampling()), 25)
 
 
-def test_what_a_class_draws_for_all_has_no_state() -> None:
-    """It cannot be put back for one alone."""
-
-    class Drawn(Drift):
-        observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (3,))
-
-        def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
-            super().reset(seed=seed)
-            return self.observation_space.sample(), {}
-
-    class Rolling(Drift):
-        rng = np.random.default_rng(0)
-
-    for kind in (Drawn, Rolling):
-        env = make(kind, seed=0)
-        env.reset()
-        assert snapshot(env) is None
-
-
 def test_wrappers_with_state() -> None:
     assert_exact(lambda: CountingNoise(gymnasium.make("Pendulum-v1")), 25)
 
@@ -358,33 +339,10 @@ def test_without_a_state_the_next_step_is_a_reset(workers: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """Where something is, or how it is set."""
+class Settings:
+    """What never changes."""
 
-    place: float = 0.0
-    age: int = 0
-
-
-class Functional(gymnasium.Env[Any, Any]):
-    """A state that is never changed, only replaced."""
-
-    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,))
-    action_space = gymnasium.spaces.Box(-1, 1, (1,))
-
-    def __init__(self) -> None:
-        self.moment = Moment()
-
-    def seen(self) -> np.ndarray:
-        return np.array([self.moment.place, self.moment.age])
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
-        super().reset(seed=seed)
-        self.moment = Moment()
-        return self.seen(), {}
-
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        self.moment = Moment(self.moment.place + float(action[0]), self.moment.age + 1)
-        return self.seen(), 0.0, False, False, {}
+    pull: float = 0.0
 
 
 class Configured(Drift):
@@ -392,53 +350,11 @@ class Configured(Drift):
 
     def __init__(self) -> None:
         super().__init__()
-        self.config = Moment()
+        self.config = Settings()
 
 
-def test_a_frozen_state_that_is_replaced_is_no_constant() -> None:
-    env = make(Functional, EnvConfig(), seed=0)
-    env.reset()
-    env.step(np.ones(1, np.float32))
-    assert snapshot(env) is None
+def test_frozen_settings_are_constant() -> None:
     assert_exact(Configured, 25)
-
-
-class Aiming(Drift):
-    """Draws its goal into a function, at a reset."""
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
-        observation, info = super().reset(seed=seed)
-        goal = float(self.np_random.normal())
-        self.distance = lambda place: place - goal
-        return observation, info
-
-
-class Phased(Drift):
-    """Goes from one phase to the next."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.phase = np.random.normal
-
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        self.phase = len
-        return super().step(action)
-
-
-class Growing(Drift):
-    """Its space is another one after a while."""
-
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        self.observation_space = gymnasium.spaces.Box(-9, 9, (3,))
-        return super().step(action)
-
-
-@pytest.mark.parametrize("kind", [Aiming, Phased, Growing])
-def test_a_function_or_space_that_is_replaced_is_no_constant(kind: Any) -> None:
-    env = make(kind, seed=0)
-    env.reset()
-    env.step(np.ones(1, np.float32))
-    assert snapshot(env) is None
 
 
 class Dice(gymnasium.Env[Any, Any]):
