@@ -45,12 +45,18 @@ class ReplayConfig:
     """Keep frames in a file of the run's folder instead of in memory."""
     host: bool = False
     """Keep rows in the memory of the host and send windows to the GPU; else they are where the networks are."""
+    dataset: str | None = None
+    """Further experience to learn from: a run folder, an .npz file with the arrays of D4RL, or minari:ID."""
+    dataset_share: float = 0.5
+    """Share of each batch that comes from it."""
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise UserError(f"replay.steps is {self.steps}: an n-step return needs at least one decision")
         if self.capacity <= self.steps:
             raise UserError(f"replay.capacity is {self.capacity}: keep more rows than the {self.steps} of one window")
+        if not 0 < self.dataset_share < 1:
+            raise UserError(f"replay.dataset_share is {self.dataset_share}: it must lie in (0, 1), try 0.5")
 
     def check(self, spec: Spec, folder: Path | None) -> None:
         """Raise UserError for what cannot be kept, or looked at, together."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-PURPOSES = ("environment", "evaluation", "replay", "agent", "explore")
+PURPOSES = ("environment", "evaluation", "replay", "agent", "explore", "dataset")
 
 
 def derive(seed: int, purpose: str, *indices: int) -> int:

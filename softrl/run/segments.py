@@ -76,7 +76,7 @@ class Segments:
         self._length = state["length"]
         self.references = [Reference(*reference) for reference in state["segments"]]
         self._known = {reference.name: reference for reference in self.references}
-        self._replay.restore(state["oldest"], state["newest"], self._blocks(state))
+        self._replay.restore(state["oldest"], state["newest"], blocks(self.folder, state))
 
     def prune(self, needed: Collection[str]) -> None:
         """Delete every segment and leftover whose name is not `needed`."""
@@ -95,17 +95,19 @@ class Segments:
             self._known[name] = Reference(name, digest(data), len(data))
         return self._known[name]
 
-    def _blocks(self, state: dict[str, Any]) -> Iterator[tuple[int, Arrays]]:
-        oldest, newest = state["oldest"], state["newest"]
-        if state["head"]:
-            yield oldest, state["head"]
-        for reference in self.references:
-            start = _first_row(reference.name)
-            arrays = safetensors.load_file(self.folder / reference.name)
-            skip = max(0, oldest - start)
-            yield start + skip, {key: array[skip:] for key, array in arrays.items()}
-        if state["tail"]:
-            yield max(oldest, newest // self._length * self._length), state["tail"]
+
+def blocks(folder: Path, state: dict[str, Any]) -> Iterator[tuple[int, Arrays]]:
+    """What a state of `Segments`, whose files are in `folder`, stands for: pairs of absolute first row and arrays."""
+    oldest, newest = state["oldest"], state["newest"]
+    if state["head"]:
+        yield oldest, state["head"]
+    for name, *_ in state["segments"]:
+        start = _first_row(name)
+        arrays = safetensors.load_file(folder / name)
+        skip = max(0, oldest - start)
+        yield start + skip, {key: array[skip:] for key, array in arrays.items()}
+    if state["tail"]:
+        yield max(oldest, newest // state["length"] * state["length"]), state["tail"]
 
 
 def _name(start: int) -> str:

@@ -23,6 +23,7 @@ from softrl.run.checkpoint import Checkpoints, fitting
 from softrl.run.clock import AtEnd, EvaluationClock, Every, Ratio
 from softrl.run.config import Run
 from softrl.run.console import Console, Quiet
+from softrl.run.dataset import experience
 from softrl.run.evaluate import Evaluation, evaluate, filmed
 from softrl.run.fit import group, roomy
 from softrl.run.heap import keep_freed
@@ -88,6 +89,7 @@ class Trainer:
         self.step = launched(packed(self.agent.step), run.compile)
         seed = derive(run.seed, "replay")
         self.replay = Replay(roomy(run, self.source), spec, run.envs, run.train.gamma, seed, run.device, folder)
+        self.experience = experience(run, self.replay, self.env.single_action_space, folder)
         keep_freed()  # after replay is made, which is to be given back whole when the run is over
         self.group = group(run, self.replay)
         self.collector = Collector(self.env, self.agent, spec, derive(run.seed, "explore"), device=run.device)
@@ -105,7 +107,7 @@ class Trainer:
             run.checkpoint.keep,
             agent=self.agent,
             replay=Segments(folder / "replay", self.replay, self.replay.segment),
-            sampling=self.replay,
+            sampling=self.experience,
             collector=self.collector,
             count=self.count,
             owed=self.owed,
@@ -190,7 +192,7 @@ class Trainer:
     def update(self, count: int = 1) -> None:
         """So many updates, with a look at the networks before and after a single one when that is due."""
         self.count.updates += count
-        window = self.replay.sample(self.run.train.batch, count)
+        window = self.experience.sample(self.run.train.batch, count)
         every = self.run.log.diagnostics
         if every is None or self.count.updates % every:
             self.learn(window, count)
@@ -210,7 +212,7 @@ class Trainer:
         answers = self.step(self.agent, window, actor=actor, follow=follow)
         for names, values, _ in answers:
             self.log.add(names, values)
-        self.replay.reprioritise(window.index, answers[-1][-1])
+        self.experience.reprioritise(window.index, answers[-1][-1])
         self.agent.plasticity.intervene(self.agent, window, n)
 
     def milestones(self) -> None:

@@ -1,0 +1,104 @@
+"""The data set that a run learns from besides what it brings itself, kept whole in the run's folder."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import torch as safetensors
+
+from softrl.data.layout import Layout
+from softrl.data.mixed import Mixed
+from softrl.data.partial import Partial
+from softrl.data.priority import Uniform
+from softrl.data.recorded import columns
+from softrl.data.replay import Columns, Replay
+from softrl.data.spaces import FlatActions
+from softrl.errors import UserError, disk_errors
+from softrl.run.config import Run
+from softrl.run.fields import from_json
+from softrl.run.files import replace_file
+from softrl.run.fit import SMALLEST
+from softrl.run.folder import read_config
+from softrl.run.saved import read
+from softrl.run.seed import derive
+from softrl.run.segments import blocks
+from softrl.types import Shape, Spec
+
+FILE = "dataset.safetensors"
+DECIDING = ("repeat", "pixels", "partial")
+"""Settings of an environment that change what its rows mean."""
+
+
+def experience(run: Run, replay: Replay, actions: Any, folder: Path) -> Replay | Mixed:
+    """What updates learn from: replay, and beside it the run's data set where it has one.
+
+    `actions` are the environment's, flat. The first call copies the rows of the data set into the run's folder, and
+    the run can be resumed whatever becomes of their source. Raises UserError for a data set that cannot be read, or is
+    of another environment.
+    """
+    source, spec = run.replay.dataset, replay.spec
+    if source is None:
+        return replay
+    if run.train.batch < 2:
+        raise UserError(f"train.batch is {run.train.batch}: with replay.dataset a batch has at least two windows")
+    kept = folder / FILE
+    if not kept.exists():
+        rows = recorded(source, run, spec, actions)
+        with disk_errors(f"{kept}", "make room for the data set's rows"):
+            replace_file(kept, safetensors.save(rows))
+    return Mixed(replay, held(source, safetensors.load_file(kept), run, spec), run.replay.dataset_share)
+
+
+def recorded(source: str, run: Run, spec: Spec, actions: FlatActions) -> Columns:
+    """The rows of a data set, [n,N,..] by name, as replay keeps them."""
+    if Path(source).is_dir():
+        return fitted(source, of_run(Path(source), run), spec)
+    if "state" not in spec.obs or run.env.partial != Partial():
+        raise UserError(
+            f"the data set {source} holds whole states: leave out env.pixels and env.partial, or give the folder of a "
+            "run with the same ones"
+        )
+    return fitted(source, columns(source, actions, spec.obs["state"][0]), spec)
+
+
+def of_run(folder: Path, run: Run) -> Columns:
+    """What the newest checkpoint of another run has in replay."""
+    theirs = from_json(Run, read_config(folder)).env
+    for name in DECIDING:
+        there, here = getattr(theirs, name), getattr(run.env, name)
+        if there != here:
+            raise UserError(f"{folder} was recorded with env.{name} {there}, and this run has {here}: let both agree")
+    state = read(folder, only={"replay"}).parts["replay"]
+    pieces = [rows for _, rows in blocks(folder / "replay", state)]
+    return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def fitted(source: str, rows: Columns, spec: Spec) -> Columns:
+    """Those rows that this agent's replay keeps; what was decided elsewhere was decided anew at every step."""
+    layout = Layout(spec)
+    known = {"fresh": torch.ones_like(rows["reward"])} | rows
+    wanted: dict[str, Shape] = {name: (place.stop - place.start,) for name, place in layout.places.items()}
+    wanted |= {f"obs.{name}": (shape[0] // spec.stack, *shape[1:]) for name, shape in layout.pictures.items()}
+    for name, shape in wanted.items():
+        found = tuple(known[name].shape[2:]) if name in known else None
+        if found != shape:
+            raise UserError(
+                f"the data set {source} has {'no' if found is None else found} {name} where this run has {shape}: it "
+                "is of another environment"
+            )
+    return {name: known[name] for name in wanted}
+
+
+def held(source: str, rows: Columns, run: Run, spec: Spec) -> Replay:
+    """A replay that holds exactly these rows; raises UserError where no window starts in them."""
+    count, envs = rows["reward"].shape[:2]
+    room = replace(run.replay, capacity=max(count, SMALLEST) * envs, sampler=Uniform(), memory_map=False)
+    data = Replay(room, spec, envs, run.train.gamma, derive(run.seed, "dataset"), run.device)
+    data.ranking.cut(rows["first"][0, :, 0] == 0)  # episodes whose beginning nobody recorded
+    for row in range(count):
+        data.ranking.add(row, rows["reward"][row, :, 0], rows["last"][row, :, 0].bool())
+    data.restore(0, count, [(0, rows)])
+    if not data.ready:
+        raise UserError(f"the data set {source} is too short: no window of this run starts in its {count} rows")
+    return data

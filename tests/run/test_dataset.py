@@ -1,0 +1,128 @@
+"""A run that learns from a data set besides: what it keeps, how it goes on, what is refused."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from softrl import api
+from softrl.data.replay import Replay, ReplayConfig
+from softrl.errors import UserError
+from softrl.run.config import Run
+from softrl.run.dataset import FILE, fitted, held
+from softrl.run.saved import read
+from softrl.types import Spec, Step
+
+SMALL = {"steps": 60, "eval.every": 60, "eval.episodes": 1, "train.warmup": 20, "video.every": "never", "threads": 1}
+
+
+def trained(path, recipe="sac", env="CartPole-v1", **options):
+    api.train(env, f"{recipe}+tiny", run=path, **{**SMALL, **options})
+    return path
+
+
+@pytest.fixture(scope="module")
+def donor(tmp_path_factory):
+    """A finished run whose replay others learn from."""
+    return trained(tmp_path_factory.mktemp("donor") / "run", envs=2)
+
+
+def weights(path):
+    return read(path).parts["agent"]
+
+
+def equal(left, right):
+    return all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_rows_of_another_run_are_kept_in_the_folder_and_learned_from(tmp_path, donor):
+    path = trained(tmp_path / "run", **{"replay.dataset": str(donor)})
+    kept = load_file(path / FILE)
+    stored = read(donor, only={"replay"}).parts["replay"]
+    assert len(kept["reward"]) == stored["newest"] - stored["oldest"]
+    torch.testing.assert_close(kept["reward"], stored["tail"]["reward"])
+    assert kept["reward"].shape[1] == 2  # environments of the other run; this one has one
+    assert not equal(weights(path), weights(trained(tmp_path / "without")))
+
+
+def test_it_is_resumed_exactly_also_when_the_source_is_gone(tmp_path, donor):
+    source = shutil.copytree(donor, tmp_path / "donor")
+    given = {"replay.dataset": str(source)}
+    whole = trained(tmp_path / "whole", steps=90, **given)
+    path = trained(tmp_path / "half", **given)
+    shutil.rmtree(source)
+    api.resume(path, steps=90)
+    assert equal(weights(path), weights(whole))
+
+
+def slow(*recipes):
+    return [pytest.param(recipe, marks=pytest.mark.slow) for recipe in recipes]
+
+
+@pytest.mark.parametrize("recipe", ["bc_best", *slow("qc_adaptive", "per", "n_step", "redq", "latent_sac+states")])
+def test_recipes_learn_from_it(tmp_path, recipe):
+    short = {"env.time_limit": 8, "env.repeat": 1}
+    donor = trained(tmp_path / "donor", env="Pendulum-v1", **short)
+    path = trained(tmp_path / "run", recipe, "Pendulum-v1", **short, **{"replay.dataset": str(donor)})
+    assert all(value.isfinite().all() for value in weights(path).values())
+
+
+def test_pictures_of_a_ring_that_was_overwritten_are_stacked_as_they_were(tmp_path):
+    spec = Spec({"pixels": (9, 2, 2)}, continuous=1, stack=3)
+    replay = Replay(ReplayConfig(capacity=26), spec, envs=2, gamma=0.9, seed=0)
+    for row in range(30):
+        pixels = torch.randint(0, 256, (2, 9, 2, 2), dtype=torch.uint8)
+        last = torch.tensor([row % 7 == 6, row % 5 == 4])
+        replay.add(Step({"pixels": pixels}, torch.rand(2, 1), torch.rand(2), torch.zeros(2), last))
+    rows = fitted("", replay.rows(replay.oldest, replay.newest), spec)
+    data = held("", rows, Run(device="cpu"), spec)
+    starts = (~data.starts.host).flatten().nonzero()[:, 0]
+    there = (starts + replay.oldest * 2) % len(replay.flat)
+    assert set(there.tolist()) == set((~replay.starts.host).flatten().nonzero()[:, 0].tolist())
+    ours, theirs = (which.window(cells, torch.ones(len(cells))) for which, cells in ((data, starts), (replay, there)))
+    assert torch.equal(ours.obs["pixels"], theirs.obs["pixels"])
+    assert torch.equal(ours.reward, theirs.reward)
+
+
+def test_the_best_episodes_of_a_data_set_are_its_own(tmp_path):
+    spec = Spec({"state": (1,)}, continuous=1, best=0.5)
+    last = torch.tensor([0.0, 1, 0, 0, 1, 0, 0, 1])  # the first episode began before anybody recorded it
+    columns = {"reward": torch.tensor([9.0, 0, 1, 1, 0, 2, 2, 0]), "last": last, "terminated": torch.zeros(8)}
+    columns |= {"first": torch.tensor([0.0, 0, 1, 0, 0, 1, 0, 0])}
+    rows = {name: value[:, None, None] for name, value in columns.items()}
+    rows |= {"obs.state": torch.zeros(8, 1, 1), "action": torch.zeros(8, 1, 1)}
+    data = held("", fitted("", rows, spec), Run(device="cpu"), spec)
+    assert data.window(torch.tensor([0, 2, 3, 5, 6]), torch.ones(5)).best.tolist() == [False, False, False, True, True]
+
+
+def test_arrays_are_learned_from(tmp_path):
+    count = 30
+    ends = np.arange(count) % 10 == 9
+    arrays = {
+        "observations": np.random.default_rng(0).normal(size=(count, 4)),
+        "actions": np.arange(count) % 2,
+        "rewards": np.ones(count),
+        "terminals": ends,
+        "timeouts": np.zeros(count, bool),
+    }
+    np.savez(tmp_path / "data.npz", **arrays)
+    path = trained(tmp_path / "run", **{"replay.dataset": str(tmp_path / "data.npz")})
+    assert load_file(path / FILE)["obs.state"].shape == (33, 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"replay.dataset": "nowhere"}, "cannot be read"),
+        ({"env": "Pendulum-v1"}, "is of another environment"),
+        ({"env.repeat": 2}, "recorded with env.repeat 1, and this run has 2"),
+        ({"replay.dataset_share": 1.0}, "must lie in"),
+        ({"train.batch": 1}, "at least two windows"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence_and_leaves_no_folder(tmp_path, donor, options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        trained(tmp_path / "run", **{"replay.dataset": str(donor), **options})
+    assert not (tmp_path / "run").exists()
