@@ -27,10 +27,11 @@ def main() -> None:
         print("choices:", first.argmax(-1).tolist(), second.argmax(-1).tolist(), "numbers:", numbers.tolist())
 
         policy = agent.actor(state)  # all 25 combinations with their probabilities, each with numbers drawn for it
-        taken = (policy.value[..., :10] == action[:, :10]).all(-1)  # [25,3]: one combination a state
+        drawn, each = policy.prob.T.multinomial(1)[:, 0], torch.arange(3)  # one combination a state
+        action = policy.value[drawn, each]  # [3,12], distributed as what `act` answers
         for name, log_prob in zip(components(spec), policy.log_prob.unbind(-1), strict=True):  # [25,3]
             entropy = -policy.expectation(log_prob).mean()
-            print(f"{name}: log-probabilities {log_prob.T[taken.T].tolist()}, entropy {entropy:.3f}")
+            print(f"{name}: log-probabilities {log_prob[drawn, each].tolist()}, entropy {entropy:.3f}")
 
         window = Window(
             obs={"state": torch.stack([state, state + 1], 1)},  # [3,2,5]: here and next

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -64,9 +64,13 @@ class Options:
 
 def report(options: Options) -> Iterator[str]:
     """The lines of the tables, or one JSON object."""
-    kinds = options.workers or usable(options.env)
+    base = loop.configured(loop.Options(env=options.env, recipe=options.recipe)).env
+    kinds = options.workers or usable(base)
     stepping: Cells = {
-        kind: {count: decisions_per_second(options, count, kind) for count in options.envs} for kind in kinds
+        kind: {
+            count: decisions_per_second(replace(base, workers=kind), count, options.seconds) for count in options.envs
+        }
+        for kind in kinds
     }
     training: Cells = {
         kind: {count: trained(options, count, kind) for count in options.envs} for kind in kinds if options.steps
@@ -93,30 +97,30 @@ def grid(options: Options, cells: Cells) -> list[str]:
     return table([("environments", *cells), *rows])
 
 
-def usable(env: str) -> tuple[Workers, ...]:
+def usable(env: EnvConfig) -> tuple[Workers, ...]:
     """The kinds of workers that can run this environment here."""
     try:
-        vector(env, EnvConfig(workers="envpool"), 1, seed=0).close()
+        vector(env.name, replace(env, workers="envpool"), 1, seed=0).close()
     except UserError:
         return ("sync", "async")
     return ("sync", "async", "envpool")
 
 
-def decisions_per_second(options: Options, count: int, workers: Workers) -> float:
+def decisions_per_second(config: EnvConfig, count: int, seconds: float) -> float:
     """Decisions a second of `count` environments side by side; resets cost time and count nothing."""
-    env = vector(options.env, EnvConfig(workers=workers), count, seed=0)
+    env = vector(config.name, config, count, seed=0)
     draw = np.random.default_rng(0)
     env.reset()
     over, decisions = np.zeros(count, bool), 0
     begin = time.perf_counter()
-    while time.perf_counter() - begin < options.seconds:
+    while time.perf_counter() - begin < seconds:
         actions = draw.uniform(-1, 1, env.action_space.shape or ()).astype(np.float32)
         _, _, terminated, truncated, _ = step(env, actions)
         decisions += int((~over).sum())
         over = (terminated | truncated) & ~over
-    seconds = time.perf_counter() - begin
+    spent = time.perf_counter() - begin
     env.close()
-    return decisions / seconds
+    return decisions / spent
 
 
 def trained(options: Options, count: int, workers: Workers) -> dict[str, float]:

@@ -114,10 +114,10 @@ def products(agent: Agent, window: Window, actor: bool = True) -> list[Work]:
     """
     with Recorder() as recorder:
         agent.update(window, actor=actor)
-    if agent.encoder.taught():
+    told = agent.critic.reads
+    if agent.encoder.taught() or not told:
         return recorder.found
-    both = agent.encoder.width + agent.spec.action
-    return [work.narrowed(both, agent.spec.action) for work in recorder.found]
+    return [work.narrowed(agent.encoder.width + told, told) for work in recorder.found]
 
 
 def fastest(product: Work, seconds: float = 0.005, rounds: int = 7) -> str:

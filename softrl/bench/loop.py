@@ -101,7 +101,10 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
         begin = time.perf_counter()
         trainer.milestones()  # the evaluation and the checkpoint of step 0
         once = dict(watch.seconds)
-        advance(trainer, WARMUP + options.settle)
+        advance(trainer, WARMUP)
+        while not trainer.count.updates:  # a window of many environments may be long in coming
+            advance(trainer, trainer.count.env_steps + 1)
+        advance(trainer, trainer.count.env_steps + options.settle)
         settled = time.perf_counter() - begin
         whole = stretch(trainer, watch, options.steps)
         watch.wait = settle

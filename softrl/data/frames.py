@@ -22,12 +22,11 @@ class Frames:
         self, length: int, envs: int, shape: Shape, stack: int, device: torch.device, path: Path | None = None
     ) -> None:
         channels, *picture = shape
-        self.channels, self.stack, self.envs, self.device = channels // stack, stack, envs, device
+        self.channels, self.stack, self.envs = channels // stack, stack, envs
         size = (length, envs, self.channels, *picture)
         self.ring = mapped(path, size) if path else reserved(size, torch.uint8, device)
         self.flat = self.ring.flatten(0, 1)  # [L*N,3,H,W], one row of time is `envs` cells
         self.back = torch.arange(stack - 1, -1, -1, device=device)  # rows back from a row to each picture of its stack
-        self.staged = device.type == "cuda" and self.ring.device.type == "cpu"
 
     def write(self, here: int, pixels: Tensor) -> None:
         """Keep the newest picture of each observation, [N,3*S,H,W], in row `here` of the ring."""
@@ -40,12 +39,7 @@ class Frames:
 
     def gather(self, cells: Tensor) -> Tensor:
         """The pictures at these cells, [B,F] -> [B,F,3,H,W]."""
-        where = cells.flatten().to(self.flat.device)
-        # From page-locked memory pictures of a file reach a GPU at its bus's full speed.
-        size = (len(where), *self.flat.shape[1:])
-        out = torch.empty(size, dtype=torch.uint8, device=where.device, pin_memory=self.staged)
-        torch.index_select(self.flat, 0, where, out=out)
-        return out.to(self.device, non_blocking=True).unflatten(0, cells.shape)
+        return self.flat.index_select(0, cells.flatten()).unflatten(0, cells.shape)
 
     def stacks(self, cells: Tensor, age: Tensor) -> Tensor:
         """The stacks of any rows, cells and ages [T,B] -> [B,T,3*S,H,W]."""

@@ -25,6 +25,7 @@ class ActionValue(nn.Module, ABC):
     """Q(s, a) of an ensemble, for any K actions in each state."""
 
     head: Head
+    reads: int  # numbers of an action that its first layer reads beside the latent
 
     @abstractmethod
     def forward(self, z: Tensor, action: Tensor) -> Prediction:
@@ -61,8 +62,8 @@ class ActionInCritic(ActionValue):
 
     def __init__(self, config: ActionIn, latent: int, spec: Spec) -> None:
         super().__init__()
-        self.head = config.head
-        self.trunk = config.trunk.build(latent + spec.action, config.members)
+        self.head, self.reads = config.head, spec.action
+        self.trunk = config.trunk.build(latent + self.reads, config.members)
         self.out = self.trunk.out(self.head.width)
 
     def forward(self, z: Tensor, action: Tensor) -> Prediction:  # [B,D], [K,B,A]
@@ -130,10 +131,10 @@ class ActionOutCritic(ActionValue):
     def __init__(self, config: ActionOut | ChoiceOut, latent: int, spec: Spec) -> None:
         super().__init__()
         check_joint(f"the {type(config).__name__} critic", spec.choices)
-        self.head, self.passes = config.head, config.passes
+        self.head, self.passes, self.reads = config.head, config.passes, spec.continuous
         self.joint = math.prod(spec.choices)
         self.register_buffer("places", places(spec.choices), persistent=False)
-        self.trunk = config.trunk.build(latent + spec.continuous, config.members)
+        self.trunk = config.trunk.build(latent + self.reads, config.members)
         self.out = self.trunk.out(self.joint * self.head.width)
 
     def forward(self, z: Tensor, action: Tensor) -> Prediction:  # [B,D], [K,B,A]
@@ -167,6 +168,8 @@ class StateValue:
 
 class StateValueCritic(nn.Module):
     """[B,D] -> [1,1,B,W]: one member, no action."""
+
+    reads = 0
 
     def __init__(self, config: StateValue, latent: int) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ from softrl.run.segments import blocks
 from softrl.types import Shape, Spec
 
 FILE = "dataset.safetensors"
-DECIDING = ("repeat", "pixels", "partial")
+DECIDING = ("name", "repeat", "pixels", "partial")
 """Settings of an environment that change what its rows mean."""
 
 
@@ -58,6 +58,10 @@ def recorded(source: str, run: Run, spec: Spec, actions: FlatActions) -> Columns
         raise UserError(
             f"the data set {source} holds whole states: leave out env.pixels and env.partial, or give the folder of a "
             "run with the same ones"
+        )
+    if run.env.repeat != 1:
+        raise UserError(
+            f"the data set {source} has decisions of one frame, and env.repeat is {run.env.repeat}: use --env.repeat 1"
         )
     return fitted(source, columns(source, actions, spec.obs["state"][0]), spec)
 
@@ -93,7 +97,13 @@ def fitted(source: str, rows: Columns, spec: Spec) -> Columns:
 def held(source: str, rows: Columns, run: Run, spec: Spec) -> Replay:
     """A replay that holds exactly these rows; raises UserError where no window starts in them."""
     count, envs = rows["reward"].shape[:2]
-    room = replace(run.replay, capacity=max(count, SMALLEST) * envs, sampler=Uniform(), memory_map=False)
+    room = replace(
+        run.replay,
+        capacity=max(count, SMALLEST) * envs,
+        sampler=Uniform(),
+        memory_map=False,
+        host=run.replay.host or run.replay.memory_map,
+    )
     data = Replay(room, spec, envs, run.train.gamma, derive(run.seed, "dataset"), run.device)
     data.ranking.cut(rows["first"][0, :, 0] == 0)  # episodes whose beginning nobody recorded
     for row in range(count):

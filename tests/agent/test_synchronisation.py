@@ -18,7 +18,7 @@ from softrl.agent.optim import AdamOptimizer
 from softrl.data import envs
 from softrl.data.collect import Collector
 from softrl.data.replay import Replay, ReplayConfig
-from softrl.recipes import apply
+from softrl.recipes import RECIPES as ALL, apply
 from softrl.run.config import Run
 from softrl.run.fields import override
 from softrl.run.resolve import resolve
@@ -34,11 +34,8 @@ FAST = (
     *("sac", "sac_v1", "tqc", "crossq", "bro", "simbav2", "flashsac", "per"),
     *("qc_adaptive", "sac_discrete", "sac_ae"),
 )
-SLOW = (
-    *("dreamer+states", "smac+states", "latent_sac+states", "smac_state", "drq", "curl", "qc", "sac_hybrid"),
-    *("redq", "droq", "simba", "xqc"),
-    *("optimistic", "repeated_noise", "gsde", "moe", "l2_init", "wasserstein", "hl_gauss", "bc", "sd_sac", "redo"),
-)
+WORLDS = tuple(f"{recipe}+states" for recipe in ("dreamer", "dreamer_discrete", "smac", "latent_sac"))
+SLOW = (*WORLDS, *(recipe for recipe in ALL if recipe not in (*FAST, "tiny", "states")))
 RECIPES = [*FAST, *(pytest.param(recipe, marks=pytest.mark.slow) for recipe in SLOW)]
 NOWHERE = ("sac", "crossq", "simbav2")
 """Those of the fast tier on torch's device `meta`."""

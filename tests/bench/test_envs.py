@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from softrl.bench import envs
+from softrl.data.envs import EnvConfig
 from softrl.errors import UserError
 
 SHORT: dict[str, Any] = {"env": "Pendulum-v1", "seconds": 0.05}
@@ -51,9 +52,25 @@ def test_flags_reach_the_run_and_its_speed_the_table(monkeypatch: pytest.MonkeyP
 
 
 def test_what_cannot_be_measured_is_left_out() -> None:
-    assert envs.usable("cheetah_run") == ("sync", "async")  # EnvPool has it under another name
+    assert envs.usable(EnvConfig("cheetah_run")) == ("sync", "async")  # EnvPool has it under another name
     with pytest.raises(UserError, match=r"env\.workers"):
         list(envs.report(envs.Options(env="cheetah_run", workers=("envpool",), steps=0)))
+
+
+def test_stepping_alone_is_of_what_the_recipe_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[EnvConfig] = []
+
+    def opened(source: str, config: EnvConfig, count: int, seed: int) -> Any:
+        seen.append(config)
+        raise UserError("far enough")
+
+    monkeypatch.setattr(envs, "vector", opened)
+    with pytest.raises(UserError, match="far enough"):
+        list(envs.report(envs.Options(env="cheetah_run", recipe="sac_pixels", workers=("async",), device="cpu")))
+    (config,) = seen
+    assert (config.workers, config.repeat) == ("async", 4)
+    assert config.pixels is not None
+    assert envs.usable(config) == ("sync", "async")  # EnvPool draws no pictures
 
 
 @pytest.mark.parametrize(

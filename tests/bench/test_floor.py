@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from softrl.bench.floor import Product, Recorder, fastest, floor, products
+from softrl.bench.update import filled
 from softrl.nn.layers import Linear
 from softrl.recipes import apply
 from softrl.run.config import Run
@@ -64,6 +65,18 @@ def test_sac_by_hand(recipe: str) -> None:
         "sac_v1": policy + learned + both * state + (state - 2 * BATCH * WIDTH * OBS) + forward * state,
     }[recipe]
     assert sum(p.flops for p in products(agent(recipe), window())) == expected
+
+
+@pytest.mark.parametrize(("recipe", "spec", "told"), [("qc", (2, ()), 5 * 3), ("sac_hybrid", (2, (3,)), 2)])
+def test_of_the_gradient_of_inputs_the_action_alone_is_counted(
+    recipe: str, spec: tuple[int, tuple[int, ...]], told: int
+) -> None:
+    """A plan of five actions has a mark behind each; a critic with a row for each choice reads the numbers alone."""
+    run = apply(recipe, Run(device="cpu"))
+    built = run.agent.build(Spec({"state": (50,)}, *spec))
+    needed = {work.columns for work in products(built, filled(run, built.spec).sample(BATCH)) if work.kind == "inputs"}
+    assert told in needed
+    assert 50 + told not in needed
 
 
 def layer_flops(inputs: int, outputs: int) -> int:

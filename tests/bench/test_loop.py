@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from softrl.bench import loop
+from softrl.run.fields import override
 
 
 def test_loop_says_where_the_time_of_a_step_goes() -> None:
@@ -27,6 +28,15 @@ def test_the_waiting_for_worker_processes_is_told() -> None:
     options = loop.Options(env="Pendulum-v1", recipe="sac+tiny", steps=40, settle=4, envs=2, threads=1, compile="off")
     result = loop.measure(loop.configured(options), options)
     assert result["ms"]["environment"] > 0
+
+
+def test_updates_are_there_however_long_a_window_is_in_coming() -> None:
+    """A sequence of ten rows in many environments begins after the warm-up and what was to settle."""
+    options = loop.Options(
+        env="Pendulum-v1", recipe="latent_sac+states+tiny", steps=200, settle=1, envs=64, threads=1, compile="off"
+    )
+    run = override(loop.configured(options), {"train.updates_per_decision": 0.01})
+    assert loop.measure(run, options)["updates_per_step"] > 0
 
 
 def test_products_can_be_in_bfloat16() -> None:

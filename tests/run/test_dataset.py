@@ -112,11 +112,33 @@ def test_arrays_are_learned_from(tmp_path):
     assert load_file(path / FILE)["obs.state"].shape == (33, 1, 4)
 
 
+def test_an_array_says_nothing_of_repeated_actions(tmp_path):
+    with pytest.raises(UserError, match=r"decisions of one frame, and env\.repeat is 2"):
+        trained(tmp_path / "run", **{"replay.dataset": "any.npz", "env.repeat": 2})
+
+
+@pytest.mark.parametrize(("part", "width"), [("obs.state", 3), ("action", 2)])
+def test_rows_of_other_widths_are_one_sentence(part, width):
+    spec = Spec({"state": (4,)}, continuous=1)
+    shapes = {"obs.state": 4, "action": 1, "reward": 1, "terminated": 1, "first": 1, "last": 1, part: width}
+    with pytest.raises(UserError, match=f"data set x has .{width},. {part} where this run has"):
+        fitted("x", {name: torch.zeros(5, 1, size) for name, size in shapes.items()}, spec)
+
+
+def test_its_rows_lie_where_those_of_replay_do():
+    spec = Spec({"pixels": (3, 2, 2)}, continuous=1)
+    widths = dict.fromkeys(("action", "reward", "terminated", "first", "last", "age"), (1,))
+    rows = {name: torch.zeros(9, 1, *shape) for name, shape in widths.items()}
+    rows["obs.pixels"] = torch.zeros(9, 1, 3, 2, 2, dtype=torch.uint8)
+    for config in (ReplayConfig(host=True), ReplayConfig(memory_map=True)):
+        assert held("x", rows, Run(device="meta", replay=config), spec).place.type == "cpu"
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"replay.dataset": "nowhere"}, "cannot be read"),
-        ({"env": "Pendulum-v1"}, "is of another environment"),
+        ({"env": "Acrobot-v1"}, "recorded with env.name CartPole-v1, and this run has Acrobot-v1"),
         ({"env.repeat": 2}, "recorded with env.repeat 1, and this run has 2"),
         ({"replay.dataset_share": 1.0}, "must lie in"),
         ({"train.batch": 1}, "at least two windows"),
