@@ -160,7 +160,7 @@ def ours(run: Run, spec: Spec, windows: list[Window], mode: Mode, precision: str
     """A period of softrl's updates, as the trainer makes them."""
     agent = run.agent.build(spec)
     set_precision(agent, DTYPES[precision])
-    step, source, train = compiled(packed(agent.step), mode), cycle(windows), run.train
+    step, source, train = compiled(packed(agent.update_fn), mode), cycle(windows), run.train
 
     def call() -> None:
         for i in range(1, period(run) + 1):

@@ -1,4 +1,4 @@
-"""A critic's head of your own: how a return distribution is read in a row of numbers, and learned.
+"""A critic's head of your own: how a return distribution is read from a network's output, and learned.
 
 python examples/own_head.py [STEPS]
 """
@@ -19,14 +19,14 @@ class Expectile:
 
     tau: float = 0.4
     """1/2 is the mean; less is pessimistic."""
-    width = 1  # numbers in a critic's row
+    width = 1  # numbers in a critic's output
     equal_weights = True  # of the atoms
 
-    def atoms(self, row: Tensor) -> Atoms:  # [..,1] -> [..,1]
-        return Atoms(row, torch.ones_like(row))
+    def atoms(self, output: Tensor) -> Atoms:  # [..,1] -> [..,1]
+        return Atoms(output, torch.ones_like(output))
 
-    def loss(self, row: Tensor, target: Atoms) -> Tensor:  # [E,B,1], [B,M] -> [E,B]
-        error = target.value - row  # [E,B,M]
+    def loss(self, output: Tensor, target: Atoms) -> Tensor:  # [E,B,1], [B,M] -> [E,B]
+        error = target.value - output  # [E,B,M]
         share = torch.where(error < 0, 1 - self.tau, self.tau)
         return (target.prob * share * error.square()).sum(-1)
 

@@ -1,4 +1,7 @@
-"""A loss of your own without a fork: the critic learns as ever, the policy also pays for large actions.
+"""An update of your own without a fork: the critic learns as ever, the policy also pays for large actions.
+
+Where a term on the policy's actions is all that is new, own_loss.py does the same without copied lines: an update of
+your own is for lines in another order, or for other targets.
 
 python examples/own_update.py [STEPS] [RECIPE]      softrl train Pendulum-v1 --agent.update own_update:thrifty
 """
@@ -26,8 +29,8 @@ def thrifty(agent: Any, window: Window, *, actor: bool = True, follow: bool = Tr
         with batch_statistics(agent.actor):
             a = agent.actor(b.policy_z.detach())
         effort = a.expectation(a.value.square().mean(-1)).mean()  # [K,B] -> [B] -> one number
-        worth = agent.encoder.judge(agent.value, b, a.value)  # [K,B]
-        policy = {"actor_loss": policy_loss(worth, a, alpha * agent.temperature.in_actor), "effort": PRICE * effort}
+        q_actor = agent.encoder.q_for_actor(agent.actor_q, b, a.value)  # [K,B]
+        policy = {"actor_loss": policy_loss(q_actor, a, alpha * agent.temperature.in_actor), "effort": PRICE * effort}
         agent.optim.actor.step(policy)  # steps down their sum; each is logged under its name
         price = {"ent_coef_loss": temperature_loss(agent.temperature(), a, agent.temperature.target)}
         agent.optim.temperature.step(price)

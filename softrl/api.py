@@ -73,7 +73,7 @@ def train(
 
     `overrides` are dotted names of the configuration, such as `**{"agent.critic.members": 3}`; `init` starts from
     another run's weights, with the optimisers and the entropy target of this configuration; `callback` is called with
-    `Progress` and stops the run by answering True.
+    `Progress` and stops the run by returning True.
 
     Raises:
         UserError: a name, value, pair of parts or folder that cannot be; nothing on disk is changed then.
@@ -117,7 +117,7 @@ AT_ONCE = 10
 
 
 def refuse(env: Source, configured: Run) -> spaces.Spaces:
-    """Raise what training would raise before its first step, while no folder is made yet; answers what agents see."""
+    """Raise what training would raise before its first step, while no folder is made yet; returns what agents see."""
     made = envs.make(env, configured.env)
     try:
         seen = spaces.of(made)
@@ -268,7 +268,7 @@ def batch(policy: Policy, source: Source, seeds: Sequence[int], deterministic: b
     """One episode for each seed, in as many environments side by side."""
     vec = envs.vector(source, replace(policy.run.env, workers="sync"), len(seeds), seeds[0])
     try:
-        spaces.fit(policy.agent.spec, envs.spec(vec))
+        spaces.check_same_spec(policy.agent.spec, envs.spec(vec))
         return run_episodes(policy.agent, vec, seeds, deterministic)
     finally:
         vec.close()
@@ -278,7 +278,7 @@ def film(policy: Policy, source: Source, target: Path, seed: int, deterministic:
     """One episode of a policy to a video; raises UserError where it cannot be made."""
     made = envs.make(source, policy.run.env)
     try:
-        spaces.fit(policy.agent.spec, envs.spec(made))
+        spaces.check_same_spec(policy.agent.spec, envs.spec(made))
     finally:
         made.close()
     videos.write(target, *filmed(policy.agent, source, policy.run, seed, deterministic))
@@ -291,7 +291,7 @@ def play(
     seed: int = 0,
     env: Source | None = None,
 ) -> Path:
-    """A video of one episode of a run's policy; answers the file, RUN/videos/play.mp4 unless `out` says where.
+    """A video of one episode of a run's policy; returns the file, RUN/videos/play.mp4 unless `out` says where.
 
     `env` is needed where the run was started from a factory or an environment object. Raises UserError.
     """
@@ -313,7 +313,7 @@ def make(
     """A Gymnasium environment as agents see it: flat float32 observations or stacked pictures, actions in [-1, 1].
 
     Each action is held for `repeat` frames, and an episode is cut after `time_limit` of them.
-    `agent.act` answers such actions. `Policy.predict` answers the environment's own: step with
+    `agent.act` returns such actions. `Policy.predict` returns the environment's own: step with
     `env.action_space.encode(action)`.
     """
     config = envs.EnvConfig(repeat=repeat, time_limit=time_limit, pixels=pixels, partial=partial, push=push)

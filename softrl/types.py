@@ -17,21 +17,25 @@ from torch import Tensor
 Shape = tuple[int, ...]
 Obs = dict[str, Tensor]
 Metrics = dict[str, Tensor]  # 0-d tensors on the device
-Carry = dict[str, Tensor]  # what the parts of an agent remember between acts, by name, leading axis [N]
+Carry = dict[str, Tensor]  # recurrent state: what parts remember between acts, by name, leading axis [N]
 
 
 class Spec(NamedTuple):
-    """What an agent knows of the world."""
+    """What environment, agent and replay agree on.
 
-    obs: dict[str, Shape]
-    continuous: int  # continuous action components, each in [-1, 1]
-    choices: tuple[int, ...] = ()  # sizes of the discrete choices, given as one-hots before the continuous part
-    chunk: int = 1  # actions planned at once
-    gamma: float = 0.99  # discount of one decision
-    prefixes: bool = False  # whether every beginning of a plan is to be valued, and not whole plans only
-    stack: int = 1  # newest frames that lie one after the other in the channels of `pixels`
-    sequence: int = 0  # rows of a window that is a stretch of experience; 0 for windows of single decisions
-    best: float = 0.0  # share of the finished episodes whose rows are pointed out in windows; 0 points out none
+    First the spaces, discount and frame stack of the environment; then, set by the agent from its parts, which windows
+    replay must return. Each field says whose it is.
+    """
+
+    obs: dict[str, Shape]  # environment: shapes of the observations by name
+    continuous: int  # environment: continuous action components, each in [-1, 1]
+    choices: tuple[int, ...] = ()  # environment: sizes of the discrete choices, one-hots before the continuous part
+    chunk: int = 1  # agent: actions of a chunk, chosen at once
+    gamma: float = 0.99  # environment: discount of one decision
+    prefixes: bool = False  # agent: whether every beginning of a chunk is to be valued, and not whole ones only
+    stack: int = 1  # environment: newest frames that lie one after the other in the channels of `pixels`
+    sequence: int = 0  # agent: rows of a window that is a stretch of experience; 0 for windows of single decisions
+    best: float = 0.0  # agent: share of the finished episodes whose rows windows point out; 0 points out none
 
     @property
     def action(self) -> int:
@@ -40,7 +44,7 @@ class Spec(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One row that the collector writes for each environment."""
+    """One row of the replay buffer, which the collector writes for each environment."""
 
     obs: Obs  # [N,..]
     action: Tensor  # [N,A]
@@ -51,7 +55,7 @@ class Step(NamedTuple):
 
 
 class Window(NamedTuple):
-    """What replay returns: consecutive decisions and the observations around them.
+    """A batch of n-step transitions from replay: consecutive decisions and the observations around them.
 
     A sequence (`Spec.sequence`) holds whole rows, T observations and the T decisions taken there; it may span episodes.
     """

@@ -1,5 +1,6 @@
 """Every test runs on one thread and from the same seeds."""
 
+import csv
 import gc
 import os
 import random
@@ -40,3 +41,14 @@ def trained():
         return api.train(env, recipe, run=path, **{**short, **options})
 
     return train
+
+
+@pytest.fixture(scope="session")
+def read_csv():
+    """Reads the rows of a table with a heading, a dict each."""
+
+    def read(path: Path) -> list[dict[str, str]]:
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    return read

@@ -1,6 +1,5 @@
 """softrl from Python: what the pages promise."""
 
-import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -20,16 +19,12 @@ from softrl.run.fields import override
 from softrl.run.trainer import Trainer
 
 Trained = Callable[..., RunResult]
+ReadCSV = Callable[[Path], list[dict[str, str]]]
 
 
 @pytest.fixture(scope="module")
 def run(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     return trained(tmp_path_factory.mktemp("runs") / "pendulum")
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open() as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_run_folder_holds_what_its_page_says(run: RunResult) -> None:
@@ -40,18 +35,18 @@ def test_a_run_folder_holds_what_its_page_says(run: RunResult) -> None:
     assert {p.name for p in (run.path / "checkpoints").iterdir()} == {"step_000000150", "step_000000300", "best"}
 
 
-def test_evaluations_come_on_schedule(run: RunResult) -> None:
-    table = rows(run.path / "eval.csv")
+def test_evaluations_come_on_schedule(run: RunResult, read_csv: ReadCSV) -> None:
+    table = read_csv(run.path / "eval.csv")
     assert [int(row["env_steps"]) for row in table] == [0, 150, 300]
     assert [int(row["updates"]) for row in table] == [0, 50, 200]  # none in the warm-up of 100
     assert run.finished
     assert run.last == float(table[-1]["return_mean"])
     assert run.best == max(float(row["return_mean"]) for row in table)
-    assert len(rows(run.path / "episodes.csv")) == 3
+    assert len(read_csv(run.path / "episodes.csv")) == 3
 
 
-def test_training_episodes_are_counted_in_frames(run: RunResult) -> None:
-    table = rows(run.path / "train.csv")
+def test_training_episodes_are_counted_in_frames(run: RunResult, read_csv: ReadCSV) -> None:
+    table = read_csv(run.path / "train.csv")
     assert [int(row["length"]) for row in table] == [60] * 5
     assert [int(row["env_steps"]) for row in table] == [60, 120, 180, 240, 300]
     assert all(row["success"] == "" for row in table)
@@ -226,7 +221,11 @@ def test_the_end_of_a_run_is_said_when_it_is_resumed(
 
 
 def test_more_minutes_extend_a_run_that_its_minutes_ended(
-    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    trained: Trained,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    read_csv: ReadCSV,
 ) -> None:
     monkeypatch.setattr(Trainer, "seconds", lambda self: self.count.env_steps)  # a step takes a second
     monkeypatch.setattr(api, "curve", lambda path: None)  # which takes longer than all the rest
@@ -239,7 +238,7 @@ def test_more_minutes_extend_a_run_that_its_minutes_ended(
     with pytest.raises(UserError, match="started with 1 minutes: --minutes can extend a run, not shorten it"):
         softrl.resume(run, minutes=0.5)
     softrl.resume(run, minutes=2)
-    assert [int(row["env_steps"]) for row in rows(run / "eval.csv")][-1] == 120
+    assert [int(row["env_steps"]) for row in read_csv(run / "eval.csv")][-1] == 120
     assert json.loads((run / "config.json").read_text())["minutes"] == 2.0
 
 
@@ -305,18 +304,20 @@ def test_an_object_of_the_users_is_never_stepped(trained: Trained, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_updates_per_decision_do_not_depend_on_the_number_of_environments(trained: Trained, tmp_path: Path) -> None:
+def test_updates_per_decision_do_not_depend_on_the_number_of_environments(
+    trained: Trained, tmp_path: Path, read_csv: ReadCSV
+) -> None:
     for envs in (1, 3):
         options = {"envs": envs, "env.workers": "sync", "steps": 160, "env.time_limit": None, "eval.episodes": 1}
         result = trained(tmp_path / str(envs), **options)
-        last = rows(result.path / "eval.csv")[-1]
+        last = read_csv(result.path / "eval.csv")[-1]
         decisions = int(last["decisions"])
         assert int(last["updates"]) == pytest.approx(decisions - 100, abs=3)
 
 
-def test_frames_and_decisions_differ_with_action_repeat(trained: Trained, tmp_path: Path) -> None:
+def test_frames_and_decisions_differ_with_action_repeat(trained: Trained, tmp_path: Path, read_csv: ReadCSV) -> None:
     result = trained(tmp_path / "run", **{"env.repeat": 7, "steps": 280})
-    last = rows(result.path / "eval.csv")[-1]
+    last = read_csv(result.path / "eval.csv")[-1]
     # 60 frames are 9 decisions, the last of 4 frames
     assert int(last["env_steps"]) >= 280
     assert int(last["decisions"]) == pytest.approx(int(last["env_steps"]) * 9 / 60, abs=1)

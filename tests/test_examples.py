@@ -1,8 +1,10 @@
 """The examples run as they are printed, only shorter."""
 
+import json
 import math
 import re
 import runpy
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from softrl.agent.config import AgentConfig
 from softrl.recipes import apply
 from softrl.run.config import Run
 from softrl.run.fields import override
-from softrl.types import Atoms, Spec
+from softrl.types import Actions, Atoms, Spec, Window
 
 TRAIN = api.train
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -169,6 +171,48 @@ def test_an_own_head_learns_what_its_equation_says(monkeypatch: pytest.MonkeyPat
     best = grid[head.loss(grid[:, None, None], atoms)[:, 0].argmin()]
     # 0.3 (0.25 (4 - x) + 0.25 (1 - x)) = 0.7 * 0.5 x
     assert float(best) == pytest.approx(0.375 / 0.5, abs=2e-3)
+
+
+def test_an_own_loss_is_what_its_equation_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two weighted actions: 2 (0.25 (1 + 0) / 2 + 0.75 (0.25 + 0.25) / 2)."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    actor = torch.nn.Identity()
+    part = import_module("own_loss").Effort(price=2.0).build(actor, Spec({"state": (3,)}, 2))
+    value = torch.tensor([[[1.0, 0.0]], [[0.5, -0.5]]])  # [K,B,A]
+    actions = Actions(value, torch.zeros(2, 1, 1), torch.tensor([[0.25], [0.75]]))
+    losses = part(actor, torch.zeros(1, 3), actions)
+    assert {name: float(loss) for name, loss in losses.items()} == {"effort_loss": 0.625}
+
+
+def test_an_own_loss_is_what_the_own_update_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The part and the update with lines of its own make the same agent, weight by weight, and not that of sac."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.setattr(import_module("own_update"), "PRICE", 10.0)
+    flags = torch.zeros(8, 1, dtype=torch.bool)
+    numbers = torch.rand(8, 1, 2), torch.randn(8, 1), torch.full((8, 1), 0.9)
+    window = Window({"state": torch.randn(8, 2, 5)}, *numbers, flags, torch.ones(8), torch.arange(8))
+
+    def learned(**parts: Any) -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        agent = replace(softrl.recipe("sac").agent, **parts).build(Spec({"state": (5,)}, 2))
+        for _ in range(3):
+            agent.update(window)
+        return agent.state_dict()
+
+    plain, part = learned(), learned(penalty=import_module("own_loss").Effort(10.0))
+    torch.testing.assert_close(part, learned(update="own_update:thrifty"))
+    assert any(not torch.equal(weight, plain[name]) for name, weight in part.items() if name.startswith("actor."))
+
+
+@pytest.mark.slow
+def test_own_loss(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs, and each says on disk which part it had, and at which price."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    import_module("own_loss").main(150, "sac+tiny")
+    assert re.findall(r"price (\S+), return: \[", capsys.readouterr().out) == ["0.1", "10.0"]
+    stored = [json.loads(path.read_text()) for path in Path("runs/Pendulum-v1/sac+tiny").glob("*/config.json")]
+    parts = sorted((run["agent"]["penalty"] for run in stored), key=lambda part: part["price"])
+    assert parts == [{"type": "own_loss:Effort", "price": price} for price in (0.1, 10.0)]
 
 
 @pytest.mark.slow

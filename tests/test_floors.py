@@ -71,9 +71,9 @@ def calls(tree: ast.AST) -> list[str]:
 
 
 def test_the_agent_never_asks_what_kind_a_part_is() -> None:
-    """But for the table of `kinds.py`, which says what becomes of a part in another space."""
+    """But for the table of `action_space.py`, which says what becomes of a part in another space."""
     for path in (ROOT / "agent").glob("*.py"):
-        asked = {"isinstance", "issubclass", "hasattr", *(["type"] if path.stem != "kinds" else [])}
+        asked = {"isinstance", "issubclass", "hasattr", *(["type"] if path.stem != "action_space" else [])}
         assert not asked & set(calls(tree_of(path))), f"{path} asks for a type"
 
 

@@ -1,6 +1,5 @@
 """Runs in environments of a user's own: factories, classes and objects, and how a run folder remembers them."""
 
-import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from softrl.api import RunResult
 from softrl.errors import UserError
 
 Trained = Callable[..., RunResult]
+ReadCSV = Callable[[Path], list[dict[str, str]]]
 
 
 @pytest.mark.parametrize("source", [lambda: gymnasium.make("Pendulum-v1"), gymnasium.make("Pendulum-v1")])
@@ -26,20 +26,15 @@ def test_factories_and_objects(trained: Trained, tmp_path: Path, source: Any) ->
 
 
 def test_a_run_in_an_object_that_its_id_tells_is_resumed_by_name(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, read_csv: ReadCSV, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api, "curve", lambda path: None)
     options = {"steps": 90, "eval.episodes": 1}
     run = trained(tmp_path / "run", gymnasium.make("Pendulum-v1"), **options).path
     whole = trained(tmp_path / "whole", "Pendulum-v1", **{**options, "steps": 120}).path
     assert softrl.resume(run, steps=120).finished
-    assert last_return(run) == last_return(whole)
+    assert read_csv(run / "train.csv")[-1]["return"] == read_csv(whole / "train.csv")[-1]["return"]
     assert "cannot give its state" not in (run / "log.txt").read_text()
-
-
-def last_return(run: Path) -> str:
-    with (run / "train.csv").open() as file:
-        return list(csv.DictReader(file))[-1]["return"]
 
 
 class Arm(gymnasium.Env[Any, Any]):

@@ -13,14 +13,14 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
+from softrl.agent.action_space import adapt_to_action_space
 from softrl.agent.agent import Agent
 from softrl.agent.compile import compiled
 from softrl.agent.config import AgentConfig
-from softrl.agent.kinds import fitted
 from softrl.agent.lookahead import Joint
 from softrl.agent.plasticity import ContinualBackprop, ReDo, Reset, ShrinkAndPerturb
 from softrl.errors import UserError
-from softrl.math.chunks import marked
+from softrl.math.chunks import masked
 from softrl.math.rules import Average, Minimum, SubsetMinimum, Truncate
 from softrl.nn.augment import Shift
 from softrl.nn.auxiliary import Contrast, Reconstruction
@@ -62,7 +62,7 @@ def window(agent: Agent, seed: int, rows: int = 16) -> Window:
     numbers = torch.rand(rows, spec.chunk, spec.continuous, generator=g).mul(2).sub(1)
     action = torch.cat([*picks, numbers], -1)
     if spec.chunk > 1:
-        action = marked(action, torch.randint(1, spec.chunk + 1, (rows,), generator=g))
+        action = masked(action, torch.randint(1, spec.chunk + 1, (rows,), generator=g))
     length = spec.sequence or 1
     if spec.sequence:
         action = action.expand(rows, length, -1)
@@ -86,11 +86,11 @@ def accepting(run: Run) -> Spec:
     *others, last = worlds(run)
     for spec in others:
         try:
-            fitted(run.agent, spec).check(spec)
+            adapt_to_action_space(run.agent, spec).check(spec)
         except UserError:
             continue
         return spec
-    fitted(run.agent, last).check(last)
+    adapt_to_action_space(run.agent, last).check(last)
     return last
 
 
@@ -261,7 +261,7 @@ def test_every_update_is_one_graph_and_agrees_with_eager(name: str) -> None:
     graph = copy.deepcopy(eager)
     torch._dynamo.reset()
     with torch._dynamo.config.patch(trace_autograd_ops=True):
-        step = torch.compile(graph.step, fullgraph=True, backend="eager")
+        step = torch.compile(graph.update_fn, fullgraph=True, backend="eager")
         for seed in range(2):
             torch.manual_seed(seed)
             expected, expected_error = eager.update(window(eager, seed))
@@ -297,7 +297,7 @@ def test_a_compiled_update_in_another_space_agrees_with_eager(name: str) -> None
     torch.manual_seed(0)
     eager = small.agent.build(accepting(small))
     graph = copy.deepcopy(eager)
-    step = compiled(graph.step, "graph")
+    step = compiled(graph.update_fn, "graph")
     torch.manual_seed(0)
     expected, expected_error = eager.update(window(eager, 0))
     torch.manual_seed(0)

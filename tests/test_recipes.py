@@ -1,8 +1,10 @@
 import fnmatch
+from dataclasses import replace
 
 import pytest
 
 from softrl.agent.lookahead import Split, StateTarget
+from softrl.agent.penalty import EntropyPenalty
 from softrl.agent.temperature import Fixed, Learned
 from softrl.errors import UserError
 from softrl.recipes import RECIPES, apply, find
@@ -198,6 +200,12 @@ def test_the_first_task_that_matches_holds():
     recipe = Recipe("r", "", None, tasks={"walker_*": {"train.batch": 7}, "*": {"train.batch": 8}})
     assert recipe.entries(run_in("walker_run")) == {"train.batch": 7}
     assert recipe.entries(run_in("Ant-v5")) == {"train.batch": 8}
+
+
+def test_dreamer_refuses_a_penalty_that_its_update_would_not_add() -> None:
+    agent = replace(apply("dreamer", Run()).agent, penalty=EntropyPenalty())
+    with pytest.raises(UserError, match=r"to which it adds no agent\.penalty"):
+        agent.check(FRAME)
 
 
 @pytest.mark.parametrize("second", ["mixture", "smac"])

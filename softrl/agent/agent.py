@@ -8,75 +8,80 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from softrl.agent.action_space import with_policy_bottlenecks
+from softrl.agent.chunk import actor_spec, critic_spec
 from softrl.agent.config import AgentConfig
-from softrl.agent.kinds import behind, fitted
 from softrl.agent.optim import OptimizerGroup
-from softrl.agent.plan import judged, proposed
 from softrl.agent.updates import Learn, find
 from softrl.nn.encoders import Losses
 from softrl.types import Actions, Batch, Carry, Metrics, Obs, Spec, Step, Window
 
 
 class Agent(nn.Module):
-    """A soft actor-critic agent: `act` in the world, `update` from replay."""
+    """A soft actor-critic agent: `act` in the world, `update` from replay.
+
+    Made by `AgentConfig.build`, which adapts the parts to the action space and checks that they fit each other.
+    """
 
     lookahead: Any  # of the kind that the update needs: AgentConfig.check has seen to it
 
     def __init__(self, config: AgentConfig, spec: Spec) -> None:
         super().__init__()
-        config = fitted(config, spec)
         plan, rows = config.chunk, config.encoder.sequence
         spec = spec._replace(chunk=plan.length, prefixes=plan.prefixes, sequence=rows, best=config.imitation.best)
         self.config, self.spec = config, spec
         self.encoder = config.encoder.build(spec)
         width, read = self.encoder.width, self.encoder.policy_width
-        reading = behind(config)
-        self.actor = reading.chunk.around(reading.actor.build(read, proposed(spec)), read, spec)
-        self.critic = config.critic.build(width, judged(spec))
+        reading = with_policy_bottlenecks(config)
+        self.actor = reading.chunk.wrap_actor(reading.actor.build(read, actor_spec(spec)), read, spec)
+        self.critic = config.critic.build(width, critic_spec(spec))
         self.lookahead = config.lookahead.build(self.critic, width, spec)
         self.temperature = config.temperature.build(spec)
         self.reward_scale = config.reward_scale.build(spec)
         self.explorer = reading.explorer.build(self.actor, read, spec)
-        self.plan = config.chunk.build(spec)
+        self.chunk_execution = config.chunk.build(spec)
         self.regression = config.regression.build()
         self.penalty = config.penalty.build(self.actor, spec)
         self.imitation = config.imitation.build(spec)
         self.target_rule, self.actor_rule = config.target_rule, config.actor_rule
-        values, policy = [*self.encoder.taught(), self.critic, self.lookahead], [self.actor, self.explorer]
+        values, policy = [*self.encoder.critic_trained(), self.critic, self.lookahead], [self.actor, self.explorer]
         self.regularizer = config.regularizer.build(values, policy)
         self.plasticity = config.plasticity.build(self)
-        self.optim = OptimizerGroup(config.optim, values, self.encoder.own(), policy, self.temperature)
-        self.step: Learn = find(config.update).learn
+        self.optim = OptimizerGroup(config.optim, values, self.encoder.self_trained(), policy, self.temperature)
+        self.update_fn: Learn = find(config.update).learn
 
     def update(self, window: Window, *, actor: bool = True, follow: bool = True) -> tuple[Metrics, Tensor]:
-        """Learn from one window of replay; answers metrics (0-d tensors) and the error of each row, [B]."""
-        return self.step(self, window, actor=actor, follow=follow)
+        """Learn from one window of replay; returns metrics (0-d tensors) and the error of each row, [B].
 
-    def value(self, z: Tensor, action: Tensor) -> Tensor:
-        """What the actor's loss takes actions [K,B,A] at latents [B,D] to be worth, [K,B]."""
+        That is the absolute TD error of the means, averaged over members and views, for priorities.
+        """
+        return self.update_fn(self, window, actor=actor, follow=follow)
+
+    def actor_q(self, z: Tensor, action: Tensor) -> Tensor:
+        """Q-values that the actor's loss takes for actions [K,B,A] at latents [B,D], [K,B]."""
         return self.actor_rule(self.critic(z, action).atoms).mean()
 
-    def actor_terms(self, b: Batch, judged_z: Tensor, a: Actions, value: Tensor) -> Losses:
-        """Further losses of the policy, for actions worth `value`, [K,B]: none unless a part brings one."""
+    def actor_terms(self, b: Batch, critic_z: Tensor, actions: Actions, q_actor: Tensor) -> Losses:
+        """Further losses of the policy, for actions with Q-values `q_actor`, [K,B]: none unless a part brings one."""
         z = b.policy_z.detach()
-        terms = self.regularizer.actor() | self.penalty(self.actor, z, a)
-        terms |= self.explorer.losses(self, z, judged_z)
-        return terms | self.imitation(self, b, a.expectation(value).detach())
+        terms = self.regularizer.actor_losses() | self.penalty(self.actor, z, actions)
+        terms |= self.explorer.losses(self, z, critic_z)
+        return terms | self.imitation(self, b, actions.expectation(q_actor).detach())
 
     def initial(self, count: int) -> Carry:
         """What is remembered between acts at the start of `count` episodes, each entry [N,..]."""
-        parts = (self.encoder, self.reward_scale, self.explorer, self.plan)
+        parts = (self.encoder, self.reward_scale, self.explorer, self.chunk_execution)
         return {name: value for part in parts for name, value in part.initial(count).items()}
 
     @torch.no_grad()
     def act(self, obs: Obs, carry: Carry, deterministic: bool = False) -> tuple[Tensor, Carry]:
         """Actions [N,A], one-hots before numbers in [-1, 1], for current observations [N,..], and what to remember."""
         z, carry = self.encoder.act(obs, carry)
-        action, carry = self.plan.act(self, z, carry, deterministic)
+        action, carry = self.chunk_execution.act(self, z, carry, deterministic)
         return action, self.encoder.acted(action, carry)
 
     @torch.no_grad()
     def observe(self, row: Step, carry: Carry) -> Carry:
-        """Take a collected row into the running statistics; answers what to remember until the next."""
+        """Take a collected row into the running statistics; returns what to remember until the next."""
         self.encoder.observe(row.obs)
         return carry | self.reward_scale.observe(row.reward, ~row.last, carry)

@@ -19,10 +19,10 @@ class Graph(Protocol):
     """What records the work of a device."""
 
     def warm(self, call: Call) -> Any:
-        """Do the work apart from other work, and answer what it answers."""
+        """Do the work apart from other work; returns its result."""
 
     def record(self, call: Call) -> Any:
-        """Note the work without doing it; answers where the results of replays will lie."""
+        """Note the work without doing it; returns where the results of replays will lie."""
 
     def replay(self) -> None:
         """Do the noted work again, at the same places in memory."""
@@ -53,7 +53,7 @@ class CudaGraph:
 class CudaGraphs:
     """Makes the CUDA graphs of one function.
 
-    They share memory and a stream, as they never run at once and answers are used before the next replay. Functions
+    They share memory and a stream, as they never run at once and results are used before the next replay. Functions
     share neither: libraries keep what they work with by stream, and torch frees it with any graph of that stream.
     """
 
@@ -72,7 +72,7 @@ class Captured:
     Every call is one call of the function: the first ones do the work as it comes, a recording does none, and what it
     noted is replayed at once. There is a recording for each agent, each set of flags and each shape of window; windows
     are copied to where the recorded work reads them. State must be changed in place, and nothing may wait for the
-    device. Answers are overwritten by the next replay.
+    device. Results are overwritten by the next replay.
     """
 
     def __init__(self, function: Callable[..., Any], graph: Callable[[], Graph] | None = None) -> None:
@@ -127,7 +127,7 @@ def tensors(window: Window) -> list[Tensor]:
 def in_turn(update: Callable[..., Any]) -> Callable[..., list[Any]]:
     """Several updates, one after the other: of (agent, window, flags), each flag a tuple with a value for each update.
 
-    The rows of the window are those of the first update, then those of the second and so on. Answers what each answers.
+    The rows of the window are those of the first update, then those of the second and so on. Returns what each returns.
     """
 
     def run(agent: Any, window: Window, **flags: tuple[Any, ...]) -> list[Any]:

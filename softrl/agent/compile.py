@@ -15,7 +15,7 @@ from softrl.types import Metrics, Window
 
 Mode = Literal["auto", "off", "graph", "cudagraph"]
 LASTING = ("agent", "L['agent']", "G[", "dict(", "type(")
-"""How the names of guards begin whose answer never changes, in the spellings of torch's versions."""
+"""How the names of guards begin whose result never changes, in the spellings of torch's versions."""
 NUMBERS = itertools.count()
 
 
@@ -42,7 +42,7 @@ def launched(update: Callable[..., Any], mode: Mode) -> Callable[..., list[Any]]
 def traced(update: Callable[..., Any], mode: Mode) -> Callable[..., Any]:
     """The same function, run eagerly or as one graph, launched kernel by kernel; raises UserError as `compiled` does.
 
-    CUDA graphs are left to `softrl.agent.capture`: inductor's own give answers that the next call frees, look at every
+    CUDA graphs are left to `softrl.agent.capture`: inductor's own give results that the next call frees, look at every
     weight's address before each launch, and cannot hold several updates.
     """
     if mode in ("off", "auto"):
@@ -59,10 +59,10 @@ def traced(update: Callable[..., Any], mode: Mode) -> Callable[..., Any]:
         "alignment_asserts": False,
         "unroll_reductions_threshold": 9,  # a softmax over eight experts would start threads for every row
     }
-    return torch.compile(apart(update), fullgraph=traces_gradients(), dynamic=False, options=options)
+    return torch.compile(with_own_code_object(update), fullgraph=traces_gradients(), dynamic=False, options=options)
 
 
-def apart(function: Any) -> Callable[..., Any]:
+def with_own_code_object(function: Any) -> Callable[..., Any]:
     """The same function with a code object of its own.
 
     Graphs are kept by code object, and guards do not look into agents: two agents that differ in their parts would

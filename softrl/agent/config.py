@@ -3,15 +3,15 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from softrl.agent.action_space import adapt_to_action_space, nested_parts
+from softrl.agent.chunk import AdaptiveChunk, Chunk
 from softrl.agent.dream import Imagination
 from softrl.agent.explore import OnPolicy, Optimistic, RepeatedNoise, StateDependent
 from softrl.agent.imitate import Cloning, EpisodeCloning, SelectiveCloning, Unguided
-from softrl.agent.kinds import fitted, inside
 from softrl.agent.lookahead import Joint, JointTarget, Split, StateTarget
 from softrl.agent.noise import AdditiveNoise
 from softrl.agent.optim import Optimizers
 from softrl.agent.penalty import EntropyPenalty, Unpenalized
-from softrl.agent.plan import AdaptiveChunk, Chunk
 from softrl.agent.plasticity import ContinualBackprop, Keep, ReDo, Reset, ShrinkAndPerturb
 from softrl.agent.regress import Clipped, Plain
 from softrl.agent.regularize import Free, L2Init, Wasserstein
@@ -46,7 +46,11 @@ Rule = Minimum | SubsetMinimum | Average | Truncate | Pessimism
 
 @dataclass(frozen=True)
 class AgentConfig:
-    """The parts of an agent; the defaults are soft actor-critic (arXiv 1812.05905)."""
+    """The parts of an agent; the defaults are soft actor-critic (arXiv 1812.05905).
+
+    A part's `needs` lists capabilities that a neighbouring part must have in its `offers`: `check` pairs them, and
+    `ADVICE` says what to change where one is missing.
+    """
 
     update: Literal["sac", "sac_v1", "dreamer"] | str = "sac"
     """Order of the lines: sac (critics with targets), sac_v1 (a state value), dreamer, or your own, module:function."""
@@ -55,27 +59,27 @@ class AgentConfig:
     actor: AnyActor = field(default_factory=Gaussian)
     """The policy."""
     explorer: OnPolicy | RepeatedNoise | StateDependent | Optimistic | AdditiveNoise = field(default_factory=OnPolicy)
-    """How the agent behaves while it collects."""
+    """Behaviour policy while collecting."""
     critic: ActionIn | ActionOut | ChoiceOut | StateValue = field(default_factory=ActionIn)
-    """The action values, or for dreamer the state value."""
+    """The Q-functions, an ensemble; for dreamer the state value."""
     regression: Plain | Clipped = field(default_factory=Plain)
-    """How the critic is moved towards its target."""
+    """Critic loss: the head's own, or a clipped one."""
     chunk: Chunk | AdaptiveChunk = field(default_factory=Chunk)
-    """How many actions are chosen at once."""
+    """Action chunking: actions chosen at once."""
     lookahead: Split | Joint | JointTarget | StateTarget | Imagination = field(default_factory=Split)
-    """How the value of what comes next is evaluated."""
+    """Target network, or none: what evaluates Q(s', a'), or V(s'), in the critic's target."""
     target_rule: Rule = field(default_factory=Minimum)
-    """How the ensemble becomes one distribution in the critic's target."""
+    """How the ensemble becomes one distribution in the critic's target; the minimum is clipped double Q-learning."""
     actor_rule: Rule = field(default_factory=Minimum)
     """How the ensemble becomes one distribution in the actor's loss."""
     temperature: Learned | Fixed = field(default_factory=Learned)
-    """The price of entropy."""
+    """Entropy coefficient alpha, fixed or learned."""
     reward_scale: Scale | ReturnScale = field(default_factory=Scale)
     """What rewards are multiplied with in the update."""
     penalty: Unpenalized | EntropyPenalty = field(default_factory=Unpenalized)
-    """What keeps the policy's entropy from jumping."""
+    """A further loss on the policy's actions; a loss of your own goes here (examples/own_loss.py)."""
     imitation: Unguided | Cloning | SelectiveCloning | EpisodeCloning = field(default_factory=Unguided)
-    """What keeps the policy near the actions in replay."""
+    """Behaviour cloning: what keeps the policy near the actions in replay."""
     regularizer: Free | L2Init | Wasserstein = field(default_factory=Free)
     """What keeps weights near where they started."""
     plasticity: Keep | Reset | ShrinkAndPerturb | ReDo | ContinualBackprop = field(default_factory=Keep)
@@ -129,6 +133,11 @@ class AgentConfig:
                 "agent.update 'dreamer' learns from imagined actions, and agent.imitation clones replayed ones: leave "
                 "out the recipe that brings it"
             )
+        if self.update == "dreamer" and self.penalty != Unpenalized():
+            raise UserError(
+                "agent.update 'dreamer' learns from imagined actions, to which it adds no agent.penalty: leave out the "
+                "penalty, or the recipe that brings it"
+            )
         ensemble = frozenset({"ensemble"} if self.critic.members > 1 else ())
         planned = frozenset() if self.explorer.needs else frozenset({"plans"})  # held noise is for single actions
         require("agent.critic.trunk", self.critic.trunk.needs, "agent.lookahead", self.lookahead.offers)
@@ -149,7 +158,7 @@ class AgentConfig:
         offered = self.actor.offers | planned | ensemble
         require("agent.chunk", self.chunk.needs, "agent.actor, agent.explorer and agent.critic", offered)
         for name, part in (("actor", self.actor), ("explorer", self.explorer), ("chunk", self.chunk)):
-            if any(vars(each).get("dropout", 0.0) > 0 for each in inside(part)):
+            if any(vars(each).get("dropout", 0.0) > 0 for each in nested_parts(part)):
                 raise UserError(f"dropout in agent.{name} would make every act random: leave dropout to the critic")
         self.target_rule.check(self.critic.members, self.critic.head)
         self.actor_rule.check(self.critic.members, self.critic.head)
@@ -171,7 +180,7 @@ class AgentConfig:
         """The agent, an nn.Module with all learning state inside; raises UserError where `check` does."""
         from softrl.agent.agent import Agent
 
-        config = fitted(self, spec)
+        config = adapt_to_action_space(self, spec)
         config.check(spec)
         return Agent(config, spec)
 

@@ -14,7 +14,7 @@ from softrl.types import Batch, Metrics, Window
 if TYPE_CHECKING:
     from softrl.agent.agent import Agent
 
-Look = Callable[[], object]
+ForwardPass = Callable[[], object]
 """A forward pass of a network over some batch."""
 
 
@@ -36,33 +36,34 @@ def diagnose(agent: "Agent", window: Window) -> Metrics:
     metrics: Metrics = {}
     with forked_generators(window.reward):
         b, _ = agent.encoder(window, agent.actor)
-        looks = views(agent, b)
+        passes = forward_passes(agent, b)
         every: list[Tensor] = []
         for name, network in (("critic", agent.critic), ("actor", agent.actor)):
             trunks = [stage.trunk for stage in stages(network)]
-            active = watched([part for trunk in trunks for part in trunk.nonlinearities()], mean_size, looks[name])
+            units = [part for trunk in trunks for part in trunk.nonlinearities()]
+            active = measured_outputs(units, mean_size, passes[name])
             metrics |= {f"{name}_dormant_share": dormant_share(active)} if active else {}
             every += active
-            (metrics[f"{name}_effective_rank"],) = watched(trunks[-1:], effective_rank, looks[name])
+            (metrics[f"{name}_effective_rank"],) = measured_outputs(trunks[-1:], effective_rank, passes[name])
             metrics[f"{name}_weight_norm"] = weight_norm(network)
         metrics |= {"dormant_share": dormant_share(every)} if every else {}
     return metrics
 
 
-def views(agent: "Agent", b: Batch, rows: int | None = None) -> dict[str, Look]:
+def forward_passes(agent: "Agent", b: Batch, rows: int | None = None) -> dict[str, ForwardPass]:
     """Forward passes of the critic and of the actor over rows spread over a batch, or all, by network."""
-    judge = partial(agent.critic, spread(b.z, rows), spread(b.action, rows)[None])
-    return {"critic": judge, "actor": partial(agent.actor.mode, spread(b.policy_z, rows))}
+    critic = partial(agent.critic, subsampled(b.z, rows), subsampled(b.action, rows)[None])
+    return {"critic": critic, "actor": partial(agent.actor.mode, subsampled(b.policy_z, rows))}
 
 
-def spread(x: Tensor, rows: int | None) -> Tensor:
+def subsampled(x: Tensor, rows: int | None) -> Tensor:
     """At most so many rows of [B,..], evenly spaced: a batch may be in order of time, or of age."""
     return x if rows is None else x[:: max(1, len(x) // rows)][:rows]
 
 
-def activity(network: Any, look: Look) -> list[Tensor]:
+def activity(network: Any, forward_pass: ForwardPass) -> list[Tensor]:
     """Mean |h| over a batch of the hidden units that a network's trunks list, one [E,U] a layer."""
-    return watched([activation for _, activation, _ in units_of(network)], mean_size, look)
+    return measured_outputs([activation for _, activation, _ in units_of(network)], mean_size, forward_pass)
 
 
 def mean_size(h: Tensor) -> Tensor:
@@ -73,12 +74,14 @@ def mean_size(h: Tensor) -> Tensor:
 def activities(agent: "Agent", window: Window, rows: int | None = None) -> dict[str, list[Tensor]]:
     """Mean |h| over rows spread over a window, or all, in critic and actor: for each one [E,U] a layer."""
     b, _ = agent.encoder(window, agent.actor)
-    looks = views(agent, b, rows)
-    return {name: activity(getattr(agent, name), look) for name, look in looks.items()}
+    passes = forward_passes(agent, b, rows)
+    return {name: activity(getattr(agent, name), forward_pass) for name, forward_pass in passes.items()}
 
 
-def watched(modules: Sequence[nn.Module], measure: Callable[[Tensor], Tensor], look: Look) -> list[Tensor]:
-    """A measure of what each module answers during one forward pass, taken before anything overwrites it."""
+def measured_outputs(
+    modules: Sequence[nn.Module], measure: Callable[[Tensor], Tensor], forward_pass: ForwardPass
+) -> list[Tensor]:
+    """A measure of what each module returns during one forward pass, taken before anything overwrites it."""
     taken: dict[nn.Module, Tensor] = {}
 
     def take(module: nn.Module, inputs: object, output: Tensor) -> None:
@@ -86,7 +89,7 @@ def watched(modules: Sequence[nn.Module], measure: Callable[[Tensor], Tensor], l
 
     handles = [module.register_forward_hook(take) for module in modules]
     try:
-        look()
+        forward_pass()
     finally:
         for handle in handles:
             handle.remove()

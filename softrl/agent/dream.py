@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from softrl.agent.update import describe_policy, detached
+from softrl.agent.update import describe_policy, describe_values, detached
 from softrl.errors import UserError
 from softrl.math.losses import temperature_loss
 from softrl.math.returns import lambda_return
 from softrl.nn.imagine import check_horizon, imagine
 from softrl.nn.norms import batch_statistics
-from softrl.nn.targets import check_tau, follow, frozen_copy
+from softrl.nn.targets import check_tau, frozen_copy, polyak_update
 from softrl.types import Atoms, Metrics, Spec, Window
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Imagination:
     decay: float = 0.95
     """Weight of longer returns against shorter ones: lambda."""
     tau: float = 1.0
-    """Share of the way that the copy moves towards the state value when it follows: 1 is no copy."""
+    """Polyak coefficient of the target state value; 1 copies the weights, which is no target."""
     offers = frozenset({"imagined value"})
     trunks = ()
 
@@ -61,7 +61,7 @@ class ImaginedLookahead(nn.Module):
 
     def follow(self, critic: nn.Module) -> None:
         """Move the copy towards the state value."""
-        follow(self.target, critic, self.config.tau)
+        polyak_update(self.target, critic, self.config.tau)
 
 
 def update_dreamer(
@@ -80,43 +80,39 @@ def update_dreamer(
     world: Any = agent.encoder  # AgentConfig.check has seen to its kind
     lookahead, temperature = agent.lookahead, agent.temperature
     trace = world.trace(window)
-    own = world.losses(window, trace)
-    agent.optim.encoder.step(own)
+    model_losses = world.losses(window, trace)
+    agent.optim.encoder.step(model_losses)
     alpha = temperature().detach()  # [C]
 
     start = trace.filtered.features[:, 0].detach().flatten(0, 1)  # [R,F]
     with batch_statistics(agent.actor):
         dream = imagine(world, agent.actor, start, lookahead.config.horizon)
-    price = (alpha * dream.actions.log_prob[0]).sum(-1).unflatten(0, dream.reward.shape)  # [H,R]
-    discount = lookahead.gamma * dream.going
-    soft = agent.reward_scale(dream.reward) - temperature.in_backup * price
-    returns = lambda_return(soft, discount, lookahead(dream.features[1:]), lookahead.config.decay)
-    weight = reached(discount.detach(), world.begins(window))  # [H,R]
+    entropy_cost = (alpha * dream.actions.log_prob[0]).sum(-1).unflatten(0, dream.reward.shape)  # [H,R]
+    discount = lookahead.gamma * dream.continue_prob
+    soft_reward = agent.reward_scale(dream.reward) - temperature.in_backup * entropy_cost
+    returns = lambda_return(soft_reward, discount, lookahead(dream.features[1:]), lookahead.config.decay)
+    weight = reach_weights(discount.detach(), world.may_start(window))  # [H,R]
 
-    losses = dict(own)
+    losses = dict(model_losses)
     if actor:
-        paid = (temperature.in_backup - temperature.in_actor) * price
-        policy = {"actor_loss": -(weight * (returns + paid)).mean()} | agent.regularizer.actor()
-        agent.optim.actor.step(policy)
-        dual = {"ent_coef_loss": temperature_loss(temperature(), dream.actions, temperature.target)}
-        agent.optim.temperature.step(dual)
-        losses |= policy | dual | describe_policy(agent, dream.actions, alpha, temperature.target)
+        entropy_bonus = (temperature.in_backup - temperature.in_actor) * entropy_cost
+        actor_losses = {"actor_loss": -(weight * (returns + entropy_bonus)).mean()} | agent.regularizer.actor_losses()
+        agent.optim.actor.step(actor_losses)
+        alpha_losses = {"ent_coef_loss": temperature_loss(temperature(), dream.actions, temperature.target)}
+        agent.optim.temperature.step(alpha_losses)
+        losses |= actor_losses | alpha_losses | describe_policy(agent, dream.actions, alpha, temperature.target)
 
-    y = Atoms(returns.detach().flatten()[:, None], torch.ones_like(price.detach()).flatten()[:, None])
+    y = Atoms(returns.detach().flatten()[:, None], torch.ones_like(entropy_cost.detach()).flatten()[:, None])
     v = agent.critic(dream.features[:-1].detach().flatten(0, 1))
-    value = {"critic_loss": (weight.flatten() * agent.critic.loss(v, y)).mean(-1).sum()} | agent.regularizer.value()
-    agent.optim.value.step(value)
+    value_loss = (weight.flatten() * agent.critic.loss(v, y)).mean(-1).sum()
+    value_losses = {"critic_loss": value_loss} | agent.regularizer.critic_losses()
+    agent.optim.value.step(value_losses)
     if follow:
         lookahead.follow(agent.critic)
-    error = (v.atoms.mean()[0, 0] - y.mean()).detach().abs().unflatten(0, (-1, len(window.weight))).mean(0)
-    told = {
-        "batch_reward": window.reward.mean(),
-        "q_mean": v.atoms.mean().mean().detach(),
-        "target_mean": y.mean().mean(),
-    }
-    return detached(losses | value) | told | {"clipped_share": agent.critic.head.clipped(y)}, error
+    metrics, error = describe_values(agent.critic.head, window.reward, v, y, len(window.weight))
+    return detached(losses | value_losses) | metrics, error
 
 
-def reached(discount: Tensor, begins: Tensor) -> Tensor:
-    """Discounted probability that each decision is reached, w_t = begins * prod_{i<t} discount_i, [H,R]."""
-    return torch.cat([begins[None].to(discount.dtype), discount[:-1]]).cumprod(0)
+def reach_weights(discount: Tensor, may_start: Tensor) -> Tensor:
+    """Discounted probability that each decision is reached, w_t = may_start * prod_{i<t} discount_i, [H,R]."""
+    return torch.cat([may_start[None].to(discount.dtype), discount[:-1]]).cumprod(0)

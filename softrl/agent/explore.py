@@ -38,16 +38,16 @@ class Explorer(nn.Module, ABC):
         """Actions [N,A] to execute at latents [N,D], and the whole carry with this explorer's part of it renewed."""
 
     @abstractmethod
-    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor) -> Losses:
+    def losses(self, agent: "Agent", z: Tensor, critic_z: Tensor) -> Losses:
         """The named losses of the explorer's own parameters; empty when it has none.
 
-        Policy and explorer read the detached latents `z` [B,P], the critic reads `judged_z` [B,D].
+        Policy and explorer read the detached latents `z` [B,P], the critic reads `critic_z` [B,D].
         """
 
 
 @dataclass(frozen=True)
 class OnPolicy:
-    """Act as the policy does (arXiv 1812.05905, algorithm 1)."""
+    """a ~ pi(.|s): the policy itself explores (arXiv 1812.05905, algorithm 1); learning is off-policy all the same."""
 
     needs = frozenset[str]()
 
@@ -65,7 +65,7 @@ class OnPolicyExplorer(Explorer):
     def act(self, actor: Any, z: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
         return actor.sample(z), carry
 
-    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor) -> Losses:
+    def losses(self, agent: "Agent", z: Tensor, critic_z: Tensor) -> Losses:
         return {}
 
 
@@ -101,7 +101,7 @@ class HeldNoise(Explorer):
         left = torch.where(over, drawn, left) - 1
         return self.choose(actor, z, noise), carry | {"explorer.noise": noise, "explorer.left": left}
 
-    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor) -> Losses:
+    def losses(self, agent: "Agent", z: Tensor, critic_z: Tensor) -> Losses:
         return {}
 
 
@@ -161,7 +161,10 @@ class StateDependentExplorer(HeldNoise):
 
 @dataclass(frozen=True)
 class Optimistic:
-    """A second mean, shifted to where the critics' upper bound is high, within a distance of the policy (BRO)."""
+    """A second mean near the policy's, shifted to where the critics' upper bound is high.
+
+    Of OAC (arXiv 1910.12807), here as BRO has it (arXiv 2405.16158).
+    """
 
     trunk: AnyTrunk = field(default_factory=MLP)
     """Body of the network that shifts the mean."""
@@ -223,13 +226,13 @@ class OptimisticExplorer(Explorer):
         """Actions with less noise than the policy's, [B,A]."""
         return torch.tanh(mean + self.std_factor * log_std.exp() * torch.randn_like(mean))
 
-    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor) -> Losses:
+    def losses(self, agent: "Agent", z: Tensor, critic_z: Tensor) -> Losses:
         with torch.no_grad():
             mean, log_std = agent.actor.distribution(z)
         with batch_statistics(self.trunk):
             shift = self.shift(z, mean)
         divergence = (0.5 * (shift / log_std.exp()).square()).sum(-1).mean()
-        atoms = agent.critic(judged_z, self.sample(mean + shift, log_std)[None]).atoms
+        atoms = agent.critic(critic_z, self.sample(mean + shift, log_std)[None]).atoms
         bound = upper_bound(atoms, self.optimism().detach())[0]  # [B]
         excess = (divergence / mean.shape[-1] - self.divergence).detach()
         return {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from softrl.agent.penalty import check_strength
 from softrl.errors import UserError
 from softrl.math.densities import normal_log_prob, squash_log_det
 from softrl.nn.encoders import Losses
@@ -32,7 +33,7 @@ class Imitation(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class Unguided:
-    """What was done before says nothing of what to do."""
+    """None: what was done before says nothing of what to do."""
 
     best = 0.0
     needs = frozenset[str]()
@@ -59,7 +60,7 @@ class Cloning:
     needs = frozenset({"distribution"})
 
     def __post_init__(self) -> None:
-        check_strength(self.strength)
+        check_strength("agent.imitation", self.strength, "Unguided")
 
     def build(self, spec: Spec) -> "Cloned":
         """The module, without state."""
@@ -79,7 +80,7 @@ class SelectiveCloning:
     needs = frozenset({"distribution"})
 
     def __post_init__(self) -> None:
-        check_strength(self.strength)
+        check_strength("agent.imitation", self.strength, "Unguided")
 
     def build(self, spec: Spec) -> "Cloned":
         """The module, without state."""
@@ -100,7 +101,7 @@ class EpisodeCloning:
     needs = frozenset({"distribution"})
 
     def __post_init__(self) -> None:
-        check_strength(self.strength)
+        check_strength("agent.imitation", self.strength, "Unguided")
         if not 0 < self.best <= 0.5:
             raise UserError(
                 f"agent.imitation.best is {self.best}: a share in (0, 0.5] of the episodes is cloned, recipe bc clones "
@@ -117,12 +118,6 @@ class EpisodeCloning:
         return Cloned(self.strength, spec, outstanding)
 
 
-def check_strength(strength: float) -> None:
-    """Refuse a prior that pushes away, or does nothing."""
-    if strength <= 0:
-        raise UserError(f"agent.imitation.strength is {strength}: it must be positive, Unguided is the neutral part")
-
-
 class Cloned(Imitation):
     """strength / B * sum_b w_b sum_i [ i was taken ] (-log pi(x_i | s)).
 
@@ -137,11 +132,11 @@ class Cloned(Imitation):
 
     def forward(self, agent: "Agent", b: Batch, value: Tensor) -> Losses:
         count = len(value)  # of the first view
-        told = b.action[:count].unflatten(-1, (self.horizon, -1))  # [B,h,A], of plans [B,h,A+1]
+        replayed = b.action[:count].unflatten(-1, (self.horizon, -1))  # [B,h,A], of plans [B,h,A+1]
         moments = agent.actor.distribution(b.policy_z.detach())
         mean, log_std = (moment.unflatten(-1, (self.horizon, self.width)) for moment in moments)
-        log_prob = log_density(mean, log_std, told[..., : self.width])  # [B,h]
-        taken = taken_actions(told[..., self.width :], b.discount[:count])
+        log_prob = log_density(mean, log_std, replayed[..., : self.width])  # [B,h]
+        taken = taken_actions(replayed[..., self.width :], b.discount[:count])
         chosen = self.chosen(agent, b, value) * (b.weight[:count] > 0)
         return {"imitation_loss": -self.strength * (chosen * (taken * log_prob).sum(-1)).mean()}
 
@@ -154,7 +149,7 @@ def every(agent: "Agent", b: Batch, value: Tensor) -> Tensor:
 def better(agent: "Agent", b: Batch, value: Tensor) -> Tensor:
     """Those rows are cloned whose action the critics like better than the policy's, [B] of 0 and 1."""
     with torch.no_grad():
-        replayed = agent.encoder.judge(agent.value, b, b.action[None, : len(value)])[0]  # [B]
+        replayed = agent.encoder.q_for_actor(agent.actor_q, b, b.action[None, : len(value)])[0]  # [B]
     return (replayed > value).to(value.dtype)
 
 
@@ -175,11 +170,11 @@ def log_density(mean: Tensor, log_std: Tensor, action: Tensor) -> Tensor:
     return (normal_log_prob(noise, log_std) - squash_log_det(u)).sum(-1)
 
 
-def taken_actions(mark: Tensor, discount: Tensor) -> Tensor:
-    """Which of the actions that a critic is told were executed, [B,h,0 or 1], [B] -> [B,h] of 0 and 1.
+def taken_actions(mask: Tensor, discount: Tensor) -> Tensor:
+    """Which of the actions that a critic is given were executed, [B,h,0 or 1], [B] -> [B,h] of 0 and 1.
 
     Behind a termination, which leaves no discount, a plan is filled up with actions that nobody took. How many is not
-    told, so there the first alone counts; each action is the first of some row. Single actions have no marks.
+    known, so there the first alone counts; each action is the first of some row. Single actions have no mask.
     """
-    first = torch.arange(mark.shape[1], device=mark.device) == 0
-    return mark.prod(-1) * (first | (discount[:, None] > 0))
+    first = torch.arange(mask.shape[1], device=mask.device) == 0
+    return mask.prod(-1) * (first | (discount[:, None] > 0))

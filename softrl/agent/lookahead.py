@@ -1,4 +1,4 @@
-"""Lookaheads: how the value of what comes next is evaluated, and how its evaluator follows the learned one.
+"""Target networks: how Q(s, a) and Q(s', a') are evaluated, and how the target follows (Polyak).
 
 Shapes: see `softrl.types`.
 """
@@ -12,16 +12,16 @@ from softrl.nn.critics import StateValue
 from softrl.nn.heads import Prediction
 from softrl.nn.networks import AnyTrunk
 from softrl.nn.norms import BATCH_STATISTICS, batch_statistics
-from softrl.nn.targets import check_tau, follow, frozen_copy
+from softrl.nn.targets import check_tau, frozen_copy, polyak_update
 from softrl.types import Atoms, Batch, Spec
 
 
 @dataclass(frozen=True)
 class Split:
-    """A target copy of the critic judges the next actions."""
+    """A target network, target <- (1 - tau) target + tau critic after each update (arXiv 1801.01290, 1812.05905)."""
 
     tau: float = 0.005
-    """Share of the way that the target moves towards the critic when it follows."""
+    """Polyak coefficient; 1 copies the weights (a hard update)."""
     offers = frozenset({"action value", "target copy"})
     trunks = ()
 
@@ -49,7 +49,7 @@ class SplitLookahead(nn.Module):
 
     def follow(self, critic: nn.Module) -> None:
         """Move the target towards the critic."""
-        follow(self.target, critic, self.tau)
+        polyak_update(self.target, critic, self.tau)
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,13 @@ class JointLookahead(nn.Module):
 
 @dataclass(frozen=True)
 class JointTarget:
-    """As `Joint`, with a target copy that judges the next actions in a joint pass of its own (arXiv 2509.25174)."""
+    """As `Joint`, with a target network that judges the next actions in a joint pass of its own.
+
+    So do CrossQ with weight normalisation (arXiv 2502.07523), XQC (arXiv 2509.25174) and FlashSAC (arXiv 2604.04539).
+    """
 
     tau: float = 0.005
-    """Share of the way that the target moves towards the critic when it follows."""
+    """Polyak coefficient; 1 copies the weights (a hard update)."""
     offers = frozenset({"action value", "target copy", BATCH_STATISTICS})
     trunks = ()
 
@@ -109,7 +112,7 @@ class JointTargetLookahead(nn.Module):
 
     def follow(self, critic: nn.Module) -> None:
         """Move the target towards the critic."""
-        follow(self.target, critic, self.tau)
+        polyak_update(self.target, critic, self.tau)
 
 
 def joint(critic: nn.Module, b: Batch, next_action: Tensor) -> tuple[Prediction, Prediction]:
@@ -124,13 +127,13 @@ def joint(critic: nn.Module, b: Batch, next_action: Tensor) -> tuple[Prediction,
 
 def part(q: Prediction, actions: slice, rows: slice) -> Prediction:
     """Some of the actions and rows of a prediction."""
-    row, value, prob = (x[:, actions, rows] for x in (q.row, *q.atoms))
-    return Prediction(row, Atoms(value, prob))
+    output, value, prob = (x[:, actions, rows] for x in (q.output, *q.atoms))
+    return Prediction(output, Atoms(value, prob))
 
 
 def detached(q: Prediction) -> Prediction:
     """A prediction without gradient."""
-    return Prediction(q.row.detach(), Atoms(q.atoms.value.detach(), q.atoms.prob.detach()))
+    return Prediction(q.output.detach(), Atoms(q.atoms.value.detach(), q.atoms.prob.detach()))
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ class StateTarget:
     value: StateValue = field(default_factory=StateValue)
     """The network V."""
     tau: float = 0.005
-    """Share of the way that the target moves towards V when it follows."""
+    """Polyak coefficient; 1 copies the weights (a hard update)."""
     offers = frozenset({"state value"})
 
     def __post_init__(self) -> None:
@@ -173,4 +176,4 @@ class StateTargetLookahead(nn.Module):
 
     def follow(self, critic: nn.Module) -> None:
         """Move the target towards V."""
-        follow(self.target, self.value, self.tau)
+        polyak_update(self.target, self.value, self.tau)

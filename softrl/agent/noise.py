@@ -48,5 +48,5 @@ class AdditiveNoiseExplorer(Explorer):
         action = actor.sample(z)
         return (action + self.amount * torch.randn_like(action)).clamp(-1, 1), carry
 
-    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor) -> Losses:
+    def losses(self, agent: "Agent", z: Tensor, critic_z: Tensor) -> Losses:
         return {}

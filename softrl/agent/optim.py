@@ -212,12 +212,12 @@ class OptimizerGroup(nn.Module):
         self.actor = config.actor.build(*policy)
         self.temperature = config.temperature.build(temperature)
 
-    def learn(self, value: dict[str, Tensor], own: dict[str, Tensor]) -> None:
+    def step_critic_and_encoder(self, critic_losses: dict[str, Tensor], encoder_losses: dict[str, Tensor]) -> None:
         """Step down the critic's losses and the encoder's own.
 
         All gradients are taken before any weight moves: both kinds of loss may come through the same layers.
         """
-        gradients = self.value.gradients(value, keep=bool(own))
-        if own:
-            self.encoder.step(own)
+        gradients = self.value.gradients(critic_losses, keep=bool(encoder_losses))
+        if encoder_losses:
+            self.encoder.step(encoder_losses)
         self.value.descend(gradients)

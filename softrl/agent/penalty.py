@@ -8,9 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from softrl.errors import UserError
+from softrl.math.losses import entropies
 from softrl.nn.norms import batch_statistics
-from softrl.nn.targets import check_tau, follow, frozen_copy
+from softrl.nn.targets import check_tau, frozen_copy, polyak_update
 from softrl.types import Actions, Spec
+
+
+def check_strength(path: str, strength: float, without: str) -> None:
+    """Refuse a further loss that pushes the wrong way, or does nothing; raises UserError."""
+    if strength <= 0:
+        raise UserError(f"{path}.strength is {strength}: it must be positive, {without} is the part without one")
 
 
 class Penalty(nn.Module, ABC):
@@ -18,12 +25,12 @@ class Penalty(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, actor: nn.Module, z: Tensor, actions: Actions) -> dict[str, Tensor]:
-        """Losses of what the actor answered at latents [B,D]; called once for each of its steps."""
+        """Losses of what the actor returned at latents [B,D]; called once for each of its steps."""
 
 
 @dataclass(frozen=True)
 class Unpenalized:
-    """Entropy changes as fast as it will."""
+    """None: entropy changes as fast as it will."""
 
     needs = frozenset[str]()
 
@@ -49,14 +56,11 @@ class EntropyPenalty:
     strength: float = 1.0
     """Weight of the loss; its published form has 0.5 in front."""
     tau: float = 0.005
-    """Share of the way that the old policy moves towards the policy at every step."""
+    """Polyak coefficient of the old policy at every step; 1 copies the weights."""
     needs = frozenset({"exact entropy"})
 
     def __post_init__(self) -> None:
-        if self.strength <= 0:
-            raise UserError(
-                f"agent.penalty.strength is {self.strength}: it must be positive, Unpenalized is the part without one"
-            )
+        check_strength("agent.penalty", self.strength, "Unpenalized")
         check_tau("agent.penalty.tau", self.tau)
 
     def build(self, actor: nn.Module, spec: Spec) -> "SteadyEntropy":
@@ -79,13 +83,8 @@ class SteadyEntropy(Penalty):
 
     def forward(self, actor: nn.Module, z: Tensor, actions: Actions) -> dict[str, Tensor]:
         """The loss, after the copy has followed."""
-        follow(self.old, actor, self.tau)
+        polyak_update(self.old, actor, self.tau)
         with torch.no_grad(), batch_statistics(self.old):
             before = entropies(self.old(z))
         distance = (before - entropies(actions)).square().sum(-1)  # [B]
         return {"entropy_penalty_loss": self.strength / 2 * distance.mean()}
-
-
-def entropies(actions: Actions) -> Tensor:
-    """H(s) of every component, -sum_k p_k log pi(a_k|s), [B,C] in nats."""
-    return -actions.expectation(actions.log_prob)

@@ -48,7 +48,7 @@ def check_period(updates: int) -> None:
 
 @dataclass(frozen=True)
 class Keep:
-    """Gradients alone change weights."""
+    """None: gradients alone change weights."""
 
     def build(self, agent: "Agent") -> Plasticity:
         """The module, without state."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from softrl.errors import UserError
-from softrl.math.rules import Kind
+from softrl.math.rules import HeadTraits
 from softrl.nn.heads import Prediction
 from softrl.types import Atoms, Batch
 
@@ -26,11 +26,11 @@ class Regression(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class Plain:
-    """The loss of the critic's head."""
+    """None: the loss of the critic's head as it is."""
 
     needs = frozenset[str]()
 
-    def check(self, head: Kind) -> None:
+    def check(self, head: HeadTraits) -> None:
         """Any head will do."""
 
     def build(self) -> "PlainRegression":
@@ -58,8 +58,8 @@ class Clipped:
         if self.distance <= 0:
             raise UserError(f"agent.regression.distance is {self.distance}: it must be positive, Plain does not clip")
 
-    def check(self, head: Kind) -> None:
-        """Raises UserError where the numbers of a row are not values."""
+    def check(self, head: HeadTraits) -> None:
+        """Raises UserError where the numbers of an output are not values."""
         if not head.equal_weights:
             raise UserError(
                 f"agent.regression Clipped holds values near older ones, and a {type(head).__name__} head learns "
@@ -80,6 +80,6 @@ class ClippedRegression(Regression):
 
     def forward(self, agent: "Agent", b: Batch, q: Prediction, y: Atoms) -> Tensor:
         with torch.no_grad():
-            old = agent.lookahead.target(b.z, b.action[None]).row  # [E,1,B,W]
-        near = old + (q.row - old).clamp(-self.distance, self.distance)
-        return torch.maximum(agent.critic.loss(q, y), agent.critic.loss(q._replace(row=near), y))
+            old = agent.lookahead.target(b.z, b.action[None]).output  # [E,1,B,W]
+        near = old + (q.output - old).clamp(-self.distance, self.distance)
+        return torch.maximum(agent.critic.loss(q, y), agent.critic.loss(q._replace(output=near), y))

@@ -9,7 +9,7 @@ from softrl.math.losses import entropy, policy_loss, temperature_loss
 from softrl.math.returns import bellman, soft_value
 from softrl.nn.heads import Head, Prediction
 from softrl.nn.norms import batch_statistics
-from softrl.types import Actions, Atoms, Batch, Metrics, Window
+from softrl.types import Actions, Atoms, Metrics, Window
 
 if TYPE_CHECKING:
     from softrl.agent.agent import Agent
@@ -22,44 +22,44 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
     actor        min  E_{a~pi} [ alpha log pi(a|s) - rule(Q(s, a)) ]
     temperature  min  alpha * (entropy - target entropy)
 
-    `actor` and `follow` say whether this step moves the policy and the target. Answers named scalars and the
-    absolute error of each row, [B].
+    `actor` and `follow` say whether this step moves the policy and the target. Returns named scalars and the absolute
+    TD error of each row of the window, [B], see `describe_values`.
     """
-    b, own = agent.encoder(window, agent.actor)
+    b, encoder_losses = agent.encoder(window, agent.actor)
     alpha = agent.temperature().detach()  # [C]
 
-    # critic and encoder
     with torch.no_grad():
-        a_next = agent.actor(b.next_z)
-    q, q_next = agent.lookahead(agent.critic, b, a_next.value)
+        next_actions = agent.actor(b.next_z)
+    q, q_next = agent.lookahead(agent.critic, b, next_actions.value)
     with torch.no_grad():
-        value = soft_value(agent.target_rule(q_next.atoms), a_next, alpha * agent.temperature.in_backup)
-        y = agent.encoder.merged(bellman(agent.reward_scale(b.reward), b.discount, value))
+        v_next = soft_value(agent.target_rule(q_next.atoms), next_actions, alpha * agent.temperature.in_backup)
+        y = agent.encoder.average_views(bellman(agent.reward_scale(b.reward), b.discount, v_next))
     error = agent.regression(agent, b, q, y)  # [E,B]
-    losses = {"critic_loss": (b.weight * error).mean(-1).sum()} | agent.regularizer.value()
-    agent.optim.learn(losses, own)
+    losses = {"critic_loss": (b.weight * error).mean(-1).sum()} | agent.regularizer.critic_losses()
+    agent.optim.step_critic_and_encoder(losses, encoder_losses)
 
-    # actor and temperature; the critic is held fixed because only the actor's optimiser asks for gradients
+    # The critic is held fixed because only the actor's optimiser asks for gradients.
     if actor:
         z = b.policy_z.detach()
-        judged_z = b.z[: len(z)].detach()  # of the first view
+        critic_z = b.z[: len(z)].detach()  # of the first view
         with batch_statistics(agent.actor):
-            a = agent.actor(z)
-        q_actor = agent.encoder.judge(agent.value, b, a.value)  # [K,B]
-        policy = {"actor_loss": policy_loss(q_actor, a, alpha * agent.temperature.in_actor)}
-        policy |= agent.actor_terms(b, judged_z, a, q_actor)
-        lengths, planned = agent.plan.losses(agent, z, judged_z, alpha)
-        agent.optim.actor.step(policy | lengths)
-        goal = agent.temperature.target * agent.plan.decisions(a)
-        price = {"ent_coef_loss": temperature_loss(agent.temperature(), a, goal)}
-        agent.optim.temperature.step(price)
-        losses |= policy | lengths | price | planned | describe_policy(agent, a, alpha, goal)
+            actions = agent.actor(z)
+        q_actor = agent.encoder.q_for_actor(agent.actor_q, b, actions.value)  # [K,B]
+        actor_losses = {"actor_loss": policy_loss(q_actor, actions, alpha * agent.temperature.in_actor)}
+        actor_losses |= agent.actor_terms(b, critic_z, actions, q_actor)
+        chunk_losses, chunk_metrics = agent.chunk_execution.losses(agent, z, critic_z, alpha)
+        actor_losses |= chunk_losses
+        agent.optim.actor.step(actor_losses)
+        target_entropy = agent.temperature.target * agent.chunk_execution.expected_decisions(actions)
+        alpha_losses = {"ent_coef_loss": temperature_loss(agent.temperature(), actions, target_entropy)}
+        agent.optim.temperature.step(alpha_losses)
+        losses |= actor_losses | alpha_losses | chunk_metrics | describe_policy(agent, actions, alpha, target_entropy)
 
     if follow:
         agent.lookahead.follow(agent.critic)
         agent.encoder.follow()
-    numbers, row_error = describe_values(agent.critic.head, b, q, y, len(window.weight))
-    return detached(losses | own) | numbers, row_error
+    metrics, td_error = describe_values(agent.critic.head, b.reward, q, y, len(window.weight))
+    return detached(losses | encoder_losses) | metrics, td_error
 
 
 def describe_policy(agent: "Agent", actions: Actions, alpha: Tensor, target: Tensor) -> Metrics:
@@ -71,21 +71,21 @@ def describe_policy(agent: "Agent", actions: Actions, alpha: Tensor, target: Ten
     return whole | each if len(names) > 1 else whole
 
 
-def describe_values(head: Head, b: Batch, q: Prediction, y: Atoms, rows: int) -> tuple[Metrics, Tensor]:
-    """What to log of a critic, and the absolute error of each row, [rows], that priorities are made of.
+def describe_values(head: Head, reward: Tensor, q: Prediction, y: Atoms, rows: int) -> tuple[Metrics, Tensor]:
+    """What to log of a critic, and the absolute TD error of each row, [rows], that priorities are made of.
 
     Logged are mean reward, prediction, target, and the share of targets that the head cannot express. The error is that
-    of the means, averaged over members and views.
+    of the means, |E Q - E y|, averaged over members and over all that the batch holds of a row: views, or times.
     """
-    found, goal = q.atoms.mean().detach(), y.mean()  # [E,1,B], [B]
-    error = (found[:, 0] - goal).abs().unflatten(-1, (-1, rows)).mean((0, 1))
-    numbers = {
-        "batch_reward": b.reward.mean(),
-        "q_mean": found.mean(),
-        "target_mean": goal.mean(),
+    prediction, target = q.atoms.mean().detach(), y.mean()  # [E,1,B], [B]
+    error = (prediction[:, 0] - target).abs().unflatten(-1, (-1, rows)).mean((0, 1))
+    metrics = {
+        "batch_reward": reward.mean(),
+        "q_mean": prediction.mean(),
+        "target_mean": target.mean(),
         "clipped_share": head.clipped(y),
     }
-    return numbers, error
+    return metrics, error
 
 
 def detached(losses: dict[str, Tensor]) -> Metrics:

@@ -24,35 +24,35 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
 
     All three losses are taken at the same weights, then all three networks move, then V' follows V.
     """
-    b, own = agent.encoder(window, agent.actor)
+    b, encoder_losses = agent.encoder(window, agent.actor)
     alpha = agent.temperature().detach()  # [C]
 
-    z, judged_z = b.policy_z.detach(), b.z.detach()
+    z, critic_z = b.policy_z.detach(), b.z.detach()
     with batch_statistics(agent.actor):
-        a = agent.actor(z)
-    atoms = agent.critic(judged_z, a.value).atoms  # [E,K,B,M]
+        actions = agent.actor(z)
+    atoms = agent.critic(critic_z, actions.value).atoms  # [E,K,B,M]
     q = agent.critic(b.z, b.action[None])
     v, v_next = agent.lookahead(b)
     with torch.no_grad():
-        v_target = soft_value(agent.target_rule(atoms), a, alpha * agent.temperature.in_backup)
+        v_target = soft_value(agent.target_rule(atoms), actions, alpha * agent.temperature.in_backup)
         y = bellman(agent.reward_scale(b.reward), b.discount, v_next)
     losses = {
         "value_loss": (b.weight * agent.lookahead.value.loss(v, v_target)).mean(),
         "critic_loss": (b.weight * agent.regression(agent, b, q, y)).mean(-1).sum(),
-    } | agent.regularizer.value()
+    } | agent.regularizer.critic_losses()
 
-    # the policy's gradient is taken before any weight that it depends on moves in place
-    policy: dict[str, Tensor] = {}
+    # The policy's gradient is taken before any weight that it depends on moves in place.
+    actor_losses: dict[str, Tensor] = {}
     if actor:
-        judged = agent.actor_rule(atoms).mean()  # [K,B]
-        policy = {"actor_loss": policy_loss(judged, a, alpha * agent.temperature.in_actor)}
-        policy |= agent.actor_terms(b, judged_z, a, judged)
-        agent.optim.actor.step(policy)
-    agent.optim.learn(losses, own)
+        q_actor = agent.actor_rule(atoms).mean()  # [K,B]
+        actor_losses = {"actor_loss": policy_loss(q_actor, actions, alpha * agent.temperature.in_actor)}
+        actor_losses |= agent.actor_terms(b, critic_z, actions, q_actor)
+        agent.optim.actor.step(actor_losses)
+    agent.optim.step_critic_and_encoder(losses, encoder_losses)
 
     if follow:
         agent.lookahead.follow(agent.critic)
         agent.encoder.follow()
-    losses |= own | policy | describe_policy(agent, a, alpha, agent.temperature.target)
-    numbers, row_error = describe_values(agent.critic.head, b, q, y, len(window.weight))
-    return detached(losses) | numbers, row_error
+    losses |= encoder_losses | actor_losses | describe_policy(agent, actions, alpha, agent.temperature.target)
+    metrics, td_error = describe_values(agent.critic.head, b.reward, q, y, len(window.weight))
+    return detached(losses) | metrics, td_error

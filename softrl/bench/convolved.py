@@ -36,7 +36,7 @@ class Convolved(NamedTuple):
         return 2 * times * places[0] * places[-2] * places[-1] * per_place
 
     def outputs(self) -> tuple[int, ...]:
-        """Shape of what a convolution that is not transposed answers."""
+        """Shape of what a convolution that is not transposed returns."""
         images, kernels = (shape for shape, _, _ in self.factors[-2:])
         stride, padding = self.options[:2]
         sides = zip(images[2:], kernels[2:], stride, padding, strict=True)

@@ -109,13 +109,13 @@ def transposed(x: Tensor) -> bool:
 def products(agent: Agent, window: Window, actor: bool = True) -> list[Work]:
     """The products of one eager update, which changes the agent; `actor` says whether it moves the policy.
 
-    Autograd answers gradients of whole inputs where the actor's loss needs the columns of its action only: in networks
+    Autograd returns gradients of whole inputs where the actor's loss needs the columns of its action only: in networks
     that read latents and actions, those columns alone are counted, unless the critic teaches an encoder and needs all.
     """
     with Recorder() as recorder:
         agent.update(window, actor=actor)
     told = agent.critic.reads
-    if agent.encoder.taught() or not told:
+    if agent.encoder.critic_trained() or not told:
         return recorder.found
     return [work.narrowed(agent.encoder.width + told, told) for work in recorder.found]
 

@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from softrl.bench.memory import peak
 from softrl.bench.timing import Stopwatch, settle, table
-from softrl.data.envs import APART
+from softrl.data.envs import ASYNCHRONOUS
 from softrl.recipes import apply
 from softrl.run.config import Run, at_least
 from softrl.run.fields import override
@@ -95,11 +95,11 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(run, options.env, Path(folder))
         watch = Stopwatch()
-        watch.watch(UPDATE, trainer, "step")
+        watch.watch(UPDATE, trainer, "compiled_update")
         watch.watch(EVALUATION, trainer, "evaluate")
         watch.watch(SAVE, trainer, "save")
         begin = time.perf_counter()
-        trainer.milestones()  # the evaluation and the checkpoint of step 0
+        trainer.run_due_events()  # the evaluation and the checkpoint of step 0
         once = dict(watch.seconds)
         advance(trainer, WARMUP)
         while not trainer.count.updates:  # a window of many environments may be long in coming
@@ -158,14 +158,14 @@ def advance(trainer: Trainer, env_steps: int) -> None:
     """Train on to that many environment steps, as `Trainer.train` does."""
     while trainer.count.env_steps < env_steps:
         trainer.advance()
-        trainer.milestones()
+        trainer.run_due_events()
 
 
 def watch_parts(watch: Stopwatch, trainer: Trainer) -> None:
     """Time the parts of a trainer's step beside the update."""
     watch.watch("act", trainer.collector, "choose")
     whole, halves = ("step",), ("step_async", "step_wait")  # of a worker process, only the waiting is of this loop
-    for method in halves if isinstance(trainer.env, APART) else whole:
+    for method in halves if isinstance(trainer.env, ASYNCHRONOUS) else whole:
         watch.watch("environment", trainer.env, method)
     watch.watch("replay add", trainer.replay, "add")
     watch.watch("replay sample", trainer.replay, "sample")

@@ -153,7 +153,7 @@ def updates(run: Run, spec: Spec, replay: Replay, mode: Mode, cycle: int) -> Cal
     """A call that makes the next `cycle` updates of an agent, as the trainer makes them; compiled when it returns."""
     agent = built(run, spec)
     set_precision(agent, DTYPES[run.precision])
-    step = compiled(packed(agent.step), mode)
+    step = compiled(packed(agent.update_fn), mode)
     windows: Iterator[Window] = itertools.cycle([replay.sample(run.train.batch) for _ in range(8)])
     flags = [
         {"actor": number % run.train.actor_every == 0, "follow": number % run.train.target_every == 0}

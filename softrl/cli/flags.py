@@ -11,7 +11,7 @@ Options = TypeVar("Options")
 
 
 class Words(NamedTuple):
-    """A command line taken apart."""
+    """A command line, split."""
 
     operands: list[str]
     flags: dict[str, str]  # name without dashes -> text, empty where a value is missing

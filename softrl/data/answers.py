@@ -1,4 +1,4 @@
-"""What an environment's own `snapshot()` answers, as a checkpoint can hold it, with an exact way back."""
+"""What an environment's own `snapshot()` returns, as a checkpoint can hold it, with an exact way back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -54,7 +54,7 @@ def _packed(value: Any, layer: str, path: tuple[str, ...]) -> Any:
             return value
         case _:
             place = f" at '{'/'.join(path)}'" if path else ""
-            raise UserError(f"{layer}.snapshot() holds a {_kind(value)}{place}: answer arrays and plain values")
+            raise UserError(f"{layer}.snapshot() holds a {_kind(value)}{place}: return arrays and plain values")
 
 
 def _kind(value: Any) -> str:

@@ -1,9 +1,9 @@
-"""Which actions a window of replay counts, and what a critic is told of them. Shapes: see `softrl.types`."""
+"""Which actions a window of replay counts, and what a critic is given of them. Shapes: see `softrl.types`."""
 
 import torch
 from torch import Tensor
 
-from softrl.math.chunks import marked
+from softrl.math.chunks import masked
 
 WHOLE = 0.5
 """Share of the windows of a variable length that keep all their decisions."""
@@ -15,7 +15,7 @@ def uniform(low: Tensor, high: Tensor, draw: Tensor) -> Tensor:
     return (low + (draw * (high - low + 1)).long()).clamp(max=high)
 
 
-def shortened(inside: Tensor, generator: torch.Generator) -> Tensor:
+def random_prefixes(inside: Tensor, generator: torch.Generator) -> Tensor:
     """Windows [T,B] of which some end earlier, at a place drawn from all that they have.
 
     A state is then valued with beginnings of every length, wherever in a plan it was visited.
@@ -26,8 +26,8 @@ def shortened(inside: Tensor, generator: torch.Generator) -> Tensor:
     return torch.arange(len(inside), device=inside.device)[:, None] < count
 
 
-def told(action: Tensor, inside: Tensor, ended: Tensor, prefixes: bool, generator: torch.Generator) -> Tensor:
-    """What a critic is told of windows [T,B,A] whose first decisions count, [T,B]: actions and marks, [B,T,A+1].
+def critic_actions(action: Tensor, inside: Tensor, ended: Tensor, prefixes: bool, generator: torch.Generator) -> Tensor:
+    """What a critic is given of windows [T,B,A] whose first decisions count, [T,B]: actions and mask, [B,T,A+1].
 
     A termination, [B], ends every plan that begins with these actions. Such a window stands for one of them: of full
     length, or of any length where `prefixes` are valued, its missing actions uniform in [-1, 1]. Left at the length at
@@ -40,4 +40,4 @@ def told(action: Tensor, inside: Tensor, ended: Tensor, prefixes: bool, generato
     draw = torch.rand(rows, generator=generator, device=action.device)
     length = torch.where(ended, uniform(count if prefixes else full, full, draw), count)
     missing = torch.rand(horizon, rows, width, generator=generator, device=action.device).mul_(2).sub_(1)
-    return marked(action.where(inside[..., None], missing).transpose(0, 1), length)
+    return masked(action.where(inside[..., None], missing).transpose(0, 1), length)

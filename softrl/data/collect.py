@@ -12,7 +12,8 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from softrl.data.envs import Outcome, begin
+from softrl.data.envpool import VectorStepResult
+from softrl.data.envs import begin
 from softrl.data.snapshot import restores, snapshots
 from softrl.data.transfer import sent
 from softrl.data.workers import spoken
@@ -24,7 +25,7 @@ FRESH = "plan.fresh"
 """Under this name a policy that plans remembers whether its newest action opened a plan, [N] bool."""
 
 
-class Policy(Protocol):
+class Acting(Protocol):
     """What collection asks of an agent."""
 
     def initial(self, count: int) -> Carry:
@@ -34,7 +35,7 @@ class Policy(Protocol):
         """Actions [N,A], one-hots before numbers in [-1, 1], and what to remember."""
 
     def observe(self, row: Step, carry: Carry) -> Carry:
-        """Take a row into running statistics; answers what to remember."""
+        """Take a row into running statistics; returns what to remember."""
 
 
 class Episode(NamedTuple):
@@ -58,7 +59,7 @@ class Underway(NamedTuple):
     """A step on its way."""
 
     action: Tensor  # [N,A]
-    outcome: Callable[[], Outcome]  # waits for it
+    outcome: Callable[[], VectorStepResult]  # waits for it
 
 
 class Collector:
@@ -69,7 +70,7 @@ class Collector:
     environments in processes of their own work while their caller does something else.
     """
 
-    def __init__(self, env: VectorEnv, policy: Policy, spec: Spec, seed: int, device: str = "cpu") -> None:
+    def __init__(self, env: VectorEnv, policy: Acting, spec: Spec, seed: int, device: str = "cpu") -> None:
         self.env, self.policy, self.spec, self.device = env, policy, spec, torch.device(device)
         self.seed, self.generator = seed, torch.Generator().manual_seed(seed)
         self.rows = 0  # vector steps finished, over all processes that worked on the run
@@ -77,7 +78,7 @@ class Collector:
         with spoken(env):
             observation, _ = env.reset()
         self.obs = self.observed(observation)
-        self.over = np.zeros(count, bool)  # waiting for the reset
+        self.done = np.zeros(count, bool)  # waiting for the reset
         self.total, self.length = np.zeros(count), np.zeros(count, np.int64)
         self.carry: Carry = policy.initial(count)
         self.every = torch.ones(count, dtype=torch.bool, device=self.device)
@@ -121,11 +122,11 @@ class Collector:
             raise RuntimeError("no step was begun")
         (action, outcome), self.underway = self.underway, None
         observation, reward, terminated, truncated, info = outcome()
-        waiting = self.over
+        waiting = self.done
         resting = bool(waiting.any())
         finite(reward, "a reward")
         frames = info["frames"]
-        if resting:  # what a reset answers is no outcome of an action
+        if resting:  # what a reset returns is no outcome of an action
             action = action.masked_fill(sent(torch.from_numpy(waiting)[:, None], self.device), 0.0)
             reward, frames = np.where(waiting, 0.0, reward), np.where(waiting, 0, frames)
             terminated, truncated = terminated & ~waiting, truncated & ~waiting
@@ -141,8 +142,8 @@ class Collector:
         self.rows += 1
         self.total += reward
         self.length += frames
-        self.over = terminated | truncated
-        episodes = [self.close(int(i), info) for i in np.flatnonzero(self.over)]
+        self.done = terminated | truncated
+        episodes = [self.close(int(i), info) for i in np.flatnonzero(self.done)]
         self.obs = self.observed(observation)
         if resting:
             self.forget(waiting)
@@ -171,7 +172,7 @@ class Collector:
         return {
             "rows": self.rows,
             "obs": dict(self.obs),
-            "over": self.over,
+            "over": self.done,
             "total": self.total,
             "length": self.length,
             "carry": dict(self.carry),
@@ -192,7 +193,7 @@ class Collector:
         self.obs = {name: value.to(self.device) for name, value in state["obs"].items()}
         self.exact = np.array(state["exact"])
         self.cut = ~self.exact & ~np.asarray(state["over"], bool)
-        self.over = np.where(self.exact, state["over"], True)
+        self.done = np.where(self.exact, state["over"], True)
         self.total = np.where(self.exact, state["total"], 0.0)
         self.length = np.where(self.exact, state["length"], 0)
         self.carry = {name: value.to(self.device) for name, value in state["carry"].items()}

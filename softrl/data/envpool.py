@@ -18,7 +18,8 @@ from softrl.data.spaces import FlatActions, named
 from softrl.errors import UserError, nearest
 
 Info = dict[str, Any]
-Outcome = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Info]
+VectorStepResult = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Info]
+"""What a step of a vector returns: observations [N,..], rewards [N], terminated [N], truncated [N], infos."""
 
 NEVER = 2**31 - 1
 """The time limit that EnvPool is given: in the frame of its own limit it cannot tell an end from a cut."""
@@ -46,7 +47,7 @@ class Pool(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             self.pool = opened(name, envs, seed)
             self.flat = agreed(name, self.pool, *spaces)
         self.low, self.high = (np.asarray(self.flat.decode(end), np.float64) for end in (self.flat.low, self.flat.high))
-        self.over = np.zeros(envs, bool)  # waiting for the reset
+        self.done = np.zeros(envs, bool)  # waiting for the reset
         self.elapsed = np.zeros(envs, np.int64)  # frames of the episode
         self.blank()
 
@@ -69,7 +70,7 @@ class Pool(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 self.pool = opened(self.name, self.num_envs, seed)
         self.blank()
         self.restart(np.arange(self.num_envs, dtype=np.int32))
-        self.over = np.zeros(self.num_envs, bool)
+        self.done = np.zeros(self.num_envs, bool)
         return self.observation, {"frames": self.frames}
 
     def restart(self, envs: np.ndarray) -> None:
@@ -82,9 +83,9 @@ class Pool(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Reset the environments whose episode is over, and send the actions [N,A] of the others."""
         self.blank()
         self.actions = self.own(actions)
-        if self.over.any():
-            self.restart(np.flatnonzero(self.over).astype(np.int32))
-        self.send(np.flatnonzero(~self.over))
+        if self.done.any():
+            self.restart(np.flatnonzero(self.done).astype(np.int32))
+        self.send(np.flatnonzero(~self.done))
 
     def send(self, envs: np.ndarray) -> None:
         """Send their actions to the environments of these numbers, for one frame."""
@@ -92,7 +93,7 @@ class Pool(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if len(envs):
             self.pool.send(self.actions[envs], self.stepping)
 
-    def step_wait(self) -> Outcome:
+    def step_wait(self) -> VectorStepResult:
         """The outcome of the step that was begun."""
         while len(self.stepping):
             observation, reward, terminated, _, info = self.pool.recv()
@@ -105,10 +106,10 @@ class Pool(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             self.truncated[came] = self.elapsed[came] >= self.limit
             over = self.terminated[came] | self.truncated[came]
             self.send(came[~over & (self.frames[came] < self.repeat)])
-        self.over = self.terminated | self.truncated
+        self.done = self.terminated | self.truncated
         return self.observation, self.reward, self.terminated, self.truncated, {"frames": self.frames}
 
-    def step(self, actions: np.ndarray) -> Outcome:
+    def step(self, actions: np.ndarray) -> VectorStepResult:
         """One whole step."""
         self.step_async(actions)
         return self.step_wait()
@@ -135,7 +136,7 @@ class Pool(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 "the checkpoint has states of its environments, which EnvPool cannot take: resume with the "
                 "env.workers that the run was started with"
             )
-        self.over = np.ones(self.num_envs, bool)
+        self.done = np.ones(self.num_envs, bool)
 
     def get_attr(self, name: str) -> Any:
         """An attribute with an entry for each environment."""

@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import Autoreset
 
-from softrl.data.envpool import Pool
+from softrl.data.envpool import Pool, VectorStepResult
 from softrl.data.names import aliases, canonical, registry
 from softrl.data.partial import Partial
 from softrl.data.pixels import COLOURS, Pixels, Stack, seen, stated, usual_repeat
@@ -150,33 +150,30 @@ def limit(env: AnyEnv) -> int | None:
     return env.get_wrapper_attr("_max_episode_steps") if env.has_wrapper_attr("_max_episode_steps") else None
 
 
-APART = (AsyncVectorEnv, Pool)
+ASYNCHRONOUS = (AsyncVectorEnv, Pool)
 """Vectors that step while their caller does something else."""
 
-Outcome = tuple[Any, ...]
-"""What a step of a vector answers: observations [N,..], rewards [N], terminated [N], truncated [N], infos."""
 
-
-def begin(vec: VectorEnv[Any, Any, Any], actions: np.ndarray) -> Callable[[], Outcome]:
-    """Start a step; calling what is answered ends it.
+def begin(vec: VectorEnv[Any, Any, Any], actions: np.ndarray) -> Callable[[], VectorStepResult]:
+    """Start a step; calling what is returned ends it.
 
     Environments in processes or threads of their own step meanwhile, the others when the step ends: the outcome is the
     same. Both halves raise UserError when an environment fails or its process dies; the vector is then closed.
     """
-    if not isinstance(vec, APART):
+    if not isinstance(vec, ASYNCHRONOUS):
         return partial(ended, vec, partial(vec.step, actions))
     with spoken(vec):
         vec.step_async(actions)
     return partial(ended, vec, vec.step_wait)
 
 
-def ended(vec: VectorEnv[Any, Any, Any], outcome: Callable[[], Outcome]) -> Outcome:
+def ended(vec: VectorEnv[Any, Any, Any], outcome: Callable[[], VectorStepResult]) -> VectorStepResult:
     """The outcome of a step that was begun."""
     with spoken(vec):
         return outcome()
 
 
-def step(vec: VectorEnv[Any, Any, Any], actions: np.ndarray) -> Outcome:
+def step(vec: VectorEnv[Any, Any, Any], actions: np.ndarray) -> VectorStepResult:
     """One whole step; raises UserError as `begin` does."""
     return begin(vec, actions)()
 

@@ -10,7 +10,7 @@ from softrl.data.memory import reserved
 from softrl.types import Shape
 
 
-class Frames:
+class FrameStore:
     """A ring of pictures, uint8 [L,N,3,H,W]: of each observation only the newest, which lies last in its channels.
 
     The stack of a row is its own picture and those of the rows before it; where its episode is younger than that, the
@@ -49,7 +49,7 @@ class Frames:
     def successive(self, cells: Tensor, age: Tensor) -> Tensor:
         """The stacks of two rows of which the second follows the first in one episode, [2,B] -> [B,2,3*S,H,W].
 
-        The second is the first moved on by one picture: S + 1 are fetched, and the two answers share their memory.
+        The second is the first moved on by one picture: S + 1 are fetched, and the two stacks share their memory.
         """
         wanted = torch.cat([self.cells(cells[0], age[0]), cells[1, :, None]], 1)  # [B,S+1]
         pictures = self.gather(wanted).flatten(1, 2)  # [B,3*(S+1),H,W]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from softrl.types import Spec
 
-MARKS = ("reward", "terminated", "first", "last")
+SCALARS = ("reward", "terminated", "first", "last")
 """One number each, after observations and action; then for stacks `age`, rows of the episode before it, and `fresh`."""
 PICTURES = "pixels"
 """The observation of this name is kept as frames, and the others as numbers."""
@@ -19,13 +19,13 @@ class Layout:
     def __init__(self, spec: Spec) -> None:
         self.pictures = {name: shape for name, shape in spec.obs.items() if name == PICTURES}
         self.numbers = [name for name in spec.obs if name not in self.pictures]  # observations that are no pictures
-        self.marks = [*MARKS, *["age"] * len(self.pictures)]  # which are known on the host
+        self.scalars = [*SCALARS, *["age"] * len(self.pictures)]  # which are known on the host
         self.shapes = {f"obs.{name}": spec.obs[name] for name in self.numbers} | {"action": (spec.action,)}
-        self.shapes |= dict.fromkeys([*self.marks, *["fresh"] * spec.prefixes], ())
+        self.shapes |= dict.fromkeys([*self.scalars, *["fresh"] * spec.prefixes], ())
         ends = list(accumulate(map(prod, self.shapes.values())))
         starts = (end - prod(shape) for end, shape in zip(ends, self.shapes.values(), strict=True))
         self.places = dict(zip(self.shapes, map(slice, starts, ends), strict=True))
-        self.marked = slice(self.places[self.marks[0]].start, self.places[self.marks[-1]].stop)
+        self.scalar_slice = slice(self.places[self.scalars[0]].start, self.places[self.scalars[-1]].stop)
         self.width = ends[-1]
 
     def columns(self, ring: Tensor) -> dict[str, Tensor]:

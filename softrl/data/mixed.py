@@ -32,10 +32,10 @@ class Mixed:
         brought, recorded = self.counts(batch)
         return joined(self.replay.sample(brought, times), self.data.sample(recorded, times), times)
 
-    def reprioritise(self, index: Tensor, error: Tensor) -> None:
+    def update_priorities(self, index: Tensor, error: Tensor) -> None:
         """Tell replay's sampler, if it asks for them, the absolute temporal differences of the rows of one batch."""
         brought, _ = self.counts(len(index))
-        self.replay.reprioritise(index[:brought], error[:brought])
+        self.replay.update_priorities(index[:brought], error[:brought])
 
     def state_dict(self) -> dict[str, Any]:
         """What the next samples of both go by."""

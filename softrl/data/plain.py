@@ -14,7 +14,6 @@ from softrl.data.constants import SCALARS, constant, drawn, frozen, nested, shar
 Packed = dict[str, Any]
 Parts = dict[str, Any]
 
-# What constructors were given, and what wrappers derive from it.
 CONSTANT_NAMES = (
     "metadata",
     "_metadata",
@@ -24,6 +23,7 @@ CONSTANT_NAMES = (
     "_ezpickle_args",
     "_ezpickle_kwargs",
 )
+"""What constructors were given, and what wrappers derive from it."""
 
 
 class OpaqueError(Exception):
@@ -66,7 +66,6 @@ def method(parts: Parts) -> Any:
     return getattr(parts["of"], parts["name"])
 
 
-# type: (its parts, its making from these parts). Parts may be of any type in this table, or scalars.
 KINDS: dict[type, tuple[Callable[[Any], Parts], Callable[[Parts], Any]]] = {
     list: (numbered, lambda parts: list(parts.values())),
     tuple: (numbered, lambda parts: tuple(parts.values())),
@@ -87,6 +86,7 @@ KINDS: dict[type, tuple[Callable[[Any], Parts], Callable[[Parts], Any]]] = {
     BuiltinFunctionType: (bound, method),
     MethodType: (bound, method),
 }
+"""Of each type what takes its parts, of any type in this table or scalars, and what makes it of these parts."""
 NAMES = {kind.__name__: kind for kind in KINDS}
 
 

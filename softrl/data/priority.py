@@ -15,7 +15,7 @@ from softrl.errors import UserError
 class Ring(NamedTuple):
     """What a sampler is told of replay, whose cells are numbered in the order [time, environment]."""
 
-    stops: Tensor  # [L,N] bool: a final observation, the newest row or an empty one, where no window starts
+    invalid: Tensor  # [L,N] bool: a final observation, the newest row or an empty one, where no window starts
     newest: int  # rows of time ever added: the next one is written at newest % L
     generator: torch.Generator
     context: int = 0  # rows before a row that its observation is made of: with them the oldest rows lose their windows
@@ -33,7 +33,7 @@ class Sampler(ABC):
         """Cells [B] that start a window, with replacement, and the weights [B] of their losses."""
 
     @abstractmethod
-    def reprioritise(self, cells: Tensor, error: Tensor) -> None:
+    def update_priorities(self, cells: Tensor, error: Tensor) -> None:
         """Take note of the absolute temporal differences [B] that an update found at cells [B]."""
 
     @abstractmethod
@@ -51,14 +51,14 @@ class Unprioritised(Sampler):
     def add(self, ring: Ring) -> None:
         pass
 
-    def reprioritise(self, cells: Tensor, error: Tensor) -> None:
+    def update_priorities(self, cells: Tensor, error: Tensor) -> None:
         pass
 
 
 def decisions(ring: Ring, batch: int, draw: Callable[[int], Tensor]) -> tuple[Tensor, Tensor]:
     """Cells [B] that `draw` finds, asked again where no window starts, which keeps the rest uniform; weights of one."""
-    cells, stops = draw(batch), ring.stops.flatten()
-    while (again := stops.take(cells).nonzero()).numel():
+    cells, invalid = draw(batch), ring.invalid.flatten()
+    while (again := invalid.take(cells).nonzero()).numel():
         cells[again] = draw(len(again))[:, None]
     return cells, torch.ones(batch, device=cells.device)
 
@@ -76,8 +76,8 @@ class UniformSampler(Unprioritised):
     """Uniform over all cells, again where no window starts."""
 
     def draw(self, ring: Ring, batch: int) -> tuple[Tensor, Tensor]:
-        length, envs = ring.stops.shape
-        filled, device = min(ring.newest, length) * envs, ring.stops.device
+        length, envs = ring.invalid.shape
+        filled, device = min(ring.newest, length) * envs, ring.invalid.device
         return decisions(
             ring, batch, lambda size: torch.randint(filled, (size,), generator=ring.generator, device=device)
         )
@@ -91,7 +91,12 @@ class UniformSampler(Unprioritised):
 
 @dataclass(frozen=True)
 class Recency:
-    """The k-th of K updates draws from the newest max(n eta^(1000 k / K), least) of n rows (arXiv 1906.04009)."""
+    """Emphasising recent experience (ERE): the k-th of K updates draws from the newest rows out of n.
+
+    max(n eta^(1000 k / K), least)
+
+    Source: arXiv 1906.04009.
+    """
 
     eta: float = 0.996
     """How fast old rows are left out as k grows; 1 is uniform."""
@@ -123,8 +128,8 @@ class RecentSampler(Unprioritised):
         self.config, self.updates = config, 0
 
     def draw(self, ring: Ring, batch: int) -> tuple[Tensor, Tensor]:
-        length, envs = ring.stops.shape
-        count, device = (min(ring.newest, length) - 1) * envs, ring.stops.device
+        length, envs = ring.invalid.shape
+        count, device = (min(ring.newest, length) - 1) * envs, ring.invalid.device
         among = min(max(self.config.recent(self.updates, count), self.fewest(ring) * envs), count)
         newest = (ring.newest - 1) * envs  # the first cell whose outcome is not known, without the wrap
 
@@ -138,7 +143,7 @@ class RecentSampler(Unprioritised):
     def fewest(self, ring: Ring) -> int:
         """So many of the newest rows of time with an outcome hold a start: two, unless resumes have cut there."""
         rows = 2
-        while ring.stops[torch.arange(ring.newest - 1 - rows, ring.newest - 1) % len(ring.stops)].all():
+        while ring.invalid[torch.arange(ring.newest - 1 - rows, ring.newest - 1) % len(ring.invalid)].all():
             rows *= 2
         return rows
 
@@ -151,7 +156,10 @@ class RecentSampler(Unprioritised):
 
 @dataclass(frozen=True)
 class Proportional:
-    """P(i) proportional to (error_i + epsilon)^alpha, with importance weights (arXiv 1511.05952, section 3)."""
+    """Prioritised experience replay (PER): P(i) proportional to (error_i + epsilon)^alpha, with importance weights.
+
+    Source: arXiv 1511.05952, section 3.
+    """
 
     alpha: float = 0.6
     """How much errors count; 0 is uniform."""
@@ -187,7 +195,10 @@ class Proportional:
 
 @dataclass(frozen=True)
 class LAP:
-    """P(i) proportional to max(error_i^alpha, 1), no weights: made for the Huber loss (arXiv 2007.06049)."""
+    """Loss-adjusted prioritisation: P(i) proportional to max(error_i^alpha, 1), no weights: made for the Huber loss.
+
+    Source: arXiv 2007.06049.
+    """
 
     alpha: float = 0.4
     """How much errors above 1 count; 0 is uniform."""
@@ -222,16 +233,16 @@ class PrioritySampler(Sampler):
         self.greatest = torch.ones((), device=device)
 
     def add(self, ring: Ring) -> None:
-        length, envs = ring.stops.shape
+        length, envs = ring.invalid.shape
         self.filled = min(ring.newest, length) * envs
         # The newest row has no outcome yet; the row before has just got its own. The rows behind them are the oldest.
-        rows = torch.arange(ring.newest - 2, ring.newest + ring.context, device=ring.stops.device) % length
+        rows = torch.arange(ring.newest - 2, ring.newest + ring.context, device=ring.invalid.device) % length
         cells = (rows[:, None] * envs + torch.arange(envs, device=rows.device)).flatten()
         priority = torch.cat([self.greatest.expand(2 * envs), self.tree.leaves[cells[2 * envs :]]])
-        self.tree.set(cells, priority * ~ring.stops.flatten()[cells])
+        self.tree.set(cells, priority * ~ring.invalid.flatten()[cells])
 
     def draw(self, ring: Ring, batch: int) -> tuple[Tensor, Tensor]:
-        device = ring.stops.device
+        device = ring.invalid.device
         within = torch.rand(batch, generator=ring.generator, dtype=torch.float64, device=device)
         cells = self.tree.find((torch.arange(batch, device=device) + within) / batch)
         priority = self.tree.leaves[cells]
@@ -239,7 +250,7 @@ class PrioritySampler(Sampler):
         self.updates += 1
         return cells, weights.float()
 
-    def reprioritise(self, cells: Tensor, error: Tensor) -> None:
+    def update_priorities(self, cells: Tensor, error: Tensor) -> None:
         priority = self.config.priority(error.detach().abs().float())
         self.greatest = torch.maximum(self.greatest, priority.max())
         # Where the ring was overwritten since the draw, zero says that no window starts.

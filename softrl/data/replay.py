@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from softrl.data.episodes import ranking
-from softrl.data.frames import Frames
+from softrl.data.frames import FrameStore
 from softrl.data.layout import PICTURES, Layout
 from softrl.data.memory import reserved
 from softrl.data.priority import LAP, Proportional, Recency, Ring, Sampler, Uniform, Unprioritised
-from softrl.data.starts import Starts
+from softrl.data.starts import StartMask
 from softrl.data.transfer import delivered, sent
-from softrl.data.windows import Held, reader
+from softrl.data.windows import ReplayView, reader
 from softrl.errors import UserError
 from softrl.types import Obs, Spec, Step, Window
 
@@ -33,7 +33,7 @@ class Bytes(NamedTuple):
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """How much is remembered, and how far a window looks ahead."""
+    """The replay buffer: how much is remembered, and how far a window looks ahead."""
 
     capacity: int = 1_000_000
     """Rows kept, over all environments; one takes 108 bytes in HalfCheetah, 21 kB with a picture of 84 x 84."""
@@ -85,6 +85,10 @@ class Replay:
     back to pictures that are gone start no window.
 
     Neither adding a row nor sampling waits for a GPU: what is drawn without priorities is drawn on the host.
+
+    Raises:
+        UserError: there is less room than a window of each environment takes, windows of this kind cannot be drawn by
+            that sampler, or frames cannot be kept in a file; see `ReplayConfig.check`.
     """
 
     def __init__(
@@ -111,9 +115,9 @@ class Replay:
         self.ring = reserved((self.length, envs, self.layout.width), torch.float32, self.place)
         self.columns = self.layout.columns(self.ring)
         self.ranking = ranking(spec.best, self.length, envs, self.place)
-        self.starts = Starts(self.ring[..., self.layout.marked], self.layout.marks, self.context)
-        self.stops = self.starts.stops  # [L,N], where no window starts
-        self.reader = reader(Held(spec, gamma, self.places, self.stops, self.generator), config.steps)
+        self.start_mask = StartMask(self.ring[..., self.layout.scalar_slice], self.layout.scalars, self.context)
+        self.invalid = self.start_mask.invalid_on_device  # [L,N], where no window starts
+        self.reader = reader(ReplayView(spec, gamma, self.places, self.invalid, self.generator), config.steps)
         # Of two decisions beside the newest row, whose outcome is not known, one at least starts a window.
         if self.length < max(self.reader.rows, 3) + self.context:
             raise UserError(
@@ -121,7 +125,7 @@ class Replay:
             )
         file = folder / "frames.npy" if config.memory_map and folder else None
         self.frames = {
-            name: Frames(self.length, envs, shape, spec.stack, self.place, file) for name, shape in pictures.items()
+            name: FrameStore(self.length, envs, shape, spec.stack, self.place, file) for name, shape in pictures.items()
         }
         self.flat = self.ring.flatten(0, 1)  # one row of time is `envs` cells
         self.offsets = envs * torch.arange(self.reader.rows, device=self.place)[:, None]  # [T+1,1]
@@ -137,7 +141,7 @@ class Replay:
     def ready(self) -> bool:
         """Whether a window starts anywhere; where a run was cut at once, all its rows may be final observations."""
         if self.opening < self.oldest + self.context:  # all rows are looked at once, until the one found makes room
-            starts = (~self.starts.host[: self.newest]).any(1).nonzero()  # [S,1]
+            starts = (~self.start_mask.invalid[: self.newest]).any(1).nonzero()  # [S,1]
             ago = (self.newest - 1 - starts) % self.length
             self.opening = self.newest - 1 - int(ago.min()) if len(starts) else -1
         return self.opening >= 0
@@ -150,7 +154,7 @@ class Replay:
     @property
     def bytes(self) -> Bytes:
         """What is taken by frames, and by all else."""
-        return Bytes(sum(frames.ring.nbytes for frames in self.frames.values()), self.ring.nbytes + self.stops.nbytes)
+        return Bytes(sum(frames.ring.nbytes for frames in self.frames.values()), self.ring.nbytes + self.invalid.nbytes)
 
     @property
     def segment(self) -> int:
@@ -160,8 +164,8 @@ class Replay:
     def add(self, step: Step) -> None:
         """Append one row for each environment; the oldest row makes room when the ring is full."""
         here = self.newest % self.length
-        self.starts.write(here, step, opens=self.newest == 0)
-        self.ranking.add(self.newest, self.starts.known["reward"][here], self.starts.known["last"][here])
+        self.start_mask.write(here, step, opens=self.newest == 0)
+        self.ranking.add(self.newest, self.start_mask.columns["reward"][here], self.start_mask.columns["last"][here])
         for name in self.layout.numbers:
             self.columns[f"obs.{name}"][here] = sent(step.obs[name], self.place)
         self.columns["action"][here] = sent(step.action, self.place)
@@ -171,43 +175,53 @@ class Replay:
             frames.write(here, step.obs[name])
         if self.newest >= self.reader.ahead:
             complete = here - self.reader.ahead  # a negative number counts from the ring's end
-            self.starts.bar(complete, self.reader.barred(self.starts.known["last"][complete]))
+            self.start_mask.set_invalid(complete, self.reader.invalid_starts(self.start_mask.columns["last"][complete]))
         self.newest += 1
-        self.starts.hide(self.oldest)
-        self.sampler.add(self.seen(self.sampler))
+        self.start_mask.invalidate_broken_stacks(self.oldest)
+        self.sampler.add(self.sampler_view(self.sampler))
 
-    def seen(self, sampler: Sampler) -> Ring:
+    def sampler_view(self, sampler: Sampler) -> Ring:
         """What a sampler is told: beside the rows where it keeps priorities there, else on the host."""
         if sampler is self.sampler and self.prioritised:
-            return Ring(self.stops, self.newest, self.generator, self.context)
-        return Ring(self.starts.host, self.newest, self.draws, self.context)
+            return Ring(self.invalid, self.newest, self.generator, self.context)
+        return Ring(self.start_mask.invalid, self.newest, self.draws, self.context)
 
     def sample(self, batch: int, times: int = 1) -> Window:
         """`batch` windows whose starts the sampler draws from all that there are, with replacement.
 
+        obs [B,2,..], action [B,T,A], reward, discount and first [B,1], weight and index [B]
+        obs [B,T,..], action [B,T,A], reward, discount, first and last [B,T], weight and index [B] of sequences
+
         Behind them lie those of the next `times - 1` samples, fetched in one go.
+
+        Raises:
+            ValueError: nothing to sample, no window is complete.
         """
-        return self.window(*self.drawn(self.sampler, batch, times))
+        return self.window(*self.sample_starts(self.sampler, batch, times))
 
     def peek(self, batch: int) -> Window:
-        """A uniform sample that leaves no trace: the next samples are what they would have been."""
+        """A uniform sample that leaves no trace: the next samples are what they would have been.
+
+        Raises:
+            ValueError: nothing to sample, no window is complete.
+        """
         generators = (self.draws, self.generator)
         states = [generator.get_state() for generator in generators]
-        window = self.window(*self.drawn(self.uniform, batch))
+        window = self.window(*self.sample_starts(self.uniform, batch))
         for generator, state in zip(generators, states, strict=True):
             generator.set_state(state)
         return window
 
-    def reprioritise(self, index: Tensor, error: Tensor) -> None:
+    def update_priorities(self, index: Tensor, error: Tensor) -> None:
         """Tell a sampler that asks for them the absolute temporal differences [B] of a window's rows."""
         if self.prioritised:
-            self.sampler.reprioritise(index, error.to(self.place))
+            self.sampler.update_priorities(index, error.to(self.place))
 
-    def drawn(self, sampler: Sampler, batch: int, times: int = 1) -> tuple[Tensor, Tensor]:
+    def sample_starts(self, sampler: Sampler, batch: int, times: int = 1) -> tuple[Tensor, Tensor]:
         """Cells of the flattened ring where windows start, and the weights of their losses, [times * B] each."""
         if not self.ready:
             raise ValueError("nothing to sample: replay holds no complete window")
-        draws = [sampler.draw(self.seen(sampler), batch) for _ in range(times)]
+        draws = [sampler.draw(self.sampler_view(sampler), batch) for _ in range(times)]
         cells, weights = (torch.cat(parts) for parts in zip(*draws, strict=True))
         return sent(cells, self.place), sent(weights, self.place)
 
@@ -246,12 +260,12 @@ class Replay:
             rows = torch.cat([columns[name] for name in self.places], -1)
             where = torch.arange(start, start + len(rows)) % self.length
             self.ring[where.to(self.place)] = rows.to(self.place)
-            self.starts.restore(where, columns, self.reader.barred)
+            self.start_mask.restore(where, columns, self.reader.invalid_starts)
             for name, frames in self.frames.items():
                 frames.ring[where.to(frames.ring.device)] = columns[f"obs.{name}"].to(frames.ring.device)
         for row in range(newest - self.reader.ahead, newest):
-            self.starts.bar(row % self.length, True)
-        self.starts.hide(self.oldest)
+            self.start_mask.set_invalid(row % self.length, True)
+        self.start_mask.invalidate_broken_stacks(self.oldest)
 
     def state_dict(self) -> dict[str, Any]:
         """The generators of samples, what the sampler goes by and the episodes; the rows are saved by `rows`."""

@@ -3,7 +3,7 @@
 How an environment's state is found, layer by layer from the outermost wrapper inwards:
 
 1. A layer with methods `snapshot() -> dict | None` and `restore(state)` speaks for itself and all it wraps. This is how
-   an environment of your own gives its state when rule 3 cannot: answer nested dicts with string keys, lists and tuples
+   an environment of your own gives its state when rule 3 cannot: return nested dicts with string keys, lists and tuples
    whose leaves are numpy arrays, NumPy's numbers and plain JSON values; what `restore` is given is the same.
 2. MuJoCo simulations among the attributes are read whole (`physics.py`).
 3. All other attributes must be plain data or random generators (`plain.py`), and no class may draw for all its objects.
@@ -148,7 +148,7 @@ def mujoco_type(value: Any) -> str:
 def snapshot(env: AnyEnv) -> State | None:
     """Exact state of an environment from `make`: nested dicts of arrays and plain values; None where there is none.
 
-    Raises UserError where an environment's own `snapshot()` answers what no checkpoint can hold.
+    Raises UserError where an environment's own `snapshot()` returns what no checkpoint can hold.
     """
     return env.get_wrapper_attr("exact_state")
 

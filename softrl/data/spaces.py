@@ -1,7 +1,7 @@
 """Action spaces as one flat vector [A]: a one-hot for each choice, then numbers in [-1, 1]. Shapes: see `softrl.types`.
 
-Box, Discrete, MultiDiscrete, MultiBinary, and Tuple and Dict of these, however deep, are taken apart in the order of
-the space; all choices come before all numbers.
+Box, Discrete, MultiDiscrete, MultiBinary, and Tuple and Dict of these, however deep, are split in the order of the
+space; all choices come before all numbers.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ from gymnasium.vector.utils import concatenate, create_empty_array
 from softrl.errors import UserError
 
 Taken = tuple[list[int], np.ndarray]
-"""An action taken apart: the option picked in each choice, and numbers in [-1, 1]."""
+"""An action split: the option picked in each choice, and numbers in [-1, 1]."""
 
 ADVICE = {
     "Text": "has no fixed size: wrap the environment so that it takes a Discrete, the place of a text in a list",
@@ -182,7 +182,7 @@ def _(space: MultiBinary) -> Part:
 
 
 def part(space: Space[Any]) -> Part:
-    """A space taken apart; raises UserError for one that is of no use, or that no flat vector stands for."""
+    """A space split into its parts; raises UserError for one that is of no use, or that no flat vector stands for."""
     found = kind(space)
     if not found.choices and not found.continuous:
         raise UserError(f"the action space {named(space)} is empty: leave it out of the environment's action space")
@@ -235,7 +235,7 @@ class FlatActions(Box):
         """What N vectors [N,A] stand for, as Gymnasium's vector environments take it.
 
         An array [N,..] for Box, Discrete, MultiDiscrete and MultiBinary; the same nest with an array in each place for
-        Tuple and Dict, which `gymnasium.vector.utils.iterate` takes apart into N actions.
+        Tuple and Dict, which `gymnasium.vector.utils.iterate` splits into N actions.
         """
         empty: Any = create_empty_array(self.space, len(flats))
         return concatenate(self.space, [self.decode(flat) for flat in flats], empty)

@@ -1,4 +1,4 @@
-"""A sum tree: draws in proportion to numbers that change, for whole batches at once."""
+"""A sum tree (PER, arXiv 1511.05952, appendix B.2.1): draws whole batches in proportion to numbers that change."""
 
 import torch
 from torch import Tensor

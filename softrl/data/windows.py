@@ -6,22 +6,22 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from softrl.data.chunks import shortened, told
+from softrl.data.chunks import critic_actions, random_prefixes
 from softrl.math.returns import n_step
 from softrl.types import Spec
 
 
-class Held(NamedTuple):
+class ReplayView(NamedTuple):
     """What a reader knows of replay."""
 
     spec: Spec
     gamma: float
     places: dict[str, slice]  # of the numbers in a row
-    stops: Tensor  # [L,N] bool: no outcome here, or not yet
+    invalid: Tensor  # [L,N] bool: no outcome here, or not yet
     generator: torch.Generator
 
 
-class Outcome(NamedTuple):
+class WindowData(NamedTuple):
     """What windows say: the actions, what came of them, and the rows of their observations."""
 
     action: Tensor  # [B,T,A]
@@ -33,38 +33,38 @@ class Outcome(NamedTuple):
     last: Tensor | None = None  # [B,T]
 
 
-class Reader(ABC):
+class WindowReader(ABC):
     """Reads windows from the rows that they touch."""
 
     successive = False  # whether the observations of a window are those of a row and the next one of its episode
 
-    def __init__(self, held: Held, rows: int) -> None:
-        self.held, self.rows = held, rows  # a window touches so many rows
+    def __init__(self, view: ReplayView, rows: int) -> None:
+        self.view, self.rows = view, rows  # a window touches so many rows
         self.ahead = 1  # so many must follow its first for a window to start
-        self.powers = torch.pow(held.gamma, torch.arange(rows, device=held.stops.device))
+        self.powers = torch.pow(view.gamma, torch.arange(rows, device=view.invalid.device))
 
     @abstractmethod
-    def barred(self, last: Tensor) -> Tensor:
+    def invalid_starts(self, last: Tensor) -> Tensor:
         """Where rows with enough rows behind them still start no window, given which are final observations, [N]."""
 
     @abstractmethod
-    def read(self, rows: Tensor, cells: Tensor) -> Outcome:
+    def read(self, rows: Tensor, cells: Tensor) -> WindowData:
         """The windows in rows [T+1,B,W], or [T,B,W] of sequences, at these cells, [T+1,B] or [T,B]."""
 
     def column(self, rows: Tensor, name: str) -> Tensor:
         """The number of this name in rows, [..,W] -> [..]."""
-        return rows[..., self.held.places[name].start]
+        return rows[..., self.view.places[name].start]
 
 
-class Decisions(Reader):
+class Decisions(WindowReader):
     """Windows that start with a decision, and end with an observation of the same episode."""
 
-    def barred(self, last: Tensor) -> Tensor:
+    def invalid_starts(self, last: Tensor) -> Tensor:
         return last
 
     def first_action(self, rows: Tensor) -> Tensor:
         """What was done where windows start, [B,1,A]."""
-        return rows[0, :, None, self.held.places["action"]]
+        return rows[0, :, None, self.view.places["action"]]
 
     def first(self, rows: Tensor) -> Tensor:
         """Whether windows start with an episode, [B,1]."""
@@ -72,19 +72,19 @@ class Decisions(Reader):
 
     def open(self, cells: Tensor) -> Tensor:
         """Whether a decision with an outcome follows the ones before it, [T-1,B]."""
-        return ~self.held.stops.flatten().take(cells[1:-1])
+        return ~self.view.invalid.flatten().take(cells[1:-1])
 
     def inside(self, going: Tensor) -> Tensor:
         """Which decisions of windows count, [T,B]: the first, and the others up to where it does not go on, [T-1,B]."""
         return torch.cat([going.new_ones(1, going.shape[1]), going.cumprod(0).bool()])
 
-    def outcome(self, action: Tensor, rows: Tensor, cells: Tensor, inside: Tensor) -> Outcome:
+    def outcome(self, action: Tensor, rows: Tensor, cells: Tensor, inside: Tensor) -> WindowData:
         """Return and discount of the decisions inside windows, and the observations before and after them."""
         reward, terminated = self.column(rows[:-1], "reward"), self.column(rows[:-1], "terminated").bool()
         count = inside.sum(0)[None]  # [1,B]
         after, there = rows.take_along_dim(count[..., None], 0)[0], cells.take_along_dim(count, 0)[0]
         total, discount = n_step(reward, terminated, inside, self.powers)
-        return Outcome(
+        return WindowData(
             action=action,
             reward=total[:, None],
             discount=discount[:, None],
@@ -99,17 +99,17 @@ class OneStep(Decisions):
 
     successive = True
 
-    def read(self, rows: Tensor, cells: Tensor) -> Outcome:
-        gamma = self.held.gamma
+    def read(self, rows: Tensor, cells: Tensor) -> WindowData:
+        gamma = self.view.gamma
         discount = self.column(rows[0], "terminated").mul(-gamma).add_(gamma)
         reward = self.column(rows[0], "reward")
-        return Outcome(self.first_action(rows), reward[:, None], discount[:, None], self.first(rows), rows, cells)
+        return WindowData(self.first_action(rows), reward[:, None], discount[:, None], self.first(rows), rows, cells)
 
 
 class Steps(Decisions):
     """The first action, and what came up to a final observation, the newest row or the horizon."""
 
-    def read(self, rows: Tensor, cells: Tensor) -> Outcome:
+    def read(self, rows: Tensor, cells: Tensor) -> WindowData:
         return self.outcome(self.first_action(rows), rows, cells, self.inside(self.open(cells)))
 
 
@@ -120,19 +120,19 @@ class Chunks(Decisions):
     the agent planned anew: an action that answers to what happened inside the window is no part of a plan made before.
     """
 
-    def read(self, rows: Tensor, cells: Tensor) -> Outcome:
-        prefixes, generator = self.held.spec.prefixes, self.held.generator
+    def read(self, rows: Tensor, cells: Tensor) -> WindowData:
+        prefixes, generator = self.view.spec.prefixes, self.view.generator
         going = self.open(cells)
         if prefixes:
-            inside = shortened(self.inside(going & ~self.column(rows[1:-1], "fresh").bool()), generator)
+            inside = random_prefixes(self.inside(going & ~self.column(rows[1:-1], "fresh").bool()), generator)
         else:
             inside = self.inside(going)
         ended = (self.column(rows[:-1], "terminated").bool() & inside).any(0)
-        action = rows[:-1, :, self.held.places["action"]]
-        return self.outcome(told(action, inside, ended, prefixes, generator), rows, cells, inside)
+        action = rows[:-1, :, self.view.places["action"]]
+        return self.outcome(critic_actions(action, inside, ended, prefixes, generator), rows, cells, inside)
 
 
-class Sequences(Reader):
+class Sequences(WindowReader):
     """T rows of one environment that follow each other, each with the decision taken there.
 
     discount_t = gamma * (1 - terminated_t)
@@ -141,21 +141,21 @@ class Sequences(Reader):
     episode, and `last` which hold a final observation, where nothing was decided.
     """
 
-    def __init__(self, held: Held, rows: int) -> None:
-        super().__init__(held, rows)
+    def __init__(self, view: ReplayView, rows: int) -> None:
+        super().__init__(view, rows)
         self.ahead = rows - 1
 
-    def barred(self, last: Tensor) -> Tensor:
+    def invalid_starts(self, last: Tensor) -> Tensor:
         return torch.zeros_like(last)
 
-    def read(self, rows: Tensor, cells: Tensor) -> Outcome:
+    def read(self, rows: Tensor, cells: Tensor) -> WindowData:
         rewarded, ended, first, last = (
             self.column(rows, name).T for name in ("reward", "terminated", "first", "last")
         )  # [B,T]
-        return Outcome(
-            action=rows[..., self.held.places["action"]].transpose(0, 1),
+        return WindowData(
+            action=rows[..., self.view.places["action"]].transpose(0, 1),
             reward=rewarded,
-            discount=self.held.gamma * (1 - ended),
+            discount=self.view.gamma * (1 - ended),
             first=first.bool(),
             rows=rows,
             cells=cells,
@@ -163,10 +163,10 @@ class Sequences(Reader):
         )
 
 
-def reader(held: Held, steps: int) -> Reader:
+def reader(view: ReplayView, steps: int) -> WindowReader:
     """What reads sequences of `spec.sequence` rows, chunks of `spec.chunk` actions, or returns over so many steps."""
-    if held.spec.sequence:
-        return Sequences(held, held.spec.sequence)
-    if held.spec.chunk > 1:
-        return Chunks(held, held.spec.chunk + 1)
-    return Steps(held, steps + 1) if steps > 1 else OneStep(held, 2)
+    if view.spec.sequence:
+        return Sequences(view, view.spec.sequence)
+    if view.spec.chunk > 1:
+        return Chunks(view, view.spec.chunk + 1)
+    return Steps(view, steps + 1) if steps > 1 else OneStep(view, 2)

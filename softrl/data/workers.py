@@ -101,7 +101,7 @@ def spoken(vec: Any) -> Iterator[None]:
 
 
 def end(vec: Any) -> None:
-    """End what is left of a vector: workers, whose answers may never come, at once; what runs here is closed."""
+    """End what is left of a vector: workers, whose replies may never come, at once; what runs here is closed."""
     closings = [env.close for env in getattr(vec, "envs", [])] or [partial(vec.close, terminate=True)]
     for close in closings:
         with suppress(Exception):  # what is told is the failure before it, and the others are closed all the same

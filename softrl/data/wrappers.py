@@ -13,10 +13,11 @@ from softrl.data.spaces import FlatActions
 from softrl.errors import UserError
 
 Info = dict[str, Any]
-Outcome = tuple[Any, float, bool, bool, Info]
+StepResult = tuple[Any, float, bool, bool, Info]
+"""What a step of one environment returns."""
 
 
-class Frames(gymnasium.Wrapper[Any, Any, Any, Any]):
+class Frames(gymnasium.Wrapper[Any, Any, Any, Any]):  # checkpoints know wrappers by the names of their classes
     """Repeats each action and adds up the rewards; stops early at the episode's end.
 
     `info["frames"]` is the number of frames really taken: `repeat`, fewer at the end, 0 for a reset.
@@ -31,7 +32,7 @@ class Frames(gymnasium.Wrapper[Any, Any, Any, Any]):
         observation, info = self.env.reset(seed=seed, options=options)
         return observation, {**info, "frames": 0}
 
-    def step(self, action: Any) -> Outcome:
+    def step(self, action: Any) -> StepResult:
         """One decision."""
         total, frames, over = 0.0, 0, False
         while frames < self.repeat and not over:
@@ -51,7 +52,7 @@ class Brief(gymnasium.Wrapper[Any, Any, Any, Any]):
         observation, info = self.env.reset(seed=seed, options=options)
         return observation, {"frames": info["frames"]}
 
-    def step(self, action: Any) -> Outcome:
+    def step(self, action: Any) -> StepResult:
         """One decision."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         told = {"frames": info["frames"]}
@@ -128,7 +129,7 @@ class Spoken(gymnasium.Wrapper[Any, Any, Any, Any]):
         except Exception as error:
             raise self.sentence("reset", error) from error
 
-    def step(self, action: Any) -> Outcome:
+    def step(self, action: Any) -> StepResult:
         """One decision; raises UserError."""
         try:
             return self.env.step(action)  # type: ignore[return-value]

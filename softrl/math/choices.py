@@ -59,7 +59,7 @@ def places(choices: tuple[int, ...]) -> Tensor:
     return torch.cat([stride * torch.arange(size) for size, stride in zip(choices, strides, strict=True)]).float()
 
 
-def outside(choices: tuple[int, ...]) -> Tensor:
+def other_options(choices: tuple[int, ...]) -> Tensor:
     """For every option, one on the options of the other choices and zero on those of its own, [S,S]."""
     owner = torch.repeat_interleave(torch.arange(len(choices)), torch.tensor(choices))
     return (owner[:, None] != owner).float()
@@ -76,9 +76,14 @@ def likeliest(score: Tensor, choices: tuple[int, ...]) -> Tensor:
     return torch.cat(blocks, -1).to(score.dtype)
 
 
-def drawn(log_prob: Tensor, choices: tuple[int, ...]) -> Tensor:
-    """One-hots drawn with the given log-probabilities, [..,S] -> [..,S].
+def sample_one_hot(log_prob: Tensor, choices: tuple[int, ...]) -> Tensor:
+    """One-hots drawn with the given log-probabilities, [..,S] -> [..,S]."""
+    return likeliest(gumbel_scores(log_prob, torch.empty_like(log_prob).exponential_()), choices)
 
-    argmax(log p - log E) with E exponential has the law p (the Gumbel-max trick; Maddison et al. 2014, 1411.0030).
+
+def gumbel_scores(log_prob: Tensor, exponential: Tensor) -> Tensor:
+    """Scores s = log p - log E of exponential noise E, whose argmax has the law p, elementwise.
+
+    (Gumbel-max trick; Maddison et al. 2014, arXiv 1411.0030)
     """
-    return likeliest(log_prob - torch.empty_like(log_prob).exponential_().log(), choices)
+    return log_prob - exponential.log()

@@ -1,6 +1,6 @@
 """Plans of h actions, of which a beginning is executed. Shapes: see `softrl.types`; h actions of a plan.
 
-A critic is told each action of a plan with a mark behind it: one where it counts, zero (and a zero action) where not.
+A critic is given every action of a plan with its mask behind it: one where it counts, zero (and no action) where not.
 """
 
 import torch
@@ -13,25 +13,25 @@ def counts(length: Tensor, horizon: int) -> Tensor:
     return torch.arange(horizon, device=length.device) < length[..., None]
 
 
-def marked(plan: Tensor, length: Tensor) -> Tensor:
-    """The first `length` actions of a plan, each with the mark one, then zeros; [..,h,A], [..] -> [..,h,A+1].
+def masked(plan: Tensor, length: Tensor) -> Tensor:
+    """The first `length` actions of a plan, each with the mask one, then zeros; [..,h,A], [..] -> [..,h,A+1].
 
-    A zero action is a legal action: without the mark a short plan would be a long one that ends with rest.
+    A zero action is a legal action: without the mask a short plan would be a long one that ends with rest.
     """
     counted = counts(length, plan.shape[-2])[..., None]
     return torch.cat([plan.masked_fill(~counted, 0.0), counted.to(plan.dtype)], -1)
 
 
-def marks(value: Tensor, horizon: int) -> Tensor:
-    """The marks in what a critic is told, [..,h*(A+1)] -> [..,h]."""
+def mask(value: Tensor, horizon: int) -> Tensor:
+    """The mask in what a critic is given, [..,h*(A+1)] -> [..,h]."""
     return value.unflatten(-1, (horizon, -1))[..., -1]
 
 
 def beginnings(plan: Tensor) -> Tensor:
-    """Every beginning of plans, from one action to all of them, as a critic is told them, [B,h,A] -> [h,B,h*(A+1)]."""
+    """Every beginning of plans, from one action to all of them, as a critic is given them, [B,h,A] -> [h,B,h*(A+1)]."""
     rows, horizon = plan.shape[:2]
     lengths = torch.arange(1, horizon + 1, device=plan.device)[:, None].expand(horizon, rows)
-    return marked(plan.expand(horizon, *plan.shape), lengths).flatten(-2)
+    return masked(plan.expand(horizon, *plan.shape), lengths).flatten(-2)
 
 
 def powers(gamma: float, count: int, device: torch.device | None = None) -> Tensor:

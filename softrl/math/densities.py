@@ -30,7 +30,7 @@ def squash(mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
 
     a = tanh(mean + std * noise),    log pi(a) = sum_i [ log N(u_i) - log(1 - tanh(u_i)^2) ]
 
-    `mean` and `log_std` are [..,A]; answers a, [..,A] in (-1, 1), and log pi(a), [..].
+    `mean` and `log_std` are [..,A]; returns a, [..,A] in (-1, 1), and log pi(a), [..].
     """
     noise = torch.randn_like(mean)
     u = mean + log_std.exp() * noise

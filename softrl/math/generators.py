@@ -1,4 +1,4 @@
-"""Random numbers drawn apart from those of training."""
+"""Random draws that leave training's generators untouched."""
 
 from contextlib import AbstractContextManager
 

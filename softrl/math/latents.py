@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from softrl.errors import UserError
+from softrl.math.choices import gumbel_scores
 
 Estimator = Literal["naive", "nested"]
 
@@ -43,11 +44,10 @@ def choice_entropy(log_prob: Tensor) -> Tensor:
 def straight_through(log_prob: Tensor, exponential: Tensor) -> Tensor:
     """One-hots drawn by exponential noise, with the gradient of the probabilities, [..,C] -> [..,C].
 
-    argmax(log p - log E) has the law p (Maddison et al. 2014, arXiv 1411.0030); the estimator is that of Bengio et al.
-    2013 (arXiv 1308.3432), as DreamerV2 uses it (arXiv 2010.02193, algorithm 1).
+    The estimator is that of Bengio et al. 2013 (arXiv 1308.3432), as DreamerV2 uses it (arXiv 2010.02193, algorithm 1).
     """
     prob = log_prob.exp()
-    index = (log_prob - exponential.log()).argmax(-1, keepdim=True)
+    index = gumbel_scores(log_prob, exponential).argmax(-1, keepdim=True)
     one_hot = torch.zeros_like(prob).scatter(-1, index, 1.0)
     return one_hot + (prob - prob.detach())
 

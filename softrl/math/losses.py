@@ -34,7 +34,7 @@ def quantile_huber(quantiles: Tensor, target: Atoms, kappa: float) -> Tensor:
     J = 1/N sum_i sum_j p_j |tau_i - [u < 0]| L(u) / kappa,    u = y_j - theta_i
     L(u) = u^2 / 2 where |u| <= kappa, else kappa (|u| - kappa / 2)
 
-    `quantiles` are [..,B,N], the target's atoms [B,M] with weights of any size, the answer [..,B]. The target is held
+    `quantiles` are [..,B,N], the target's atoms [B,M] with weights of any size, the loss [..,B]. The target is held
     fixed. With atoms of one weight it is the loss of TQC (arXiv 2005.04269); the division by kappa is that of IQN
     (arXiv 1806.06923, eq. 3).
     """
@@ -56,7 +56,7 @@ def quantile_huber(quantiles: Tensor, target: Atoms, kappa: float) -> Tensor:
 def cross_entropy(logits: Tensor, prob: Tensor) -> Tensor:
     """Cross entropy of a softmax with target probabilities, -sum_i p_i log softmax(x)_i (C51, arXiv 1707.06887).
 
-    `logits` are [..,B,N] and `prob` [B,N]; the answer is [..,B].
+    `logits` are [..,B,N] and `prob` [B,N]; returns [..,B].
     """
     return -(prob * logits.log_softmax(-1)).sum(-1)
 
@@ -84,4 +84,9 @@ def temperature_loss(alpha: Tensor, actions: Actions, target: Tensor) -> Tensor:
 
 def entropy(actions: Actions) -> Tensor:
     """Batch mean of the policy's entropy by component, -E log pi_c, [C] in nats."""
-    return -actions.expectation(actions.log_prob).mean(0)
+    return entropies(actions).mean(0)
+
+
+def entropies(actions: Actions) -> Tensor:
+    """The policy's entropy in each state by component, H_c(s) = -sum_k p_k log pi_c(a_k | s), [B,C] in nats."""
+    return -actions.expectation(actions.log_prob)

@@ -61,7 +61,7 @@ def hl_gauss(atoms: Atoms, support: Support, sigma: float) -> Tensor:
     return (atoms.prob[..., None] * below.diff(dim=-1) / inside).sum(-2)
 
 
-def outside(atoms: Atoms, support: Support) -> Tensor:
+def clipped_mass(atoms: Atoms, support: Support) -> Tensor:
     """Share of the atoms' mass, [..,M], that lies beyond the ends of the support, a scalar."""
     beyond = (atoms.value < support.low) | (atoms.value > support.high)
     return (atoms.prob * beyond).sum(-1).mean()

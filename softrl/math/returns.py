@@ -11,7 +11,7 @@ def soft_value(q: Atoms, actions: Actions, alpha: Tensor) -> Atoms:
 
     V(s) = sum_k p_k [ Q(s, a_k) - sum_c alpha_c log pi_c(a_k | s) ]
 
-    `q` holds [K,B,M] atoms and `alpha` [C] temperatures; the answer holds [B,K*M] atoms.
+    `q` holds [K,B,M] atoms and `alpha` [C] temperatures; returns [B,K*M] atoms.
     """
     entropy_cost = (alpha * actions.log_prob).sum(-1)  # [K,B]
     value = q.value - entropy_cost[..., None]  # [K,B,M]
@@ -22,7 +22,7 @@ def soft_value(q: Atoms, actions: Actions, alpha: Tensor) -> Atoms:
 def bellman(reward: Tensor, discount: Tensor, value: Atoms) -> Atoms:
     """Backed-up return distribution, y = r + discount * V(s') (arXiv 1812.05905, eq. 2).
 
-    `reward` and `discount` are [B]; `value` and the answer hold [B,M] atoms.
+    `reward` and `discount` are [B]; `value` holds [B,M] atoms, and so does the result.
     """
     return Atoms(reward[:, None] + discount[:, None] * value.value, value.prob)
 
@@ -34,7 +34,7 @@ def n_step(reward: Tensor, terminated: Tensor, inside: Tensor, powers: Tensor) -
 
     `reward`, `terminated` and `inside` are [T,B]; `inside` marks the first m rows of a window, m at least 1. The other
     rows are ignored: they belong to the next episode or are not written yet. `powers` [T+1] are 1, gamma, gamma^2 and
-    so on. The answers are [B].
+    so on. Both results are [B].
     """
     total = (reward.where(inside, 0.0) * powers[:-1, None]).sum(0)
     ended = (terminated & inside).any(0)

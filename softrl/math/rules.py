@@ -13,12 +13,12 @@ from softrl.errors import UserError
 from softrl.types import Atoms
 
 
-class Kind(Protocol):
+class HeadTraits(Protocol):
     """What a rule asks of a head."""
 
     @property
     def width(self) -> int:
-        """Numbers in a row: one for each atom of a member."""
+        """Numbers in an output: one for each atom of a member."""
 
     @property
     def equal_weights(self) -> bool:
@@ -34,7 +34,7 @@ class Minimum:
         member = q.mean().argmin(0, keepdim=True)[..., None].expand(-1, -1, -1, q.value.shape[-1])  # [1,K,B,M]
         return Atoms(q.value.gather(0, member)[0], q.prob.gather(0, member)[0])
 
-    def check(self, members: int, head: Kind) -> None:
+    def check(self, members: int, head: HeadTraits) -> None:
         """Any ensemble of any head will do."""
 
 
@@ -55,7 +55,7 @@ class SubsetMinimum:
         drawn = torch.rand(q.value.shape[0], device=q.value.device).topk(self.size).indices  # [size]
         return Minimum()(Atoms(q.value[drawn], q.prob[drawn]))
 
-    def check(self, members: int, head: Kind) -> None:
+    def check(self, members: int, head: HeadTraits) -> None:
         """Raises UserError where fewer members are there than are drawn."""
         if self.size > members:
             raise UserError(
@@ -65,13 +65,18 @@ class SubsetMinimum:
 
 @dataclass(frozen=True)
 class Average:
-    """Pool the atoms of all members, each member with weight 1/E: the mean for scalar critics."""
+    """Pool the atoms of all members, the mean for scalar critics.
+
+    Z = 1/E sum_e Z_e
+
+    as a mixture, which is what the actor of REDQ climbs (arXiv 2101.05982).
+    """
 
     def __call__(self, q: Atoms) -> Atoms:
         """The mixture of the members' distributions, [K,B,E*M]."""
         return q.pool(0)
 
-    def check(self, members: int, head: Kind) -> None:
+    def check(self, members: int, head: HeadTraits) -> None:
         """Any ensemble of any head will do."""
 
 
@@ -93,7 +98,7 @@ class Truncate:
         value = q.pool(0).value.topk(kept, largest=False, sorted=False).values  # [K,B,E*(M-drop)]
         return Atoms(value, torch.full_like(value, 1 / kept))
 
-    def check(self, members: int, head: Kind) -> None:
+    def check(self, members: int, head: HeadTraits) -> None:
         """Raises UserError where atoms have weights of their own or none of them would be left."""
         if not head.equal_weights:
             raise UserError(
@@ -125,7 +130,7 @@ class Pessimism:
         """mean_e Z_e - beta std_e Z_e for each atom, [K,B,M]."""
         return Atoms(q.value.mean(0) - self.beta * q.value.std(0, correction=0), q.prob[0])
 
-    def check(self, members: int, head: Kind) -> None:
+    def check(self, members: int, head: HeadTraits) -> None:
         """Raises UserError where atoms cannot be combined one by one or there is no spread to take off."""
         if not head.equal_weights:
             raise UserError(

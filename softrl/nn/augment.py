@@ -65,7 +65,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Still(Whole):
-    """Images as they are."""
+    """None: images as they are."""
 
     views = 1
     random = False

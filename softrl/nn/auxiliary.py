@@ -27,7 +27,7 @@ class Auxiliary(nn.Module, ABC):
         """
 
     @abstractmethod
-    def own(self, body: nn.Module) -> list[nn.Module]:
+    def self_trained(self, body: nn.Module) -> list[nn.Module]:
         """The modules that the losses train, where `body` makes the latents."""
 
     @abstractmethod
@@ -37,7 +37,7 @@ class Auxiliary(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class Nothing:
-    """The critic alone teaches the encoder."""
+    """None: the critic alone teaches the encoder."""
 
     compares = False
 
@@ -52,7 +52,7 @@ class NoAuxiliary(Auxiliary):
     def forward(self, z: Tensor, seen: Tensor, other: Callable[[], Tensor]) -> dict[str, Tensor]:
         return {}
 
-    def own(self, body: nn.Module) -> list[nn.Module]:
+    def self_trained(self, body: nn.Module) -> list[nn.Module]:
         return []
 
     def pictures(self, z: Tensor, seen: Tensor) -> dict[str, Tensor]:
@@ -92,7 +92,7 @@ class Autoencoder(Auxiliary):
             "latent_penalty": self.penalty * 0.5 * z.square().sum(-1).mean(),
         }
 
-    def own(self, body: nn.Module) -> list[nn.Module]:
+    def self_trained(self, body: nn.Module) -> list[nn.Module]:
         return [body, self.decoder]
 
     def pictures(self, z: Tensor, seen: Tensor) -> dict[str, Tensor]:
@@ -125,7 +125,7 @@ class ContrastiveLoss(Auxiliary):
         positive = other()  # [B/V,D]
         return {"contrastive_loss": info_nce(z[: len(positive)], positive, self.weight)}
 
-    def own(self, body: nn.Module) -> list[nn.Module]:
+    def self_trained(self, body: nn.Module) -> list[nn.Module]:
         return [body, self]
 
     def pictures(self, z: Tensor, seen: Tensor) -> dict[str, Tensor]:

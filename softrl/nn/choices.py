@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from softrl.math.choices import combinations, drawn, likeliest, log_probs
+from softrl.math.choices import combinations, likeliest, log_probs, sample_one_hot
 
 
 class JointChoices(nn.Module):
@@ -24,7 +24,7 @@ class JointChoices(nn.Module):
         self.sizes = (math.prod(choices),) if joint else choices
         every = combinations(choices)
         self.register_buffer("combinations", every, persistent=False)  # [J,S]
-        # Which logits a combination has, and which options a logit stands for: parts @ options = combinations.
+        # parts @ options = combinations: the logits of each, times the options that a logit stands for.
         self.register_buffer("parts", combinations(self.sizes), persistent=False)  # [J,L]
         self.register_buffer("options", every if joint else torch.eye(sum(choices)), persistent=False)  # [L,S]
 
@@ -43,7 +43,7 @@ class JointChoices(nn.Module):
 
     def sample(self, logits: Tensor) -> Tensor:
         """One-hots of one joint choice, [B,L] -> [B,S]."""
-        return drawn(log_probs(logits, self.sizes), self.sizes) @ self.options
+        return sample_one_hot(log_probs(logits, self.sizes), self.sizes) @ self.options
 
     def mode(self, logits: Tensor) -> Tensor:
         """One-hots of the likeliest joint choice, [B,L] -> [B,S]."""

@@ -78,12 +78,12 @@ class ConvolutionTransposed(Kernels):
 
     def __init__(self, inputs: int, outputs: int, stride: int, before: Size, after: Size) -> None:
         super().__init__((inputs, outputs), outputs, stride)
-        # What a strided convolution leaves over at the edge, up to stride - 1 pixels.
+        # output_padding: a strided convolution drops up to stride - 1 edge pixels, which the mirror must give back.
         self.extra = [large - (small - 1) * stride - KERNEL for small, large in zip(before, after, strict=True)]
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.cast()
-        # The bias stands apart because on a CPU its gradient from within costs as much as half a convolution.
+        # The bias is added outside the kernel: inside, its gradient costs half a convolution on a CPU.
         y = F.conv_transpose2d(x.to(self.dtype), weight, None, self.stride, output_padding=self.extra)
         return y.add_(bias[:, None, None])
 

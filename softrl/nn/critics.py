@@ -32,8 +32,8 @@ class ActionValue(nn.Module, ABC):
         """What all members say of K actions in every row, [B,D], [K,B,A] -> [E,K,B,W]."""
 
     def loss(self, q: Prediction, target: Atoms) -> Tensor:
-        """Regression of the taken action's rows (K = 1) to the target atoms [B,M], [E,B]."""
-        return self.head.loss(q.row[:, 0], target)
+        """Regression of the taken action's outputs (K = 1) to the target atoms [B,M], [E,B]."""
+        return self.head.loss(q.output[:, 0], target)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ActionIn:
     trunk: AnyTrunk = field(default_factory=MLP)
     """Body of the network."""
     head: AnyHead = field(default_factory=Scalar)
-    """What a row of outputs means and how it is learned."""
+    """What the outputs mean and how they are learned."""
     members: int = 2
     """Independent critics in the ensemble."""
     judges = "actions"
@@ -68,13 +68,13 @@ class ActionInCritic(ActionValue):
 
     def forward(self, z: Tensor, action: Tensor) -> Prediction:  # [B,D], [K,B,A]
         x = torch.cat([z.expand(*action.shape[:-1], -1), action], -1)  # [K,B,D+A]
-        row = self.out(self.trunk(x.flatten(0, 1))).unflatten(1, action.shape[:2])  # [E,K,B,W]
-        return Prediction(row, self.head.atoms(row))
+        output = self.out(self.trunk(x.flatten(0, 1))).unflatten(1, action.shape[:2])  # [E,K,B,W]
+        return Prediction(output, self.head.atoms(output))
 
 
 @dataclass(frozen=True)
 class ActionOut:
-    """Q(s, .) of every joint choice in one pass, a row of outputs for each (SAC-discrete, arXiv 1910.07207).
+    """Q(s, .) of every joint choice in one pass, W outputs for each (SAC-discrete, arXiv 1910.07207).
 
     A continuous part is an input; one pass serves the K actions of a state, so they must share it (arXiv 1912.11077,
     independent heads).
@@ -83,7 +83,7 @@ class ActionOut:
     trunk: AnyTrunk = field(default_factory=MLP)
     """Body of the network."""
     head: AnyHead = field(default_factory=Scalar)
-    """What a row of outputs means and how it is learned."""
+    """What the outputs mean and how they are learned."""
     members: int = 2
     """Independent critics in the ensemble."""
     judges = "actions"
@@ -100,15 +100,15 @@ class ActionOut:
 
 @dataclass(frozen=True)
 class ChoiceOut:
-    """Q(s, c, .) with the continuous part c as an input and a row for every joint choice (arXiv 1912.11077).
+    """Q(s, c, .) with the continuous part c as an input and W outputs for every joint choice (arXiv 1912.11077).
 
-    A pass for each of the K actions, J rows in each; where J is in the hundreds ActionIn costs less.
+    A pass for each of the K actions, J * W outputs in each; where J is in the hundreds ActionIn costs less.
     """
 
     trunk: AnyTrunk = field(default_factory=MLP)
     """Body of the network."""
     head: AnyHead = field(default_factory=Scalar)
-    """What a row of outputs means and how it is learned."""
+    """What the outputs mean and how they are learned."""
     members: int = 2
     """Independent critics in the ensemble."""
     judges = "actions"
@@ -124,7 +124,7 @@ class ChoiceOut:
 
 
 class ActionOutCritic(ActionValue):
-    """[B,D], [K,B,A] -> [E,K,B,W]: J rows from every pass, of which those of the given one-hots are picked out."""
+    """[B,D], [K,B,A] -> [E,K,B,W]: J outputs from every pass, of which those of the given one-hots are picked out."""
 
     places: Tensor
 
@@ -141,11 +141,11 @@ class ActionOutCritic(ActionValue):
         size = len(self.places)
         parameters = action[: self.passes, :, size:]  # [L,B,P], L passes
         x = torch.cat([z.expand(*parameters.shape[:-1], -1), parameters], -1).flatten(0, 1)  # [L*B,D+P]
-        rows = self.out(self.trunk(x)).unflatten(-1, (self.joint, -1)).movedim(2, 1)  # [E,J,L*B,W]
+        outputs = self.out(self.trunk(x)).unflatten(-1, (self.joint, -1)).movedim(2, 1)  # [E,J,L*B,W]
         combination = (action[..., :size] * self.places).sum(-1).round().long()  # [K,B]
         picked = combination.view(1, -1, len(x), 1)  # [1,K/L,L*B,1]
-        row = rows.take_along_dim(picked, 1).reshape(len(rows), *action.shape[:2], -1)  # [E,K,B,W]
-        return Prediction(row, self.head.atoms(row))
+        output = outputs.take_along_dim(picked, 1).reshape(len(outputs), *action.shape[:2], -1)  # [E,K,B,W]
+        return Prediction(output, self.head.atoms(output))
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class StateValue:
     trunk: AnyTrunk = field(default_factory=MLP)
     """Body of the network."""
     head: AnyHead = field(default_factory=Scalar)
-    """What a row of outputs means and how it is learned."""
+    """What the outputs mean and how they are learned."""
 
     members = 1
     judges = "states"
@@ -178,9 +178,9 @@ class StateValueCritic(nn.Module):
         self.out = self.trunk.out(self.head.width)
 
     def forward(self, z: Tensor, action: Tensor | None = None) -> Prediction:  # [B,D], whatever the action
-        row = self.out(self.trunk(z))[:, None]  # [1,1,B,W]
-        return Prediction(row, self.head.atoms(row))
+        output = self.out(self.trunk(z))[:, None]  # [1,1,B,W]
+        return Prediction(output, self.head.atoms(output))
 
     def loss(self, v: Prediction, target: Atoms) -> Tensor:
         """Regression to the target atoms [B,M], [1,B]."""
-        return self.head.loss(v.row[:, 0], target)
+        return self.head.loss(v.output[:, 0], target)

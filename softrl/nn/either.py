@@ -1,9 +1,9 @@
-"""The sight that suits what is observed. Shapes: see `softrl.types`."""
+"""The observation model that suits what is observed. Shapes: see `softrl.types`."""
 
 from dataclasses import dataclass, field
 
-from softrl.nn.pictures import Pictures
-from softrl.nn.sights import Sight, Vectors
+from softrl.nn.dreamer_cnn import Pictures
+from softrl.nn.sights import ObservationModel, Vectors
 from softrl.types import Spec
 
 
@@ -24,10 +24,10 @@ class Either:
         """Raises UserError where the one that suits cannot read the observations."""
         self.suited(spec).check(spec)
 
-    def build(self, features: int, spec: Spec) -> Sight:
+    def build(self, features: int, spec: Spec) -> ObservationModel:
         """The module that predicts from that many features; raises UserError as `check` does."""
         return self.suited(spec).build(features, spec)
 
 
 AnySight = Either | Pictures | Vectors
-"""Every kind of sight; `Either` is the default, the others insist on what is observed."""
+"""Every kind of observation model; `Either` is the default, the others insist on what is observed."""

@@ -1,4 +1,4 @@
-"""Heads: read a return distribution out of a critic's row of numbers, and regress a row to a distribution.
+"""Heads: read a return distribution out of a critic's output, and regress that output to a distribution.
 
 Shapes: see `softrl.types`.
 """
@@ -13,28 +13,28 @@ from torch import Tensor
 
 from softrl.errors import UserError
 from softrl.math.losses import cross_entropy, huber, quantile_huber, squared
-from softrl.math.project import Support, hl_gauss, outside, two_neighbours
-from softrl.math.rules import Kind
+from softrl.math.project import Support, clipped_mass, hl_gauss, two_neighbours
+from softrl.math.rules import HeadTraits
 from softrl.types import Atoms
 
 ERRORS = {"squared": squared, "huber": huber}
 
 
 class Prediction(NamedTuple):
-    """What a critic says of actions: its raw rows, and the atoms that its head reads in them."""
+    """What a critic says of actions: its raw output, and the atoms that its head reads in it."""
 
-    row: Tensor  # [E,K,B,W]
+    output: Tensor  # [E,K,B,W]
     atoms: Atoms  # [E,K,B,M]
 
 
-class Head(Kind, Protocol):
-    """A kind of critic: how many numbers W a row has, what they mean, how they are learned."""
+class Head(HeadTraits, Protocol):
+    """A kind of critic: how many numbers W an output has, what they mean, how they are learned."""
 
-    def atoms(self, row: Tensor) -> Atoms:
-        """The return distribution written in a row, [..,W] -> [..,M]."""
+    def atoms(self, output: Tensor) -> Atoms:
+        """The return distribution written in an output, [..,W] -> [..,M]."""
 
-    def loss(self, row: Tensor, target: Atoms) -> Tensor:
-        """How far rows [E,B,W] are from target atoms [B,M], [E,B]."""
+    def loss(self, output: Tensor, target: Atoms) -> Tensor:
+        """How far outputs [E,B,W] are from target atoms [B,M], [E,B]."""
 
     def clipped(self, target: Atoms) -> Tensor:
         """Share of the target's mass, [B,M], that lies beyond what the head can express, a scalar."""
@@ -49,13 +49,13 @@ class Scalar:
     width = 1
     equal_weights = True
 
-    def atoms(self, row: Tensor) -> Atoms:  # [..,1] -> [..,1]
+    def atoms(self, output: Tensor) -> Atoms:  # [..,1] -> [..,1]
         """A single atom of weight one."""
-        return Atoms(row, torch.ones_like(row))
+        return Atoms(output, torch.ones_like(output))
 
-    def loss(self, row: Tensor, target: Atoms) -> Tensor:  # [E,B,1], [B,M] -> [E,B]
+    def loss(self, output: Tensor, target: Atoms) -> Tensor:  # [E,B,1], [B,M] -> [E,B]
         """1/2 (Q - E[y])^2 (arXiv 1812.05905, eq. 5), or its Huber form (LAP, arXiv 2007.06049, section 4)."""
-        return ERRORS[self.error](row[..., 0], target.mean())
+        return ERRORS[self.error](output[..., 0], target.mean())
 
     def clipped(self, target: Atoms) -> Tensor:
         """Nothing: a number has no bounds."""
@@ -83,13 +83,13 @@ class Quantile:
         """One number a quantile."""
         return self.quantiles
 
-    def atoms(self, row: Tensor) -> Atoms:  # [..,n] -> [..,n]
+    def atoms(self, output: Tensor) -> Atoms:  # [..,n] -> [..,n]
         """Every quantile is an atom of weight 1/n."""
-        return Atoms(row, torch.full_like(row, 1 / self.quantiles))
+        return Atoms(output, torch.full_like(output, 1 / self.quantiles))
 
-    def loss(self, row: Tensor, target: Atoms) -> Tensor:  # [E,B,n], [B,M] -> [E,B]
+    def loss(self, output: Tensor, target: Atoms) -> Tensor:  # [E,B,n], [B,M] -> [E,B]
         """The quantile Huber loss of every quantile with every target atom, which may have weights of its own."""
-        return quantile_huber(row, target, self.kappa)
+        return quantile_huber(output, target, self.kappa)
 
     def clipped(self, target: Atoms) -> Tensor:
         """Nothing: quantiles have no bounds."""
@@ -133,18 +133,18 @@ class Categorical:
         """The values that have a probability."""
         return Support(self.low, self.high, self.bins)
 
-    def atoms(self, row: Tensor) -> Atoms:  # [..,bins] -> [..,bins]
-        """The support, with the softmax of the row for weights."""
-        return Atoms(self.support.values(row).expand_as(row), row.softmax(-1))
+    def atoms(self, output: Tensor) -> Atoms:  # [..,bins] -> [..,bins]
+        """The support, with the softmax of the output for weights."""
+        return Atoms(self.support.values(output).expand_as(output), output.softmax(-1))
 
-    def loss(self, row: Tensor, target: Atoms) -> Tensor:  # [E,B,bins], [B,M] -> [E,B]
+    def loss(self, output: Tensor, target: Atoms) -> Tensor:  # [E,B,bins], [B,M] -> [E,B]
         """Cross entropy with the target, written as probabilities of the support."""
         encoding = ENCODINGS[self.target]
-        return cross_entropy(row, encoding.write(self, encoding.points(target)))
+        return cross_entropy(output, encoding.write(self, encoding.points(target)))
 
     def clipped(self, target: Atoms) -> Tensor:
         """Share of what is learned that lies beyond the ends of the support, a scalar."""
-        return outside(ENCODINGS[self.target].points(target), self.support)
+        return clipped_mass(ENCODINGS[self.target].points(target), self.support)
 
 
 class Encoding(NamedTuple):

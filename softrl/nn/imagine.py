@@ -22,7 +22,7 @@ class Imagined(NamedTuple):
     features: Tensor  # [H+1,R,F]
     actions: Actions  # of the H decisions of each start: [1,H*R,..], the first decision of all starts first
     reward: Tensor  # [H,R]
-    going: Tensor  # [H,R], probability that the episode goes on
+    continue_prob: Tensor  # [H,R], probability that the episode goes on
 
 
 def imagine(world: "WorldModel", actor: Actor, start: Tensor, horizon: int) -> Imagined:
@@ -50,11 +50,11 @@ def check_horizon(horizon: int) -> None:
 
 
 @torch.no_grad()
-def foreseen(world: "WorldModel", window: Window, seen: int) -> Tensor:
+def open_loop(world: "WorldModel", window: Window, seen: int) -> Tensor:
     """What the model expects to see after `seen` observations, given the actions that were taken, [T,B,O].
 
     The first entries are reconstructions of what was seen, the others follow from priors alone: open-loop prediction.
-    An episode that opens later is foreseen from a state of zeros. Raises UserError where nothing is left to foresee.
+    An episode that opens later is predicted from a state of zeros. Raises UserError where nothing is left to predict.
     """
     length = window.action.shape[1]
     if not 1 <= seen < length:
@@ -71,18 +71,18 @@ def foreseen(world: "WorldModel", window: Window, seen: int) -> Tensor:
 def prediction_error(world: "WorldModel", window: Window, seen: int = 5) -> Tensor:
     """Mean squared error of open-loop prediction at every time, [T]; the first `seen` are reconstructions."""
     target = world.sight.target(window.obs).transpose(0, 1)
-    return (foreseen(world, window, seen) - target).square().flatten(1).mean(1)
+    return (open_loop(world, window, seen) - target).square().flatten(1).mean(1)
 
 
 def film(world: "WorldModel", window: Window, rows: int = 6, seen: int = 5) -> dict[str, Tensor]:
     """Truth, prediction and difference below each other, some rows side by side: `open_loop`, bytes [T,3,3*h,rows*w].
 
-    `seen` frames, or all but the last of a shorter window, are reconstructed and the others foreseen. There is no film
+    `seen` frames, or all but the last of a shorter window, are reconstructed and the others predicted. There is no film
     where observations are no pictures.
     """
     window = window.map(lambda x: x[:rows])
     target = world.sight.target(window.obs).transpose(0, 1)
-    predicted = foreseen(world, window, min(seen, len(target) - 1))
+    predicted = open_loop(world, window, min(seen, len(target) - 1))
     shown = [world.sight.visible(x) for x in (target, predicted, 0.5 * (predicted - target))]
     panels = [x.permute(0, 2, 3, 1, 4).flatten(-2) for x in shown if x is not None]  # [T,3,h,rows*w]
     return {"open_loop": torch.cat(panels, 2)} if panels else {}

@@ -27,8 +27,8 @@ INITIALISERS: dict[Init, Callable[[Tensor], None]] = {
     "lecun": _transposed(lambda member: nn.init.kaiming_uniform_(member, a=5**0.5)),
     "he": _transposed(lambda member: nn.init.kaiming_normal_(member, nonlinearity="relu")),
 }
-"""Orthogonal (Saxe et al. 2013, 1312.6120), Xavier uniform (Glorot and Bengio 2010), LeCun uniform, He normal
-(He et al. 2015, 1502.01852)."""
+"""Orthogonal (Saxe et al. 2013, arXiv 1312.6120), Xavier uniform (Glorot and Bengio 2010), LeCun uniform, He normal
+(He et al. 2015, arXiv 1502.01852)."""
 
 
 def initialise(weight: Tensor, init: Init, gain: float = 1.0) -> None:
@@ -38,7 +38,7 @@ def initialise(weight: Tensor, init: Init, gain: float = 1.0) -> None:
 
 
 def delta_orthogonal(kernel: Tensor, gain: float = 1.0) -> None:
-    """Zeros around `gain` times an orthogonal matrix, in place: [o,i,h,w] (Xiao et al. 2018, 1806.05393)."""
+    """Zeros around `gain` times an orthogonal matrix, in place: [o,i,h,w] (Xiao et al. 2018, arXiv 1806.05393)."""
     height, width = kernel.shape[-2:]
     kernel.data.zero_()
     nn.init.orthogonal_(kernel.data[..., height // 2, width // 2], gain)

@@ -1,6 +1,6 @@
-"""Kinds of stochastic latents: what a row of numbers means, and how a latent is drawn from it.
+"""Kinds of stochastic latents: what their parameters mean, and how a latent is drawn from them.
 
-Shapes: see `softrl.types`; a row is [..,numbers], a latent [..,width].
+Shapes: see `softrl.types`; parameters are [..,numbers], a latent [..,width].
 """
 
 from dataclasses import dataclass
@@ -35,34 +35,34 @@ class Normal:
 
     @property
     def numbers(self) -> int:
-        """Numbers in a row: a mean and a raw deviation for each."""
+        """Numbers in the parameters: a mean and a raw deviation for each."""
         return 2 * self.size
 
-    def moments(self, row: Tensor) -> tuple[Tensor, Tensor]:
+    def moments(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, [..,S] each."""
-        mean, raw = row.chunk(2, -1)
+        mean, raw = params.chunk(2, -1)
         return mean, F.softplus(raw) + self.minimum_std
 
     def noise(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """What makes draws random, [*shape,S]."""
         return torch.randn(*shape, self.size, device=like.device)
 
-    def draw(self, row: Tensor, noise: Tensor) -> Tensor:
-        """The latents that rows and noise give, reparametrised."""
-        mean, std = self.moments(row)
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
+        """The latents that parameters and noise give, reparametrised."""
+        mean, std = self.moments(params)
         return torch.addcmul(mean, std, noise)
 
-    def typical(self, row: Tensor) -> Tensor:
+    def typical(self, params: Tensor) -> Tensor:
         """The mean."""
-        return self.moments(row)[0]
+        return self.moments(params)[0]
 
-    def divergence(self, row: Tensor, other: Tensor) -> Tensor:
-        """KL(row || other) in nats, [..]."""
-        return normal_kl(*self.moments(row), *self.moments(other))
+    def divergence(self, params: Tensor, other: Tensor) -> Tensor:
+        """KL(params || other) in nats, [..]."""
+        return normal_kl(*self.moments(params), *self.moments(other))
 
-    def entropy(self, row: Tensor) -> Tensor:
+    def entropy(self, params: Tensor) -> Tensor:
         """Differential entropy in nats, [..]."""
-        return normal_entropy(self.moments(row)[1])
+        return normal_entropy(self.moments(params)[1])
 
 
 @dataclass(frozen=True)
@@ -94,34 +94,34 @@ class OneHot:
 
     @property
     def numbers(self) -> int:
-        """Numbers in a row: a logit for each option."""
+        """Numbers in the parameters: a logit for each option."""
         return self.width
 
-    def log_prob(self, row: Tensor) -> Tensor:
+    def log_prob(self, params: Tensor) -> Tensor:
         """Log-probabilities of the options, [..,G,C]."""
-        softmax = row.unflatten(-1, (self.groups, self.classes)).softmax(-1)
+        softmax = params.unflatten(-1, (self.groups, self.classes)).softmax(-1)
         return (softmax * (1 - self.uniform) + self.uniform / self.classes).log()
 
     def noise(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """What makes draws random, [*shape,G,C]."""
         return torch.empty(*shape, self.groups, self.classes, device=like.device).exponential_()
 
-    def draw(self, row: Tensor, noise: Tensor) -> Tensor:
-        """The latents that rows and noise give."""
-        return straight_through(self.log_prob(row), noise).flatten(-2)
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
+        """The latents that parameters and noise give."""
+        return straight_through(self.log_prob(params), noise).flatten(-2)
 
-    def typical(self, row: Tensor) -> Tensor:
+    def typical(self, params: Tensor) -> Tensor:
         """The likeliest options."""
-        best = self.log_prob(row).argmax(-1)
+        best = self.log_prob(params).argmax(-1)
         return F.one_hot(best, self.classes).flatten(-2).float()
 
-    def divergence(self, row: Tensor, other: Tensor) -> Tensor:
-        """KL(row || other) in nats, [..]."""
-        return choice_kl(self.log_prob(row), self.log_prob(other))
+    def divergence(self, params: Tensor, other: Tensor) -> Tensor:
+        """KL(params || other) in nats, [..]."""
+        return choice_kl(self.log_prob(params), self.log_prob(other))
 
-    def entropy(self, row: Tensor) -> Tensor:
+    def entropy(self, params: Tensor) -> Tensor:
         """Entropy in nats, [..]."""
-        return choice_entropy(self.log_prob(row))
+        return choice_entropy(self.log_prob(params))
 
 
 AnyLatent = Normal | OneHot

@@ -91,6 +91,11 @@ def project(module: nn.Module) -> None:
             part.project_()
 
 
+def inverse_norm(squares: Tensor) -> Tensor:
+    """1 / sqrt(squares), elementwise, and finite where all weights are zero."""
+    return squares.clamp_min(1e-16).rsqrt()
+
+
 def without_decay(*parameters: nn.Parameter) -> None:
     """Mark parameters that a decoupled weight decay must leave alone."""
     for parameter in parameters:
@@ -123,7 +128,7 @@ class UnitLinear(Linear, Projected):
         parts: list[Tensor] = [self.get_parameter(name) for name in self.constrained]
         squares = torch.cat(parts, -2).square().sum(-2, keepdim=True)  # [E,1,o]
         for part in parts:
-            part.mul_(squares.clamp_min(1e-16).rsqrt())
+            part.mul_(inverse_norm(squares))
 
 
 class DiracLinear(nn.Module):

@@ -55,7 +55,7 @@ class Normalizer(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class Unchanged:
-    """Observations as they are."""
+    """None: observations as they are."""
 
     def build(self, width: int) -> Normalizer:
         """The module for observations of that width."""
@@ -127,7 +127,7 @@ class RewardNormalizer(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class Scale:
-    """Rewards times a constant: the inverse temperature of the 2018 algorithm (arXiv 1801.01290, section 5.2)."""
+    """r -> factor r, the inverse temperature of the 2018 algorithm (arXiv 1801.01290, section 5.2)."""
 
     factor: float = 1.0
     """What rewards are multiplied with before the backup."""
@@ -160,7 +160,10 @@ class RewardScale(RewardNormalizer):
 
 @dataclass(frozen=True)
 class ReturnScale:
-    """Rewards over the spread of discounted returns, so that values fit a fixed support (SimBaV2, arXiv 2502.15280)."""
+    """Rewards over the spread of discounted returns, so that values fit a fixed support (SimBaV2, arXiv 2502.15280).
+
+    r -> r / max(sqrt(Var G + epsilon), max |G| / largest), with G <- r + gamma G within an episode.
+    """
 
     largest: float | None = None
     """Bound on the scaled return so far, as the support has it (5 in SimBaV2); none divides by the deviation only."""
@@ -198,7 +201,7 @@ class ReturnNormalizer(RewardNormalizer):
 
     def observe(self, reward: Tensor, counted: Tensor, carry: Carry) -> Carry:
         # Rows come from the host, where the environment is.
-        reward, counted = (told.to(self.extreme.device, non_blocking=True) for told in (reward, counted))
+        reward, counted = (x.to(self.extreme.device, non_blocking=True) for x in (reward, counted))
         total = torch.where(counted, reward + self.gamma * carry["return"], carry["return"])  # [N]
         self.moments.add(total[:, None], counted)
         self.extreme.copy_(torch.maximum(self.extreme, (total.abs() * counted).max()))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from softrl.nn.layers import Activation, Projected, switched, without_decay
+from softrl.nn.layers import Activation, Projected, inverse_norm, switched, without_decay
 
 NormName = Literal["none", "layer", "rms", "batch", "batch_renorm"]
 Place = Literal["before", "after"]
@@ -97,7 +97,7 @@ class BatchNorm(Batched):
 
 
 class BatchRenorm(Batched):
-    """Batch normalisation, its answer moved towards what the running statistics would give (arXiv 1702.03275).
+    """Batch normalisation, its output moved towards what the running statistics would give (arXiv 1702.03275).
 
         (x - m) / s * r + d,  then  * w + b;    s = sqrt(v + epsilon)
         r = s / s_run within [1 / ratio_limit, ratio_limit]
@@ -150,8 +150,8 @@ class UnitBatchNorm(BatchNorm, Projected):
     @torch.no_grad()
     def project_(self) -> None:
         squares = (self.weight.square() + self.bias.square()).mean(-1, keepdim=True)  # [E,1,1]
-        self.weight.mul_(squares.clamp_min(1e-16).rsqrt())
-        self.bias.mul_(squares.clamp_min(1e-16).rsqrt())
+        self.weight.mul_(inverse_norm(squares))
+        self.bias.mul_(inverse_norm(squares))
 
 
 class UnitRMSNorm(RMSNorm, Projected):
@@ -163,7 +163,7 @@ class UnitRMSNorm(RMSNorm, Projected):
 
     @torch.no_grad()
     def project_(self) -> None:
-        self.weight.mul_(self.weight.square().mean(-1, keepdim=True).clamp_min(1e-16).rsqrt())
+        self.weight.mul_(inverse_norm(self.weight.square().mean(-1, keepdim=True)))
 
 
 NORMS: dict[NormName, Callable[[int, int], nn.Module]] = {

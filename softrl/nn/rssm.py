@@ -49,7 +49,7 @@ class RSSM:
         return Dynamics(self, embedding, action)
 
 
-class Given(NamedTuple):
+class FilterInputs(NamedTuple):
     """What a filter is given, with all that does not depend on its state computed beforehand; time comes first."""
 
     keep: Tensor  # [T,B,1]: 0 where an episode opens and the state before means nothing
@@ -58,10 +58,10 @@ class Given(NamedTuple):
 
 
 class Filtered(NamedTuple):
-    """What a filter answers."""
+    """What a filter returns."""
 
     features: Tensor  # [T,L,B,F]
-    row: Tensor  # [T,L,B,..], the posteriors
+    params: Tensor  # [T,L,B,..], of the posteriors
 
 
 class GatedCell(nn.Module):
@@ -98,23 +98,23 @@ class Dynamics(nn.Module):
         self.posterior = Linear(hidden, latent.numbers, init="lecun")
         self.prior = Readout(MLP((hidden,), "lecun", config.activation), config.deterministic, latent.numbers)
 
-    def given(self, embedding: Tensor, before: Tensor, first: Tensor) -> Given:
+    def given(self, embedding: Tensor, before: Tensor, first: Tensor) -> FilterInputs:
         """Embeddings [B,T,E], the actions before them [B,T,A] and where episodes open, [B,T], made ready."""
         keep = (~first).T[..., None].to(embedding.dtype)  # [T,B,1]
         action = self.over(self.from_action, before.transpose(0, 1) * keep)
-        return Given(keep, action, self.over(self.from_seen, embedding.transpose(0, 1)))
+        return FilterInputs(keep, action, self.over(self.from_seen, embedding.transpose(0, 1)))
 
-    def filter(self, given: Given, start: Tensor) -> Filtered:
+    def filter(self, given: FilterInputs, start: Tensor) -> Filtered:
         """L posterior trajectories of each row from features [L,B,F], independent of each other."""
         noise = self.latent.noise((len(given.keep), *start.shape[:2]), start)
-        features, steps, rows = start, [], []
+        features, steps, posteriors = start, [], []
         for keep, action, seen, drawn in zip(*given, noise, strict=True):
             state = self.moved(features * keep, action)
-            row = self.over(self.posterior, self.activation(self.over(self.from_state, state) + seen))
-            features = torch.cat([self.latent.draw(row, drawn), state], -1)
+            params = self.over(self.posterior, self.activation(self.over(self.from_state, state) + seen))
+            features = torch.cat([self.latent.draw(params, drawn), state], -1)
             steps.append(features)
-            rows.append(row)
-        return Filtered(torch.stack(steps), torch.stack(rows))
+            posteriors.append(params)
+        return Filtered(torch.stack(steps), torch.stack(posteriors))
 
     def imagine(self, features: Tensor, action: Tensor) -> Tensor:
         """Features drawn from the prior after an action, [R,F], [R,A] -> [R,F]."""
@@ -123,7 +123,7 @@ class Dynamics(nn.Module):
         return torch.cat([self.latent.draw(self.prior(state), noise), state], -1)[0]
 
     def expected(self, features: Tensor) -> Tensor:
-        """The priors of what was inferred, rows for features of any leading axes."""
+        """The parameters of the priors of what was inferred, for features of any leading axes."""
         return self.prior(features[..., -self.deterministic :])
 
     def moved(self, features: Tensor, action: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""Sights: how a world model reads observations, and how it tells what it expects to see. Shapes: see `softrl.types`."""
+"""Observation models (`agent.encoder.sight`): how a world model reads observations, and how it predicts them.
+
+Shapes: see `softrl.types`.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -15,7 +18,7 @@ from softrl.nn.trunks.mlp import MLP
 from softrl.types import Obs, Spec
 
 
-class Sight(nn.Module, ABC):
+class ObservationModel(nn.Module, ABC):
     """Observations -> embeddings, and features -> expected observations; leading axes are free."""
 
     width: int  # of an embedding
@@ -37,7 +40,7 @@ class Sight(nn.Module, ABC):
         """Pictures of targets, bytes [..,3,H,W]; none where there is nothing to look at."""
 
 
-def surprise(predicted: Tensor, target: Tensor, axes: int) -> Tensor:
+def gaussian_nll(predicted: Tensor, target: Tensor, axes: int) -> Tensor:
     """-log N(target; predicted, 1) without its constant, summed over all but the leading axes: [..,O] -> [..]."""
     axes_summed = tuple(range(axes, predicted.dim()))
     return 0.5 * F.mse_loss(predicted, target, reduction="none").sum(axes_summed)
@@ -65,13 +68,13 @@ class Vectors:
         if "state" not in spec.obs:
             raise UserError("agent.encoder.sight Vectors needs state observations, and there are pixels: use Pictures")
 
-    def build(self, features: int, spec: Spec) -> "VectorSight":
+    def build(self, features: int, spec: Spec) -> "VectorObservationModel":
         """The module that predicts from that many features; raises UserError as `check` does."""
         self.check(spec)
-        return VectorSight(self, features, *spec.obs["state"])
+        return VectorObservationModel(self, features, *spec.obs["state"])
 
 
-class VectorSight(Sight):
+class VectorObservationModel(ObservationModel):
     """Embeddings are the features of the encoder's trunk."""
 
     def __init__(self, config: Vectors, features: int, size: int) -> None:

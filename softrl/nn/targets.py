@@ -1,4 +1,4 @@
-"""Target copies: networks that follow a learned one at a distance."""
+"""Target networks: copies that follow a learned network at a distance."""
 
 import copy
 from typing import TypeVar
@@ -23,6 +23,6 @@ def frozen_copy(module: M) -> M:
 
 
 @torch.no_grad()
-def follow(target: nn.Module, source: nn.Module, tau: float) -> None:
+def polyak_update(target: nn.Module, source: nn.Module, tau: float) -> None:
     """Polyak averaging, target <- target + tau (source - target); tau = 1 copies (arXiv 1801.01290, algorithm 1)."""
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)

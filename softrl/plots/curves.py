@@ -33,7 +33,7 @@ def names(runs: list[Run], by: By) -> list[str]:
 
 
 def plot(runs: list[Path], out: Path, by: By = "recipe", reference: str | None = None) -> Path:
-    """Draw the evaluations of runs into a PNG or SVG file, and answer its path.
+    """Draw the evaluations of runs into a PNG or SVG file, and return its path.
 
     A folder of runs stands for all of them. `by` names what the lines are: recipes (a panel for each environment),
     environments (a panel for each recipe), or single runs, by their folders. Runs of a recipe that differ in more than

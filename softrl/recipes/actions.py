@@ -1,8 +1,8 @@
-"""What actions are: choices, choices with numbers, other densities, plans of several, priors over all of them."""
+"""What actions are: choices, choices with numbers, other densities, chunks of several, priors over all of them."""
 
+from softrl.agent.chunk import AdaptiveChunk, Chunk
 from softrl.agent.imitate import Cloning, EpisodeCloning, SelectiveCloning
 from softrl.agent.penalty import EntropyPenalty
-from softrl.agent.plan import AdaptiveChunk, Chunk
 from softrl.agent.regress import Clipped
 from softrl.agent.temperature import Fixed
 from softrl.math.rules import Average
@@ -23,7 +23,7 @@ SAC_DISCRETE = Recipe(
 
 SD_SAC = Recipe(
     "sd_sac",
-    "Discrete actions with the mean of both critics, values held near their old ones and an entropy that moves slowly.",
+    "Discrete actions with the mean of both critics, Q clipped to near its target network's, and an entropy penalty.",
     arxiv="2209.10081",
     changes={
         **SAC_DISCRETE.changes,
@@ -69,7 +69,7 @@ MIXTURE = Recipe(
 
 DETERMINISTIC = Recipe(
     "deterministic",
-    "A deterministic policy with fixed exploration noise, without entropy.",
+    "A deterministic policy with fixed exploration noise, without entropy, as in DDPG.",
     arxiv="1509.02971",
     changes={"agent.actor": Deterministic(), "agent.temperature": Fixed()},
     defines=("agent.actor", "agent.temperature"),
@@ -77,7 +77,7 @@ DETERMINISTIC = Recipe(
 
 QC = Recipe(
     "qc",
-    "Five actions are chosen at once, executed open loop and judged as one.",
+    "Q-chunking: five actions are chosen at once, executed open loop and judged as one.",
     arxiv="2507.07969",
     changes={"agent.chunk": Chunk(5)},
     defines=("agent.chunk",),
@@ -85,7 +85,7 @@ QC = Recipe(
 
 QC_ADAPTIVE = Recipe(
     "qc_adaptive",
-    "Up to five actions are chosen at once; how many are executed is learned from what planning again is worth.",
+    "Chunks of five actions (the paper); how many of them are executed is learned, which is softrl's own.",
     arxiv="2507.07969",
     changes={"agent.chunk": AdaptiveChunk(5)},
     defines=("agent.chunk",),
@@ -93,7 +93,7 @@ QC_ADAPTIVE = Recipe(
 
 BC = Recipe(
     "bc",
-    "The policy is kept near all actions in replay: the prior of QC-RLPD, to be stacked on qc.",
+    "Behaviour cloning of all actions in replay: the prior of QC-RLPD, to be stacked on qc.",
     arxiv="2507.07969",
     changes={"agent.imitation": Cloning()},
     defines=("agent.imitation",),
@@ -101,7 +101,7 @@ BC = Recipe(
 
 BC_BETTER = Recipe(
     "bc_better",
-    "The policy is kept near those actions in replay that the critics value above its own.",
+    "Behaviour cloning of those actions in replay that the critics value above the policy's own (Q-filter).",
     arxiv="1709.10089",
     changes={"agent.imitation": SelectiveCloning()},
     defines=("agent.imitation",),
@@ -109,7 +109,7 @@ BC_BETTER = Recipe(
 
 BC_BEST = Recipe(
     "bc_best",
-    "The policy is kept near what was done in the best tenth of the episodes in replay.",
+    "Behaviour cloning of what was done in the best tenth of the episodes in replay.",
     arxiv="2106.01345",
     changes={"agent.imitation": EpisodeCloning()},
     defines=("agent.imitation",),

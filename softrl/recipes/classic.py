@@ -6,13 +6,13 @@ from softrl.recipes.recipe import Recipe
 
 SAC = Recipe(
     "sac",
-    "Twin critics with a clipped minimum and a learned temperature: the defaults of every field.",
+    "Twin critics (clipped double Q), target networks and a learned temperature: the defaults of every field.",
     arxiv="1812.05905",
 )
 
 SAC_V1 = Recipe(
     "sac_v1",
-    "The first soft actor-critic: a state-value network with its own target, and a reward scale for a temperature.",
+    "The first soft actor-critic: a state value with a target network, and a reward scale for a temperature.",
     arxiv="1801.01290",
     changes={
         "agent.update": "sac_v1",
@@ -36,7 +36,7 @@ SAC_V1 = Recipe(
 
 SAC_V1_HARD = Recipe(
     "sac_v1_hard",
-    "The first soft actor-critic with a target copied every 1000 updates, and four updates a step (humanoids: one).",
+    "The first soft actor-critic with hard target updates, one in 1000 updates, and a UTD ratio of 4 (humanoids: 1).",
     arxiv="1801.01290",
     changes={
         **SAC_V1.changes,

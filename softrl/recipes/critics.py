@@ -15,7 +15,7 @@ DROPOUTS = {"Hopper-*": 1e-4, "Walker2d-*": 5e-3, "Humanoid-*": 0.1}
 
 REDQ = Recipe(
     "redq",
-    "Ten critics, the minimum of two drawn at random in the target, their mean in the actor, twenty updates a step.",
+    "Ten critics, the minimum of two drawn at random in the target, their mean in the actor; UTD ratio 20.",
     arxiv="2101.05982",
     changes={
         "agent.critic.members": 10,
@@ -30,7 +30,7 @@ REDQ = Recipe(
 
 DROQ = Recipe(
     "droq",
-    "Two critics with dropout and layer normalisation, in the target too, instead of ten; twenty updates a step.",
+    "Two critics with dropout and layer normalisation, in the target networks too, instead of ten; UTD ratio 20.",
     arxiv="2110.02034",
     changes={
         "agent.critic.trunk": MLP(norm="layer"),
@@ -45,7 +45,7 @@ DROQ = Recipe(
 
 TQC = Recipe(
     "tqc",
-    "Five critics of 25 quantiles, pooled and sorted, the largest dropped from the target (how many: by environment).",
+    "Truncated quantiles: five critics of 25, pooled, the largest dropped from the target (how many: by environment).",
     arxiv="2005.04269",
     changes={
         "agent.critic.head": Quantile(25),
@@ -79,7 +79,7 @@ def categorical(name: Literal["c51", "hl_gauss", "two_hot"], about: str, arxiv: 
 
 C51 = categorical(
     "c51",
-    "Critics of 101 fixed returns with learned probabilities; rewards scaled so that returns fit into [-5, 5].",
+    "Distributional critics: probabilities of 101 fixed returns; rewards scaled so that returns fit into [-5, 5].",
     arxiv="1707.06887",
 )
 

@@ -13,7 +13,7 @@ from softrl.recipes.recipe import Recipe
 
 PER = Recipe(
     "per",
-    "Decisions are replayed in proportion to their temporal differences, with importance weights.",
+    "Prioritised experience replay (PER): decisions with large TD errors more often, with importance weights.",
     arxiv="1511.05952",
     changes={"replay.sampler": Proportional()},
     defines=("replay.sampler",),
@@ -21,7 +21,7 @@ PER = Recipe(
 
 LAP_RECIPE = Recipe(
     "lap",
-    "Loss-adjusted prioritised replay: priorities above one only, and a Huber loss in place of weights.",
+    "Loss-adjusted prioritisation (LAP): priorities of at least one, and a Huber loss in place of weights.",
     arxiv="2007.06049",
     changes={"replay.sampler": LAP(), "agent.critic.head": Scalar(error="huber")},
     defines=("replay.sampler", "agent.critic.head", "agent.critic.head.error"),
@@ -29,7 +29,7 @@ LAP_RECIPE = Recipe(
 
 ERE = Recipe(
     "ere",
-    "Emphasises recent experience: in the course of a thousand updates only newer and newer rows are replayed.",
+    "Emphasising recent experience (ERE): in the course of a thousand updates only newer and newer rows are replayed.",
     arxiv="1906.04009",
     changes={"replay.sampler": Recency()},
     defines=("replay.sampler",),
@@ -37,7 +37,7 @@ ERE = Recipe(
 
 N_STEP = Recipe(
     "n_step",
-    "Targets look three decisions ahead.",
+    "Three-step returns: targets bootstrap three decisions ahead.",
     arxiv="1602.01783",
     changes={"replay.steps": 3},
     defines=("replay.steps",),
@@ -45,7 +45,7 @@ N_STEP = Recipe(
 
 NORMALIZE = Recipe(
     "normalize",
-    "Observations less their running mean over their running deviation; for states, not for pixels.",
+    "Observations normalised by their running mean and deviation; for states, not for pixels.",
     arxiv="2410.09754",
     changes={"agent.encoder.normalizer": Running()},
     defines=("agent.encoder.normalizer",),
@@ -53,7 +53,7 @@ NORMALIZE = Recipe(
 
 SCALE_REWARDS = Recipe(
     "scale_rewards",
-    "Rewards over the running deviation of discounted returns; a first temperature below 1 suits them.",
+    "Rewards divided by the running deviation of discounted returns; an initial temperature below 1 suits them.",
     arxiv="2005.12729",
     changes={"agent.reward_scale": ReturnScale()},
     defines=("agent.reward_scale",),
@@ -61,7 +61,7 @@ SCALE_REWARDS = Recipe(
 
 FIXED_TEMPERATURE = Recipe(
     "fixed_temperature",
-    "The temperature stays where it is put, at 0.2 unless told otherwise.",
+    "A temperature (entropy coefficient) that is not learned: 0.2 unless told otherwise.",
     arxiv="1801.01290",
     changes={"agent.temperature": Fixed(0.2)},
     defines=("agent.temperature",),
@@ -69,7 +69,7 @@ FIXED_TEMPERATURE = Recipe(
 
 GSDE_RECIPE = Recipe(
     "gsde",
-    "Noise that is a function of the state, with a matrix that is drawn again every 64 decisions: smooth exploration.",
+    "Smooth exploration (gSDE): noise that is a function of the state, its matrix drawn again every 64 decisions.",
     arxiv="2005.05719",
     changes={"agent.actor": GSDE(), "agent.explorer": StateDependent()},
     defines=("agent.actor", "agent.explorer"),
@@ -85,7 +85,7 @@ REPEATED_NOISE = Recipe(
 
 OPTIMISTIC = Recipe(
     "optimistic",
-    "A second, optimistic policy explores, kept near the first.",
+    "Optimistic exploration: the behaviour policy is a second, optimistic one, kept near the first.",
     arxiv="2405.16158",
     changes={"agent.explorer": Optimistic()},
     defines=("agent.explorer",),
@@ -101,7 +101,7 @@ LAYER_NORM = Recipe(
 
 L2_INIT = Recipe(
     "l2_init",
-    "Weights are pulled towards where they started.",
+    "Regenerative regularisation (L2 Init): weights are pulled towards where they started.",
     arxiv="2308.11958",
     changes={"agent.regularizer": L2Init()},
     defines=("agent.regularizer",),
@@ -117,7 +117,7 @@ WASSERSTEIN = Recipe(
 
 RESETS = Recipe(
     "resets",
-    "Networks, targets and optimisers start again now and then, while replay stays.",
+    "Networks, target networks and optimisers start again now and then, while the replay buffer stays.",
     arxiv="2205.07802",
     changes={"agent.plasticity": Reset()},
     defines=("agent.plasticity", "agent.plasticity.every"),

@@ -31,7 +31,7 @@ DISCOUNTS: dict[str, dict[str, float]] = {
 
 BRO = Recipe(
     "bro",
-    "Wide regularised critics of 100 quantiles without a minimum, an optimistic explorer, full resets, ten updates.",
+    "Wide regularised critics of 100 quantiles without a minimum, optimistic exploration, full resets; UTD ratio 10.",
     arxiv="2405.16158",
     changes={
         "agent.critic.trunk": BroNet(512, blocks=2),

@@ -47,7 +47,7 @@ def from_pixels(name: str, about: str, arxiv: str, changes: dict[str, Any], own:
 
 SAC_AE = from_pixels(
     "sac_ae",
-    "Soft actor-critic from pixels, whose convolutions also learn to reconstruct what they saw.",
+    "Soft actor-critic from pixels with an autoencoder: convolutions also learn to reconstruct what they saw.",
     arxiv="1910.01741",
     changes={
         "agent.encoder": PixelEncoder(auxiliary=Reconstruction()),
@@ -66,7 +66,7 @@ SAC_PIXELS = from_pixels(
 
 DRQ = from_pixels(
     "drq",
-    "Soft actor-critic from pixels that are shifted at random, with targets and losses averaged over two shifts.",
+    "Soft actor-critic from pixels with random-shift augmentation; targets and losses are means over two shifts.",
     arxiv="2004.13649",
     changes={
         "agent.encoder": PixelEncoder(augmentation=Shift(), tau=0.01),
@@ -78,7 +78,7 @@ DRQ = from_pixels(
 
 CURL = from_pixels(
     "curl",
-    "Soft actor-critic from pixels, whose convolutions also learn to tell a picture by another crop of it.",
+    "Soft actor-critic from pixels with a contrastive loss: convolutions tell a picture by another crop of it.",
     arxiv="2004.04136",
     changes={
         "env.pixels": Pixels(size=100),

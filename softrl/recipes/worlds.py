@@ -44,7 +44,7 @@ LATENT: dict[str, Any] = {
 
 DREAMER = Recipe(
     "dreamer",
-    "A policy learned in imagination, by gradients through a recurrent world model.",
+    "A policy learned from imagined rollouts, by gradients through a recurrent world model (RSSM).",
     arxiv="1912.01603",
     changes={
         **COMMON,

@@ -140,7 +140,7 @@ class Checkpoints:
 
 
 @contextmanager
-def fitting(origin: str | Path | None) -> Iterator[None]:
+def shape_errors_named(origin: str | Path | None) -> Iterator[None]:
     """Turn torch's complaint about the shapes of loaded weights into a UserError that names where they came from."""
     try:
         yield

@@ -30,7 +30,7 @@ class Every:
         self._next = state["next"]
 
 
-class Ratio:
+class UpdateRatio:
     """How many updates are owed: floor(rate * decisions taken since it started) minus those given out before.
 
     The rate is the nearest fraction with a denominator up to a million, so 0.1 or 1/3 never drift.

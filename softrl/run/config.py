@@ -26,17 +26,17 @@ class TrainConfig:
     """How often the agent learns, and from how much."""
 
     batch: int = 256
-    """Windows in a batch."""
+    """Batch size, in windows of replay."""
     warmup: int = 5_000
-    """Frames of uniformly random actions before the first update."""
+    """Frames of uniformly random actions before learning starts."""
     gamma: float = 0.99
     """Discount of one decision."""
     updates_per_decision: float = 1.0
-    """Updates for each decision of each environment, so the same whatever their number is; fractions are saved up."""
+    """Update-to-data (UTD, replay) ratio: updates per decision of each environment; fractions accumulate."""
     actor_every: int = 1
-    """Updates of the critic for one of the actor."""
+    """Critic updates per actor update (policy delay)."""
     target_every: int = 1
-    """Updates of the critic between moves of the target."""
+    """Critic updates per update of the target network."""
 
     def __post_init__(self) -> None:
         at_least(
@@ -118,7 +118,7 @@ class Run:
     seed: int = 0
     """Decides weights, actions, batches and environments."""
     envs: int = 1
-    """Environments that are stepped together."""
+    """Environments that are stepped together, as one vectorised environment."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the networks are; auto is cuda where there is a GPU."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -134,7 +134,7 @@ class Run:
     agent: AgentConfig = field(default_factory=AgentConfig)
     """The algorithm."""
     replay: ReplayConfig = field(default_factory=ReplayConfig)
-    """What is remembered."""
+    """The replay buffer."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """How often the agent learns."""
     eval: EvalConfig = field(default_factory=EvalConfig)

@@ -18,8 +18,8 @@ from softrl.errors import UserError, disk_errors
 from softrl.run.config import Run
 from softrl.run.fields import from_json
 from softrl.run.files import replace_file
-from softrl.run.fit import SMALLEST
 from softrl.run.folder import read_config
+from softrl.run.resolve import SMALLEST
 from softrl.run.saved import read
 from softrl.run.seed import derive
 from softrl.run.segments import blocks
@@ -53,7 +53,7 @@ def experience(run: Run, replay: Replay, actions: Any, folder: Path) -> Replay |
 def recorded(source: str, run: Run, spec: Spec, actions: FlatActions) -> Columns:
     """The rows of a data set, [n,N,..] by name, as replay keeps them."""
     if Path(source).is_dir():
-        return fitted(source, of_run(Path(source), run), spec)
+        return matching_columns(source, of_run(Path(source), run), spec)
     if "state" not in spec.obs or run.env.partial != Partial():
         raise UserError(
             f"the data set {source} holds whole states: leave out env.pixels and env.partial, or give the folder of a "
@@ -63,7 +63,7 @@ def recorded(source: str, run: Run, spec: Spec, actions: FlatActions) -> Columns
         raise UserError(
             f"the data set {source} has decisions of one frame, and env.repeat is {run.env.repeat}: use --env.repeat 1"
         )
-    return fitted(source, columns(source, actions, spec.obs["state"][0]), spec)
+    return matching_columns(source, columns(source, actions, spec.obs["state"][0]), spec)
 
 
 def of_run(folder: Path, run: Run) -> Columns:
@@ -78,8 +78,11 @@ def of_run(folder: Path, run: Run) -> Columns:
     return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
-def fitted(source: str, rows: Columns, spec: Spec) -> Columns:
-    """Those rows that this agent's replay keeps; what was decided elsewhere was decided anew at every step."""
+def matching_columns(source: str, rows: Columns, spec: Spec) -> Columns:
+    """Those rows that this agent's replay keeps; what was decided elsewhere was decided anew at every step.
+
+    Raises UserError where a column is missing or of another shape.
+    """
     layout = Layout(spec)
     known = {"fresh": torch.ones_like(rows["reward"])} | rows
     wanted: dict[str, Shape] = {name: (place.stop - place.start,) for name, place in layout.places.items()}

@@ -14,17 +14,16 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from softrl.agent.agent import Agent
-from softrl.agent.plan import executed
+from softrl.agent.chunk import mean_executed
 from softrl.data import envs
 from softrl.data.collect import finite, tensors
 from softrl.data.origin import source_of
 from softrl.data.sources import Source
 from softrl.data.spaces import FlatActions
 from softrl.errors import UserError
-from softrl.math.generators import forked_generators
 from softrl.run.config import Run
 from softrl.run.observations import rows
-from softrl.run.seed import elsewhere
+from softrl.run.seed import isolated_generators
 from softrl.run.video import Reel
 from softrl.types import Carry
 
@@ -52,8 +51,7 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
     returns, lengths = np.zeros(count), np.zeros(count, np.int64)
     successes: dict[int, float] = {}
     plans: list[tuple[float | None, ...]] = [()] * count
-    with forked_generators(target), elsewhere(seeds[0]):
-        torch.manual_seed(seeds[0])
+    with isolated_generators(seeds[0], target):
         observation, _ = env.reset(seed=list(seeds))  # type: ignore[arg-type]
         carry = agent.initial(count)
         running = np.ones(count, bool)
@@ -70,7 +68,7 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
             if "is_success" in info:
                 successes |= {int(i): float(info["is_success"][i]) for i in np.flatnonzero(ended)}
             for i in np.flatnonzero(ended).tolist():
-                plans[i] = executed(carry, i)
+                plans[i] = mean_executed(carry, i)
             running &= ~ended
     return Evaluation(returns.tolist(), lengths.tolist(), [successes[i] for i in sorted(successes)], plans)
 
@@ -78,13 +76,12 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
 def film(
     agent: Agent, env: Env[Any, Any], seed: int, show: Callable[[np.ndarray], None], deterministic: bool = True
 ) -> float:
-    """One episode, each rendered frame [height,width,3] uint8 handed to `show`; answers the return.
+    """One episode, each rendered frame [height,width,3] uint8 handed to `show`; returns the undiscounted return.
 
     The generators of training are left as they were.
     """
     target = agent.temperature.target
-    with forked_generators(target), elsewhere(seed):
-        torch.manual_seed(seed)
+    with isolated_generators(seed, target):
         observation, _ = env.reset(seed=seed)
         carry, total, over, decisions = agent.initial(1), 0.0, False, 0
         show(rendered(env))
@@ -142,7 +139,7 @@ def begun(starts: Tensor, first: Tensor, value: Tensor) -> Tensor:
 class Policy:
     """A trained agent as its users call it: observations of one environment or of N, in the environment's units.
 
-    `predict` follows Stable-Baselines3: it answers the action and the state to hand to the next call.
+    `predict` follows Stable-Baselines3: it returns the action and the state to hand to the next call.
     """
 
     def __init__(
@@ -168,12 +165,11 @@ class Policy:
 
         An observation is what `softrl.make` gives, or what the environment itself does, a Dict for instance; N of them
         are what Gymnasium's vector environments give. Where the agent sees pixels it is uint8 [3 * stack,H,W], as
-        `softrl.make` has it. One action is
-        exactly what the environment's space declares. N of them are what Gymnasium's vector environments take: an array
-        [N,..] for Box, Discrete, MultiDiscrete and MultiBinary; for Tuple and Dict the same nest with such an array in
-        each place, which `gymnasium.vector.utils.iterate` takes apart. `episode_start`, [N] bool, says which of them
-        have just begun an episode: these forget what `state` remembers. Raises UserError for observations of another
-        kind.
+        `softrl.make` has it. One action is exactly what the environment's space declares. N of them are what
+        Gymnasium's vector environments take: an array [N,..] for Box, Discrete, MultiDiscrete and MultiBinary; for
+        Tuple and Dict the same nest with such an array in each place, which `gymnasium.vector.utils.iterate` splits.
+        `episode_start`, [N] bool, says which of them have just begun an episode: these forget what `state` remembers.
+        Raises UserError for observations of another kind.
         """
         given = rows(self.observed, obs)
         [(name, shape)] = self.agent.spec.obs.items()

@@ -8,11 +8,10 @@ from gymnasium.vector import VectorEnv
 
 from softrl.agent.agent import Agent
 from softrl.data.sources import Source
-from softrl.math.generators import forked_generators
 from softrl.run.config import Run
 from softrl.run.evaluate import Policy
 from softrl.run.observations import own
-from softrl.run.seed import elsewhere, evaluation_seed
+from softrl.run.seed import evaluation_seed, isolated_generators
 
 
 class Progress(NamedTuple):
@@ -36,8 +35,8 @@ def present(agent: Agent, env: VectorEnv[Any, Any, Any], run: Run, source: Sourc
     return Policy(agent, vec.single_action_space.space, run, own(vec.envs[0]), source)
 
 
-def answer(callback: Callback, told: Progress) -> bool:
+def asks_to_stop(callback: Callback, told: Progress) -> bool:
     """Whether a callback asks to stop; what it draws from the global generators changes nothing of the run."""
     seed = evaluation_seed(told.policy.run.seed, told.env_steps, 0)
-    with forked_generators(told.policy.agent.temperature.target), elsewhere(seed):
+    with isolated_generators(seed, told.policy.agent.temperature.target):
         return bool(callback(told))

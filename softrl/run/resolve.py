@@ -1,23 +1,32 @@
-"""What `auto` means on this machine: decided once, stored with the run, and used again when it is resumed."""
+"""What follows from a run: every `auto` on this machine, replay's capacity, and updates per launch."""
 
+import math
 from dataclasses import replace
 
 import torch
 
 from softrl.agent.compile import compiler
+from softrl.agent.plasticity import Keep
 from softrl.data.envs import repeats
+from softrl.data.replay import Replay, ReplayConfig
+from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.run.config import Run
-from softrl.run.threads import fitting
+from softrl.run.threads import fastest_thread_count
 
 WORTH_COMPILING = 10_000
 """Updates below which compiling (half a minute) costs more than it saves."""
+SMALLEST = 1_000
+"""Rows of each environment that replay has room for at least: a window may look far ahead."""
+MOST_AT_ONCE = 32
+"""Updates in one launch at most: their windows are fetched together."""
 
 
 def resolve(run: Run) -> Run:
-    """The run with every `auto` replaced by a choice; raises UserError where the machine cannot do what is asked.
+    """The run with every `auto` replaced by a choice, and the action repeat, which pixels choose by the task.
 
-    So is the action repeat, which pixels choose by the task.
+    It is stored with the run and used again when that is resumed. Raises UserError where the machine cannot do what is
+    asked.
     """
     device = run.device
     if device == "auto":
@@ -26,7 +35,7 @@ def resolve(run: Run) -> Run:
     mode = run.compile
     if mode == "auto":
         mode = "graph" if updates(run) >= WORTH_COMPILING and compiler() else "off"
-    threads = run.threads or fitting(run.train.batch)
+    threads = run.threads or fastest_thread_count(run.train.batch)
     env = replace(run.env, repeat=repeats(run.env.name, run.env))
     collect = run.collect if run.collect != "auto" else "async" if run.env.pixels else "sync"
     return replace(run, device=device, compile=mode, threads=threads, collect=collect, env=env)
@@ -42,3 +51,27 @@ def updates(run: Run) -> float:
     """Updates that the run makes, about."""
     frames = max(0, run.steps - run.train.warmup)
     return frames / repeats(run.env.name, run.env) * run.train.updates_per_decision
+
+
+def replay_config(run: Run, source: Source) -> ReplayConfig:
+    """The replay of a run, without room for rows that it can never bring.
+
+    A frame brings a row, or where it ends an episode two. A file has its size for good, so it is left as it is.
+    """
+    most = 2 * (run.steps + run.envs * repeats(source, run.env))
+    if run.replay.memory_map or run.replay.capacity <= most:
+        return run.replay
+    return replace(run.replay, capacity=max(most, SMALLEST * run.envs))
+
+
+def updates_per_launch(run: Run, replay: Replay) -> int:
+    """Updates that share a launch where so many are owed at once: whole cycles of the flags that tell updates apart.
+
+    One, where a launch costs nothing to speak of, where something happens between two updates, or where the windows of
+    several are large.
+    """
+    if run.compile != "cudagraph" or run.agent.plasticity != Keep() or replay.prioritised or replay.frames:
+        return 1
+    cycle = math.lcm(run.train.actor_every, run.train.target_every)
+    owed = min(MOST_AT_ONCE, int(run.envs * run.train.updates_per_decision))
+    return max(1, owed // cycle * cycle)

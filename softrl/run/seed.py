@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+
+from softrl.math.generators import forked_generators
 
 PURPOSES = ("environment", "evaluation", "replay", "agent", "explore", "dataset")
 
@@ -27,19 +30,6 @@ def derive(seed: int, purpose: str, *indices: int) -> int:
 def evaluation_seed(seed: int, env_steps: int, episode: int) -> int:
     """Seed of one evaluation episode, the same whether or not the run was cut before it."""
     return derive(seed, "evaluation", env_steps, episode)
-
-
-@contextmanager
-def elsewhere(seed: int) -> Iterator[None]:
-    """Global draws of python and numpy inside come from a seed of their own and change none outside."""
-    python, numpy = random.getstate(), np.random.get_state()
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
 
 
 def repeatable() -> None:
@@ -79,3 +69,16 @@ class Generators:
         for device, numbers in state["cuda"].items():
             if int(device) < torch.cuda.device_count():
                 torch.cuda.set_rng_state(numbers, int(device))
+
+
+@contextmanager
+def isolated_generators(seed: int, like: Tensor) -> Iterator[None]:
+    """Global draws inside come from a seed of their own and change none outside, also where the tensor `like` lies."""
+    python, numpy = random.getstate(), np.random.get_state()
+    with forked_generators(like):
+        try:
+            Generators().seed(seed)
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

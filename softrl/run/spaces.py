@@ -75,7 +75,7 @@ def read(run: Path) -> Spaces | None:
         ) from error
 
 
-def fit(learned: Spec, given: Spec) -> None:
+def check_same_spec(learned: Spec, given: Spec) -> None:
     """Raise UserError where an agent of the one world cannot act in the other."""
     mine, other = (told(spec) for spec in (learned, given))
     if mine != other:
@@ -88,9 +88,6 @@ def told(spec: Spec) -> str:
     chosen = f"choices of {', '.join(map(str, spec.choices))} options" if spec.choices else ""
     numbers = f"{spec.continuous} numbers" if spec.continuous else ""
     return f"{seen} and actions of {' and '.join(filter(None, (chosen, numbers)))}"
-
-
-# ------------------------------------------------------------ a space as JSON
 
 
 @singledispatch

@@ -22,7 +22,7 @@ def processors() -> int:
 
 
 @cache
-def fitting(batch: int) -> int:
+def fastest_thread_count(batch: int) -> int:
     """Threads for updates of `batch` rows, chosen once in a process from 1, 2 and 4, as far as there are processors."""
     counts = [n for n in (1, 2, MOST) if n <= processors()]
     if len(counts) == 1:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from softrl.agent.chunk import mean_executed
 from softrl.agent.compile import launched, packed
 from softrl.agent.diagnose import churn, diagnose, probe
-from softrl.agent.plan import executed
 from softrl.data import envs
 from softrl.data.collect import Collected, Collector
 from softrl.data.replay import Replay
@@ -19,16 +19,16 @@ from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.nn.layers import set_precision
 from softrl.run import pictures, video
-from softrl.run.checkpoint import Checkpoints, fitting
-from softrl.run.clock import AtEnd, EvaluationClock, Every, Ratio
+from softrl.run.checkpoint import Checkpoints, shape_errors_named
+from softrl.run.clock import AtEnd, EvaluationClock, Every, UpdateRatio
 from softrl.run.config import Run
 from softrl.run.console import Console, Quiet
 from softrl.run.dataset import experience
 from softrl.run.evaluate import Evaluation, evaluate, filmed
-from softrl.run.fit import group, roomy
 from softrl.run.heap import keep_freed
 from softrl.run.log import Logger
-from softrl.run.progress import Callback, Progress, answer, present
+from softrl.run.progress import Callback, Progress, asks_to_stop, present
+from softrl.run.resolve import replay_config, updates_per_launch
 from softrl.run.seed import Generators, derive, evaluation_seed, repeatable
 from softrl.run.segments import Segments
 from softrl.run.signals import stopped_by_signals
@@ -86,15 +86,15 @@ class Trainer:
         self.agent = run.agent.build(spec).to(run.device)
         spec = self.agent.spec  # which says how many actions are planned at once
         set_precision(self.agent, DTYPES[run.precision])
-        self.step = launched(packed(self.agent.step), run.compile)
+        self.compiled_update = launched(packed(self.agent.update_fn), run.compile)
         seed = derive(run.seed, "replay")
-        self.replay = Replay(roomy(run, self.source), spec, run.envs, run.train.gamma, seed, run.device, folder)
+        self.replay = Replay(replay_config(run, self.source), spec, run.envs, run.train.gamma, seed, run.device, folder)
         self.experience = experience(run, self.replay, self.env.single_action_space, folder)
         keep_freed()  # after replay is made, which is to be given back whole when the run is over
-        self.group = group(run, self.replay)
+        self.updates_per_launch = updates_per_launch(run, self.replay)
         self.collector = Collector(self.env, self.agent, spec, derive(run.seed, "explore"), device=run.device)
         self.count = Counters()
-        self.owed = Ratio(run.train.updates_per_decision)
+        self.owed = UpdateRatio(run.train.updates_per_decision)
         self.log_due = Every(run.log.every)
         self.evaluation_due = EvaluationClock(run.eval.every, run.steps)
         self.checkpoint_due = EvaluationClock(run.checkpoint.every or run.eval.every, run.steps)
@@ -119,18 +119,21 @@ class Trainer:
             log=self.log,
         )
 
-    # ------------------------------------------------------------ the loop
-
     def train(self, console: Console, callback: Callback | None = None) -> None:
-        """Run to the end, or until a signal or the callback stops it; a checkpoint is on disk in either case."""
+        """Run to the end, or until a signal or the callback stops it; a checkpoint is on disk in either case.
+
+        Raises:
+            UserError: the environment failed or gave numbers that are not finite, learning diverged, or the disk is
+                full; earlier checkpoints are intact.
+        """
         self.console, self.callback = console, callback
         self.began = time.perf_counter() - self.count.seconds
         with stopped_by_signals(self.stop):
-            self.milestones()
+            self.run_due_events()
             self.opened[:] = self.seconds()
             while not self.finished() and not self.stopping:
                 self.advance()
-                self.milestones()
+                self.run_due_events()
             if self.out_of_time():
                 self.end_by_the_clock()
             self.save()
@@ -156,66 +159,68 @@ class Trainer:
         self.collector.begin(random=warming)
         if self.run.collect == "async":
             self.catch_up(warming)
-        self.take(self.collector.finish())
+        self.record_step(self.collector.finish())
         if self.run.collect == "sync":
             self.catch_up(warming)
         self.console.progress(self.count.env_steps)
 
-    def take(self, got: Collected) -> None:
+    def record_step(self, got: Collected) -> None:
         """Remember and count what a step brought."""
         self.replay.add(got.row)
         self.count.env_steps += got.frames
         self.count.decisions += got.decisions
-        for i, episode in zip(np.flatnonzero(self.collector.over).tolist(), got.episodes, strict=True):
+        for i, episode in zip(np.flatnonzero(self.collector.done).tolist(), got.episodes, strict=True):
             self.count.episodes += 1
-            planned = executed(self.collector.carry, i)
+            planned = mean_executed(self.collector.carry, i)
             self.log.episode(self.count.env_steps, self.count.episodes, *episode, self.seconds(), planned)
             self.console.episode(self.count.episodes, episode.total, self.seconds() - self.opened[i])
             self.opened[i] = self.seconds()
 
     def catch_up(self, warming: bool) -> None:
-        """The updates that are owed for the decisions so far."""
+        """Make the updates owed so far."""
         ready = not warming and self.replay.ready
         owed = self.owed(self.count.decisions, ready)
         while owed:
-            count = self.together(owed)
+            count = self.next_launch(owed)
             self.update(count)
             owed -= count
 
-    def together(self, owed: int) -> int:
-        """How many updates the next launch makes: a whole group, where its flags and its end are as they always are."""
+    def next_launch(self, owed: int) -> int:
+        """Updates in the next launch: a full group, unless fewer are owed, the cycle of actor and target is not at its
+        start, or diagnostics fall inside; then one.
+        """
         done, every = self.count.updates, self.run.log.diagnostics
-        looks = every is not None and (done + self.group) // every > done // every
+        looks = every is not None and (done + self.updates_per_launch) // every > done // every
         cycle = math.lcm(self.run.train.actor_every, self.run.train.target_every)
-        return 1 if owed < self.group or done % cycle or looks else self.group
+        return 1 if owed < self.updates_per_launch or done % cycle or looks else self.updates_per_launch
 
     def update(self, count: int = 1) -> None:
-        """So many updates, with a look at the networks before and after a single one when that is due."""
+        """Sample, then make `count` updates; a single one with diagnostics before and after it when they are due."""
         self.count.updates += count
         window = self.experience.sample(self.run.train.batch, count)
         every = self.run.log.diagnostics
         if every is None or self.count.updates % every:
-            self.learn(window, count)
+            self.launch_updates(window, count)
             return
         spare = self.replay.peek(self.run.train.batch)  # rows that are, most likely, not learned from now
         before = probe(self.agent, spare)
-        self.learn(window, count)
+        self.launch_updates(window, count)
         seen = diagnose(self.agent, spare) | churn(before, probe(self.agent, spare))
         self.log.add(tuple(seen), torch.stack(tuple(seen.values())))
 
-    def learn(self, window: Window, count: int) -> None:
-        """The newest `count` updates, from the samples of replay that lie in a window one after the other."""
+    def launch_updates(self, window: Window, count: int) -> None:
+        """Make the newest `count` updates, from the samples of replay that lie in a window one after the other."""
         n, train = self.count.updates, self.run.train
         numbers = range(n - count + 1, n + 1)
         actor = tuple(number % train.actor_every == 0 for number in numbers)
         follow = tuple(number % train.target_every == 0 for number in numbers)
-        answers = self.step(self.agent, window, actor=actor, follow=follow)
-        for names, values, _ in answers:
+        results = self.compiled_update(self.agent, window, actor=actor, follow=follow)
+        for names, values, _ in results:
             self.log.add(names, values)
-        self.experience.reprioritise(window.index, answers[-1][-1])
+        self.experience.update_priorities(window.index, results[-1][-1])
         self.agent.plasticity.intervene(self.agent, window, n)
 
-    def milestones(self) -> None:
+    def run_due_events(self) -> None:
         """What the clocks ask for: log, evaluation, video, checkpoint, in this order."""
         steps = self.count.env_steps
         if self.log_due(steps):
@@ -226,8 +231,6 @@ class Trainer:
             self.film()
         if self.checkpoint_due(steps):
             self.save()
-
-    # ------------------------------------------------------------ by the clock
 
     def write(self) -> None:
         """Write the metrics since the last time."""
@@ -249,7 +252,11 @@ class Trainer:
         self.tell(values)
 
     def evaluate(self) -> Evaluation:
-        """One evaluation of the protocol; the best so far is kept as checkpoint `best`."""
+        """One evaluation of the protocol; the best so far is kept as checkpoint `best`.
+
+        Raises:
+            UserError: the environment failed, ended no episode or gave numbers that are not finite; the disk is full.
+        """
         count, run = self.count, self.run
         seeds = [evaluation_seed(run.seed, count.env_steps, i) for i in range(run.eval.episodes)]
         result = evaluate(self.agent, self.eval_env, seeds)
@@ -303,11 +310,11 @@ class Trainer:
         self.checkpoints.save(self.count.env_steps)
 
     def load(self) -> list[str]:
-        """Go on from the newest whole checkpoint; answers, and logs, what was refused or lost on the way.
+        """Go on from the newest whole checkpoint; returns, and logs, what was refused or lost on the way.
 
         Raises UserError where the environment is not the one of the run.
         """
-        with fitting(self.folder):
+        with shape_errors_named(self.folder):
             self.checkpoints.load()
         self.replay.ranking.cut(torch.from_numpy(self.collector.cut))
         self.began = time.perf_counter() - self.count.seconds
@@ -317,8 +324,6 @@ class Trainer:
         for line in told:
             self.log.text(line)
         return told
-
-    # ------------------------------------------------------------ helpers
 
     def close(self) -> None:
         """End the environments and close the files."""
@@ -335,9 +340,9 @@ class Trainer:
         self.stopping = True
 
     def tell(self, values: dict[str, float]) -> None:
-        """Call the user's callback, which stops the run by answering True."""
+        """Call the user's callback, which stops the run by returning True."""
         if self.callback:
             c, policy = self.count, present(self.agent, self.eval_env, self.run, self.source)
             told = Progress(c.env_steps, c.decisions, c.updates, c.episodes, values, self.folder, policy)
-            if answer(self.callback, told):
+            if asks_to_stop(self.callback, told):
                 self.stopping = True

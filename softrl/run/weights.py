@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from softrl.agent.agent import Agent
-from softrl.run.checkpoint import fitting
+from softrl.run.checkpoint import shape_errors_named
 from softrl.run.folder import located, read_config
 from softrl.run.saved import read
 
@@ -23,7 +23,7 @@ def weights_of(path: str | Path, which: str | int = "latest") -> Mapping[str, An
 
 def take(agent: Agent, weights: Mapping[str, Any], origin: str | Path) -> None:
     """Bring an agent to where another stood, optimisers and all; raises UserError where its parts do not fit."""
-    with fitting(origin):
+    with shape_errors_named(origin):
         agent.load_state_dict(weights)
 
 

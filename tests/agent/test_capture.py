@@ -75,11 +75,11 @@ def rehearsed(function: Callable[..., Any], agent: Agent) -> tuple[Captured, lis
 @pytest.mark.parametrize("recipe", ["sac", "redq", "crossq", "simbav2"])
 def test_every_call_is_one_update(recipe: str, window: Callable[..., Window]) -> None:
     eager, other = agents(recipe)
-    step, diary = rehearsed(packed(other.step), other)
+    step, diary = rehearsed(packed(other.update_fn), other)
     for i in range(9):
         batch, flags = window(), {"actor": i % 2 == 0, "follow": True}
         torch.manual_seed(i)
-        expected = packed(eager.step)(eager, batch, **flags)
+        expected = packed(eager.update_fn)(eager, batch, **flags)
         torch.manual_seed(i)
         names, values, error = step(other, batch, **flags)
         assert names == expected[0]
@@ -138,13 +138,13 @@ def test_an_update_that_waits_for_the_device_is_refused_with_a_way_out(window: C
 @pytest.mark.parametrize("recipe", ["sac", "redq", "sac_v1", "simbav2"])
 def test_several_updates_in_a_call_equal_as_many_calls(recipe: str, window: Callable[..., Window]) -> None:
     one, other = agents(recipe)
-    several = in_turn(packed(other.step))
+    several = in_turn(packed(other.update_fn))
     for turn in range(2):
         batch = window(3 * 8)
         actor, follow = (False, True, False), (True, False, True)
         torch.manual_seed(turn)
         expected = [
-            packed(one.step)(one, part, actor=a, follow=f)
+            packed(one.update_fn)(one, part, actor=a, follow=f)
             for part, a, f in zip(parts(batch, 3), actor, follow, strict=True)
         ]
         torch.manual_seed(turn)
@@ -158,11 +158,11 @@ def test_several_updates_in_a_call_equal_as_many_calls(recipe: str, window: Call
 
 def test_several_updates_are_one_recording(window: Callable[..., Window]) -> None:
     eager, other = agents()
-    step, diary = rehearsed(in_turn(packed(other.step)), other)
+    step, diary = rehearsed(in_turn(packed(other.update_fn)), other)
     for i in range(WARM_UPS + 2):
         batch, flags = window(32), {"actor": (False, True), "follow": (True, True)}
         torch.manual_seed(i)
-        in_turn(packed(eager.step))(eager, batch, **flags)
+        in_turn(packed(eager.update_fn))(eager, batch, **flags)
         torch.manual_seed(i)
         step(other, batch, **flags)
     assert equal(eager, other)
@@ -201,7 +201,7 @@ def test_parts_are_the_rows_in_order(window: Callable[..., Window]) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_cuda_graph_equals_eager_updates(window: Callable[..., Window]) -> None:
     eager, other = (agent.cuda() for agent in agents())
-    step = Captured(in_turn(packed(other.step)))
+    step = Captured(in_turn(packed(other.update_fn)))
     for i in range(WARM_UPS + 3):
         batch = window(32)
         there = batch._replace(
@@ -210,7 +210,7 @@ def test_a_cuda_graph_equals_eager_updates(window: Callable[..., Window]) -> Non
         )
         flags = {"actor": (False, True), "follow": (True, True)}
         torch.manual_seed(i)
-        in_turn(packed(eager.step))(eager, there, **flags)
+        in_turn(packed(eager.update_fn))(eager, there, **flags)
         torch.manual_seed(i)
         step(other, there, **flags)
     pairs = zip(eager.state_dict().values(), other.state_dict().values(), strict=True)

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from softrl.agent.agent import Agent
+from softrl.agent.chunk import AdaptiveChunk, Chunk
 from softrl.agent.config import AgentConfig
 from softrl.agent.explore import RepeatedNoise
-from softrl.agent.plan import AdaptiveChunk, Chunk
 from softrl.agent.temperature import Learned
 from softrl.data.replay import Replay, ReplayConfig
 from softrl.errors import UserError
@@ -169,7 +169,7 @@ def test_the_update_is_one_graph(chunk: Any) -> None:
     torch._dynamo.reset()
     agent = built(chunk)
     with torch._dynamo.config.patch(trace_autograd_ops=True):
-        torch.compile(agent.step, fullgraph=True, backend="eager")(agent, experience(agent))
+        torch.compile(agent.update_fn, fullgraph=True, backend="eager")(agent, experience(agent))
 
 
 @pytest.mark.parametrize("chunk", [Chunk(5), AdaptiveChunk(5)], ids=["fixed", "adaptive"])
@@ -296,7 +296,7 @@ def test_what_is_dropped_does_not_decide_between_lengths() -> None:
 
     def loss() -> Tensor:
         torch.manual_seed(1)  # the plan is drawn before the critic is asked
-        return agent.plan.losses(agent, z, z, torch.zeros(1))[0]["confidence_loss"]
+        return agent.chunk_execution.losses(agent, z, z, torch.zeros(1))[0]["confidence_loss"]
 
     found = loss()
     for part in agent.critic.modules():

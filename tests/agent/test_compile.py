@@ -10,7 +10,7 @@ import torch
 from softrl.agent import compile as compiling
 from softrl.agent.agent import Agent
 from softrl.agent.capture import Captured
-from softrl.agent.compile import apart, compiled, guards_of_the_call, launched, packed
+from softrl.agent.compile import compiled, guards_of_the_call, launched, packed, with_own_code_object
 from softrl.agent.config import AgentConfig
 from softrl.errors import UserError
 from softrl.recipes import apply
@@ -51,7 +51,7 @@ def test_graph_equals_eager(recipe: str) -> None:
     torch.manual_seed(0)
     eager = small(recipe).build(SPEC)
     graph = copy.deepcopy(eager)
-    step = compiled(graph.step, "graph")
+    step = compiled(graph.update_fn, "graph")
     for i in range(6):
         flags = {"actor": i % 2 == 0, "follow": i % 3 == 0}
         torch.manual_seed(i)
@@ -70,13 +70,13 @@ def test_the_update_is_one_graph(recipe: str) -> None:
     agent = small(recipe).build(SPEC)
     before = agent.optim.value.count.clone()
     with torch._dynamo.config.patch(trace_autograd_ops=True):
-        torch.compile(agent.step, fullgraph=True, backend="eager")(agent, window(0))
+        torch.compile(agent.update_fn, fullgraph=True, backend="eager")(agent, window(0))
     assert agent.optim.value.count == before + 1
 
 
 def test_off_is_the_function_itself() -> None:
     agent = AgentConfig().build(SPEC)
-    assert compiled(agent.step, "off") is agent.step
+    assert compiled(agent.update_fn, "off") is agent.update_fn
 
 
 def test_several_updates_a_call_compile_the_single_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_several_updates_a_call_compile_the_single_one(monkeypatch: pytest.Monke
         return lambda agent, batch, **flags: (mode, len(batch.reward), flags)
 
     monkeypatch.setattr(compiling, "traced", traced)
-    step = AgentConfig().build(SPEC).step
+    step = AgentConfig().build(SPEC).update_fn
     answers = launched(step, "graph")(None, window(0, 6), actor=(True, False), follow=(False, True))
     assert answers == [("graph", 3, {"actor": True, "follow": False}), ("graph", 3, {"actor": False, "follow": True})]
     assert isinstance(compiled(step, "cudagraph"), Captured)
@@ -116,7 +116,7 @@ def test_another_batch_or_flag_is_another_graph() -> None:
     torch.manual_seed(0)
     eager = AgentConfig().build(SPEC)
     graph = copy.deepcopy(eager)
-    step = compiled(graph.step, "graph")
+    step = compiled(graph.update_fn, "graph")
     for i, (batch, flags) in enumerate([(64, {}), (32, {}), (64, {"actor": False}), (64, {})]):
         torch.manual_seed(i)
         eager.update(window(i, batch), **flags)
@@ -138,7 +138,7 @@ def test_guards_that_are_left_are_of_the_call(monkeypatch: pytest.MonkeyPatch) -
 
     agent = small("sac").build(SPEC)
     with torch._dynamo.config.patch(trace_autograd_ops=True):
-        step = torch.compile(packed(agent.step), backend="eager", options={"guard_filter_fn": watched})
+        step = torch.compile(packed(agent.update_fn), backend="eager", options={"guard_filter_fn": watched})
         step(agent, window(0), actor=True, follow=False)
     assert len(kept) < 40
     for name in ("window.reward", "window.obs['state']", "flags['actor']", "flags['follow']"):
@@ -152,7 +152,7 @@ def test_what_is_compiled_for_one_agent_is_not_taken_for_another() -> None:
     def two(x: int, *, y: int = 2) -> int:
         return x * y
 
-    one, other = apart(two), apart(two)
+    one, other = with_own_code_object(two), with_own_code_object(two)
     assert one(3) == other(3) == 6
     assert one(3, y=5) == 15
     assert len({two.__code__, one.__code__, other.__code__}) == 3

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from softrl.agent.chunk import AdaptiveChunk, Chunk
 from softrl.agent.config import AgentConfig
 from softrl.agent.explore import Optimistic, StateDependent
 from softrl.agent.lookahead import Joint, JointTarget, Split, StateTarget
-from softrl.agent.plan import AdaptiveChunk, Chunk
 from softrl.agent.regularize import L2Init
 from softrl.agent.temperature import Fixed
 from softrl.errors import UserError

@@ -20,7 +20,7 @@ from softrl.agent.diagnose import (
     dormant_share,
     effective_rank,
     probe,
-    spread,
+    subsampled,
     weight_norm,
 )
 from softrl.nn.actors.gaussian import Gaussian
@@ -176,9 +176,9 @@ def test_what_is_drawn_between_two_looks_is_no_churn(what: str, window: Any) -> 
 
 
 def test_rows_that_are_looked_at_are_spread_over_the_batch() -> None:
-    assert len({int(row) // 50 for row in spread(torch.arange(2450), 64)}) > 40  # of 49 times with 50 rows each
-    assert spread(torch.arange(10), 4).tolist() == [0, 2, 4, 6]
-    assert spread(torch.arange(3), 4).tolist() == spread(torch.arange(3), None).tolist() == [0, 1, 2]
+    assert len({int(row) // 50 for row in subsampled(torch.arange(2450), 64)}) > 40  # of 49 times with 50 rows each
+    assert subsampled(torch.arange(10), 4).tolist() == [0, 2, 4, 6]
+    assert subsampled(torch.arange(3), 4).tolist() == subsampled(torch.arange(3), None).tolist() == [0, 1, 2]
 
 
 def test_all_networks_of_a_latent_policy_are_looked_at(window: Any) -> None:

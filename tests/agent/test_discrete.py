@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from softrl.agent.action_space import adapt_to_action_space
 from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
-from softrl.agent.kinds import fitted
 from softrl.agent.lookahead import StateTarget
 from softrl.agent.temperature import Fixed, Learned
 from softrl.math.choices import combinations
@@ -52,7 +52,7 @@ def window(seed: int, spec: Spec) -> Window:
 
 def built(spec: Spec, **parts: object) -> Agent:
     defaults = AgentConfig(actor=Gaussian(SMALL), critic=ActionIn(SMALL))
-    return Agent(fitted(dataclasses.replace(defaults, **parts), spec), spec)
+    return Agent(adapt_to_action_space(dataclasses.replace(defaults, **parts), spec), spec)
 
 
 def net(outputs: int) -> nn.Sequential:
@@ -147,7 +147,7 @@ def test_a_joint_of_two_choices_is_learned_as_one_choice_of_as_many(joint: bool)
     else:
         q = agent.critic(w.obs["state"][:, 0], w.action.movedim(1, 0))
         same = plain.critic(w.obs["state"][:, 0], torch.eye(6)[number].movedim(1, 0))
-        torch.testing.assert_close(q.row, same.row)
+        torch.testing.assert_close(q.output, same.output)
 
 
 @pytest.mark.parametrize("members", [1, 3])
@@ -209,11 +209,11 @@ def test_the_target_of_a_hybrid_policy_prices_both_entropies(parts: dict[str, ob
     actions = agent.actor(w.obs["state"][:, 1])
     expected = torch.zeros(B)
     for k in range(6):
-        judged = agent.lookahead.target(w.obs["state"][:, 1], actions.value[k : k + 1]).row[:, 0, :, 0].min(0).values
+        judged = agent.lookahead.target(w.obs["state"][:, 1], actions.value[k : k + 1]).output[:, 0, :, 0].min(0).values
         price = 0.2 * actions.log_prob[k, :, 0] + 0.7 * actions.log_prob[k, :, 1]
         expected += actions.log_prob[k, :, 0].exp().detach() * (judged - price).detach()
     y = w.reward[:, 0] + w.discount[:, 0] * expected
-    q = agent.critic(w.obs["state"][:, 0], w.action.movedim(1, 0)).row[:, 0, :, 0]
+    q = agent.critic(w.obs["state"][:, 0], w.action.movedim(1, 0)).output[:, 0, :, 0]
     torch.manual_seed(1)
     metrics, _ = agent.update(w)
     torch.testing.assert_close(metrics["target_mean"], y.mean())
@@ -229,7 +229,7 @@ def test_the_update_is_one_graph(space: str) -> None:
     agent = built(spec)
     before = agent.optim.actor.count.clone()
     with torch._dynamo.config.patch(trace_autograd_ops=True):
-        torch.compile(agent.step, fullgraph=True, backend="eager")(agent, window(0, spec))
+        torch.compile(agent.update_fn, fullgraph=True, backend="eager")(agent, window(0, spec))
     assert agent.optim.actor.count == before + 1
 
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+from softrl.agent.action_space import adapt_to_action_space
 from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
-from softrl.agent.kinds import fitted
 from softrl.agent.lookahead import Split
 from softrl.agent.temperature import Fixed
 from softrl.math.choices import combinations
@@ -89,7 +89,7 @@ def window(states: Tensor, action: Tensor, reward: Tensor, discount: Tensor) -> 
 
 def trained(config: AgentConfig, spec: Spec, draw: Callable[[], Window], updates: int, rate: float = 3e-3) -> Agent:
     torch.manual_seed(0)
-    agent = Agent(fitted(config, spec), spec)
+    agent = Agent(adapt_to_action_space(config, spec), spec)
     descend(agent, draw, updates, rate)
     return agent
 
@@ -172,7 +172,7 @@ def test_choices_with_parameters_reach_the_soft_optimum(dependent: bool, updates
     config = dataclasses.replace(SAC, actor=Hybrid(NET, dependent), critic=ActionIn(SQUARES))
     spec = Spec({"state": (1,)}, 1, (3,))
     torch.manual_seed(0)
-    agent = Agent(fitted(config, spec), spec)
+    agent = Agent(adapt_to_action_space(config, spec), spec)
     agent.temperature.log_alpha.data.copy_(bandit.alpha.log())
     descend(agent, lambda: bandit.sample(128), updates, rate=1e-2)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
-from softrl.agent.dream import Imagination, reached, update_dreamer
+from softrl.agent.dream import Imagination, reach_weights, update_dreamer
 from softrl.agent.temperature import Entropy, Fixed
 from softrl.errors import UserError
 from softrl.nn.actors.gaussian import Gaussian
@@ -86,7 +86,7 @@ def textbook(agent: Any, w: Window, in_backup: float, in_actor: float) -> tuple[
         for t in reversed(range(H)):
             value = agent.lookahead.target(dream.features[t + 1, r][None]).atoms.mean()[0, 0, 0]
             own = dream.reward[t, r] - in_backup * 0.3 * log_prob[t, r]
-            follows = own + 0.9 * dream.going[t, r] * (0.05 * value + 0.95 * follows)
+            follows = own + 0.9 * dream.continue_prob[t, r] * (0.05 * value + 0.95 * follows)
             returns.insert(0, follows)
         weight = 0.0 if w.last[r % B, r // B] else 1.0
         for t in range(H):
@@ -95,7 +95,7 @@ def textbook(agent: Any, w: Window, in_backup: float, in_actor: float) -> tuple[
             actor_loss = actor_loss - weight * objective / (H * len(start))
             v = agent.critic(dream.features[t, r].detach()[None]).atoms.mean()[0, 0, 0]
             value_loss = value_loss + weight * 0.5 * (v - returns[t].detach()).square() / (H * len(start))
-            weight = weight * 0.9 * dream.going[t, r].detach()
+            weight = weight * 0.9 * dream.continue_prob[t, r].detach()
     return actor_loss, value_loss
 
 
@@ -152,7 +152,7 @@ def test_the_copy_follows() -> None:
 
 def test_what_is_reached_by_hand() -> None:
     discount = torch.tensor([[0.5, 0.9], [0.8, 0.9], [0.1, 0.9]])
-    weight = reached(discount, torch.tensor([True, False]))
+    weight = reach_weights(discount, torch.tensor([True, False]))
     torch.testing.assert_close(weight, torch.tensor([[1.0, 0.0], [0.5, 0.0], [0.4, 0.0]]))
 
 

@@ -9,12 +9,12 @@ from torch.distributions import Normal, TanhTransform, TransformedDistribution
 
 from softrl.agent.agent import Agent
 from softrl.agent.capture import parts
+from softrl.agent.chunk import AdaptiveChunk, Chunk
 from softrl.agent.config import AgentConfig
 from softrl.agent.imitate import Cloning, EpisodeCloning, SelectiveCloning, Unguided, log_density, taken_actions
-from softrl.agent.plan import AdaptiveChunk, Chunk
 from softrl.agent.temperature import Fixed
 from softrl.errors import UserError
-from softrl.math.chunks import marked
+from softrl.math.chunks import masked
 from softrl.nn.actors.deterministic import Deterministic
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.critics import ActionIn
@@ -41,7 +41,7 @@ def plans() -> tuple[Tensor, Tensor, Batch]:
     """Plans [B,h,A] of all lengths, how many of their actions were taken for certain, [B], and their batch."""
     actions, length = torch.rand(B, H, A) * 2 - 1, torch.arange(B) % H + 1
     ended = torch.arange(B) >= B - 3
-    told = marked(actions, length).flatten(1)
+    told = masked(actions, length).flatten(1)
     return actions, torch.where(ended, 1, length), batch(told, torch.where(ended, 0.0, 0.9**length))
 
 
@@ -159,7 +159,7 @@ def test_actions_at_the_bounds_have_a_finite_density_and_gradient() -> None:
 
 def window() -> Window:
     flags = torch.zeros(B, 1, dtype=torch.bool)
-    told = marked(torch.rand(B, H, A) * 2 - 1, torch.randint(1, H + 1, (B,)))
+    told = masked(torch.rand(B, H, A) * 2 - 1, torch.randint(1, H + 1, (B,)))
     state = {"state": torch.randn(B, 2, D)}
     return Window(state, told, torch.randn(B, 1), torch.full((B, 1), 0.6), flags, torch.ones(B), torch.arange(B))
 

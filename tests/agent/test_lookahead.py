@@ -35,13 +35,13 @@ def test_split_judges_the_taken_action_by_the_critic_and_the_next_by_the_target(
     q, q_next = lookahead(critic, b, next_action)
     for member in range(members):
         expected = plain(critic, b.z, b.action, member)
-        torch.testing.assert_close(q.row[member, 0, :, 0], expected)
+        torch.testing.assert_close(q.output[member, 0, :, 0], expected)
         late = plain(critic, b.target_z, next_action[0], member) - 1
-        torch.testing.assert_close(q_next.row[member, 0, :, 0], late)
+        torch.testing.assert_close(q_next.output[member, 0, :, 0], late)
     lookahead.follow(critic)
     torch.testing.assert_close(lookahead.target.out.bias, critic.out.bias - 0.75)
-    assert q.row.requires_grad
-    assert not q_next.row.requires_grad
+    assert q.output.requires_grad
+    assert not q_next.output.requires_grad
     assert not any(p.requires_grad for p in lookahead.parameters())
 
 
@@ -50,7 +50,7 @@ def test_state_target_learns_v_and_looks_ahead_with_its_copy() -> None:
     lookahead.value.out.bias.data += 1
     b = batch()
     v, ahead = lookahead(b)
-    assert v.row.requires_grad
+    assert v.output.requires_grad
     assert ahead.value.shape == (5, 1)
     assert torch.equal(ahead.mean(), lookahead.target(b.target_z).atoms.mean()[0, 0])
     assert not ahead.value.requires_grad
@@ -78,12 +78,12 @@ def test_a_joint_pass_shares_its_statistics_and_their_gradient(members: int) -> 
     x = torch.cat([torch.cat([b.z, b.action], 1), torch.cat([b.target_z, next_action[0]], 1)])
     for member in range(members):
         expected = textbook(critic, x, member)
-        torch.testing.assert_close(q.row[member, 0, :, 0], expected[:5])
-        torch.testing.assert_close(q_next.row[member, 0, :, 0], expected[5:].detach())
-    assert q.row.requires_grad
-    assert not q_next.row.requires_grad
+        torch.testing.assert_close(q.output[member, 0, :, 0], expected[:5])
+        torch.testing.assert_close(q_next.output[member, 0, :, 0], expected[5:].detach())
+    assert q.output.requires_grad
+    assert not q_next.output.requires_grad
     weight = critic.trunk.layers[0].weight
-    found = torch.autograd.grad(q.row.square().sum(), weight)[0]
+    found = torch.autograd.grad(q.output.square().sum(), weight)[0]
     wanted = torch.autograd.grad(sum(textbook(critic, x, e)[:5].square().sum() for e in range(members)), weight)[0]
     torch.testing.assert_close(found, wanted)
 
@@ -94,8 +94,8 @@ def test_a_joint_pass_takes_several_next_actions() -> None:
     q, q_next = Joint().build(critic, 3, SPEC)(critic, b, next_action)
     pairs = [pair for action in next_action for pair in ((b.z, b.action), (b.target_z, action))]
     expected = textbook(critic, torch.cat([torch.cat(pair, 1) for pair in pairs]), 1).view(2, 2, 5)
-    torch.testing.assert_close(q.row[1, 0, :, 0], expected[0, 0])
-    torch.testing.assert_close(q_next.row[1, :, :, 0], expected[:, 1].detach())
+    torch.testing.assert_close(q.output[1, 0, :, 0], expected[0, 0])
+    torch.testing.assert_close(q_next.output[1, :, :, 0], expected[:, 1].detach())
 
 
 def test_only_the_joint_pass_moves_the_running_statistics() -> None:
@@ -117,7 +117,7 @@ def test_a_joint_target_judges_what_is_next_in_a_pass_of_its_own(members: int) -
     q, q_next = lookahead(critic, b, next_action)
     x = torch.cat([torch.cat([b.z, b.action], 1), torch.cat([b.target_z, next_action[0]], 1)])
     for member in range(members):
-        torch.testing.assert_close(q.row[member, 0, :, 0], textbook(critic, x, member)[:5])
-        torch.testing.assert_close(q_next.row[member, 0, :, 0], textbook(lookahead.target, x, member)[5:])
+        torch.testing.assert_close(q.output[member, 0, :, 0], textbook(critic, x, member)[:5])
+        torch.testing.assert_close(q_next.output[member, 0, :, 0], textbook(lookahead.target, x, member)[5:])
     lookahead.follow(critic)
     torch.testing.assert_close(lookahead.target.out.bias, critic.out.bias - 0.5)

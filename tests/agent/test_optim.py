@@ -234,7 +234,7 @@ def test_what_two_losses_train_moves_along_gradients_at_the_same_weights() -> No
     rates = Optimizers(value=Adam(0.5), encoder=Adam(0.25))
     group = OptimizerGroup(rates, [encoder], [encoder, decoder], [], nn.Linear(1, 1))
     z = encoder(torch.ones(1, 1)).sum()
-    group.learn({"critic_loss": 2 * z}, {"reconstruction_loss": decoder.weight.sum() * z * z})
+    group.step_critic_and_encoder({"critic_loss": 2 * z}, {"reconstruction_loss": decoder.weight.sum() * z * z})
     assert encoder.weight.item() == pytest.approx(3 - 0.5 - 0.25)
     assert decoder.weight.item() == pytest.approx(5 - 0.25)
     assert group.value.get_buffer("square_0").item() == pytest.approx(1e-3 * 2**2)

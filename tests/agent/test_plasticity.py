@@ -324,7 +324,7 @@ def test_a_compiled_update_sees_what_was_done_in_between(window: Any) -> None:
     graph = copy.deepcopy(eager)
     with torch._dynamo.config.patch(trace_autograd_ops=True):
         guards = {"guard_filter_fn": guards_of_the_call}
-        step = torch.compile(graph.step, fullgraph=True, backend="eager", options=guards)
+        step = torch.compile(graph.update_fn, fullgraph=True, backend="eager", options=guards)
         for n in range(1, 6):
             w, generator = window(), torch.get_rng_state()
             eager.update(w)

@@ -24,7 +24,7 @@ def agent_of(head, shift: Tensor | float) -> SimpleNamespace:
 
     def target(z: Tensor, action: Tensor) -> Prediction:
         q = critic(z, action)
-        return q._replace(row=q.row + shift)
+        return q._replace(output=q.output + shift)
 
     return SimpleNamespace(critic=critic, lookahead=SimpleNamespace(target=target))
 
@@ -48,8 +48,8 @@ def test_the_larger_of_two_squares() -> None:
     """Q' = Q + 2, so Q clipped to within 0.5 of it is Q + 1.5; targets lie 1 below and 1 above Q."""
     agent, b = agent_of(Scalar(), 2.0), batch()
     q = agent.critic(b.z, b.action[None])
-    base = q.row[0, 0, :, 0].detach()
-    agent.critic.loss = lambda p, y: Scalar().loss(p.row[:1, 0], y)  # the first member, whose targets these are
+    base = q.output[0, 0, :, 0].detach()
+    agent.critic.loss = lambda p, y: Scalar().loss(p.output[:1, 0], y)  # the first member, whose targets these are
     below = Clipped(0.5).build()(agent, b, q, single(base - 1))
     above = Clipped(0.5).build()(agent, b, q, single(base + 1))
     torch.testing.assert_close(below, torch.full((1, B), 0.5 * 2.5**2), atol=1e-5, rtol=0)
@@ -60,7 +60,7 @@ def test_a_value_that_ran_away_from_its_target_gets_no_gradient_further_away() -
     """Q is 2 below Q' and y is below both: to sink lowers the plain loss, and the clipped one does not feel it."""
     agent, b = agent_of(Scalar(), 2.0), batch()
     q = agent.critic(b.z, b.action[None])
-    y = single(q.row.amin(0)[0, :, 0].detach() - 1)
+    y = single(q.output.amin(0)[0, :, 0].detach() - 1)
     weights = list(agent.critic.parameters())
     for gradient in torch.autograd.grad(Clipped(0.5).build()(agent, b, q, y).sum(), weights):
         assert not gradient.any()

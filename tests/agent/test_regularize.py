@@ -18,7 +18,7 @@ from softrl.nn.trunks.bottleneck import Neck
 
 def total(part: Any) -> float:
     """The loss of the value modules."""
-    return float(sum(loss.detach() for loss in part.value().values()))
+    return float(sum(loss.detach() for loss in part.critic_losses().values()))
 
 
 def moved(module: nn.Module, seed: int = 1) -> None:
@@ -31,13 +31,13 @@ def moved(module: nn.Module, seed: int = 1) -> None:
 def test_free_is_nothing() -> None:
     part = Free().build([Linear(2, 2)], [])
     part.renew(Linear(2, 2))
-    assert part.value() == part.actor() == part.state_dict() == {}
+    assert part.critic_losses() == part.actor_losses() == part.state_dict() == {}
 
 
 @pytest.mark.parametrize("kind", [L2Init, Wasserstein])
 def test_nothing_is_lost_at_the_start(kind: Any) -> None:
     part = kind(0.1).build([Linear(3, 4, 2)], [Linear(4, 1)])
-    assert [loss.item() for loss in (part.value() | part.actor()).values()] == [0, 0]
+    assert [loss.item() for loss in (part.critic_losses() | part.actor_losses()).values()] == [0, 0]
 
 
 def test_l2_init_and_its_gradient_by_hand() -> None:
@@ -46,7 +46,7 @@ def test_l2_init_and_its_gradient_by_hand() -> None:
     starts = [p.detach().clone() for p in (*value.parameters(), *actor.parameters())]
     moved(value)
     moved(actor, 2)
-    losses = (part.value()["value_l2_init_loss"], part.actor()["actor_l2_init_loss"])
+    losses = (part.critic_losses()["value_l2_init_loss"], part.actor_losses()["actor_l2_init_loss"])
     for module, loss, initial in zip((value, actor), losses, (starts[:2], starts[2:]), strict=True):
         parameters = list(module.parameters())
         distance = sum(float((p.detach() - p0).square().sum()) for p, p0 in zip(parameters, initial, strict=True))
@@ -60,7 +60,7 @@ def test_wasserstein_and_its_gradient_by_hand() -> None:
     layer.weight.data = torch.tensor([[[3.0], [1.0], [2.0]]])
     part = Wasserstein(0.5).build([layer], [Linear(2, 1)])
     layer.weight.data = torch.tensor([[[5.0], [0.0], [1.0]]])  # sorted 0, 1, 5 where it was 1, 2, 3
-    loss = part.value()["value_wasserstein_loss"]
+    loss = part.critic_losses()["value_wasserstein_loss"]
     assert loss.item() == pytest.approx(0.25 * (1 + 1 + 4))
     (gradient,) = torch.autograd.grad(loss, layer.weight)
     torch.testing.assert_close(gradient, torch.tensor([[[1.0], [-0.5], [-0.5]]]))
@@ -154,8 +154,8 @@ def test_it_is_one_graph(kind: Any) -> None:
     layer = Linear(3, 3)
     part = kind().build([layer], [Linear(2, 1)])
     moved(layer)
-    traced = torch.compile(part.value, fullgraph=True, backend="eager")()
-    torch.testing.assert_close(traced, part.value())
+    traced = torch.compile(part.critic_losses, fullgraph=True, backend="eager")()
+    torch.testing.assert_close(traced, part.critic_losses())
 
 
 @pytest.mark.parametrize("kind", [L2Init, Wasserstein])

@@ -165,7 +165,7 @@ def test_a_restored_part_has_no_past() -> None:
     assert agent.critic.out.weight is not fresh.critic.out.weight
     assert not agent.optim.value.get_buffer("mean_0").any()
     assert agent.optim.value.count == 9
-    assert float(agent.regularizer.value()["value_l2_init_loss"].detach()) == 0
+    assert float(agent.regularizer.critic_losses()["value_l2_init_loss"].detach()) == 0
 
 
 def test_what_cannot_be_drawn_anew_is_refused() -> None:

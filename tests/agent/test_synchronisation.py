@@ -257,7 +257,7 @@ def test_an_update_waits_for_nothing_on_a_gpu(recipe: str) -> None:
             replay.add(row)
             window = replay.sample(16)
             _, error = agent.update(window)
-            replay.reprioritise(window.index, error)
+            replay.update_priorities(window.index, error)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

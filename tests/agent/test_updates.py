@@ -114,7 +114,7 @@ def test_it_compiles(thrifty: str, window: Callable[..., Window]) -> None:
     agent, other = small(thrifty), small(thrifty)
     sample = window(16)
     torch.manual_seed(1)
-    torch.compile(agent.step, backend="eager")(agent, sample, actor=True, follow=True)
+    torch.compile(agent.update_fn, backend="eager")(agent, sample, actor=True, follow=True)
     updated(other, sample)
     for name, weight in agent.state_dict().items():
         torch.testing.assert_close(weight, other.state_dict()[name])

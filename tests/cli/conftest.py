@@ -40,7 +40,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def refused(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs a command line that must fail with one sentence and change nothing on disk; answers the sentence."""
+    """Runs a command line that must fail with one sentence and change nothing on disk; returns the sentence."""
 
     def run(*words: str) -> str:
         before = contents(here)

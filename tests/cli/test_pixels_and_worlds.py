@@ -14,8 +14,8 @@ from softrl.cli.main import main
 from softrl.cli.train import configured, understood
 from softrl.data import graphics
 from softrl.errors import UserError
+from softrl.nn.dreamer_cnn import Pictures
 from softrl.nn.latents import OneHot
-from softrl.nn.pictures import Pictures
 from softrl.run.config import Run
 from softrl.run.fields import from_json, override, to_json
 from softrl.types import Spec

@@ -1,4 +1,4 @@
-"""What environments answer of their state comes back as it was, or is refused in one sentence."""
+"""What environments return as their state comes back as it was, or is refused in one sentence."""
 
 import json
 from collections import namedtuple
@@ -40,11 +40,11 @@ def test_what_older_versions_saved_is_read_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (iter([1]), "holds a list_iterator at 'a/1': answer arrays and plain values"),
-        (np.array([{}]), "holds a ndarray of object at 'a/1': answer"),
-        (np.zeros(2, complex), "holds a ndarray of complex128 at 'a/1': answer"),
-        (np.longdouble(1), "holds a longdouble at 'a/1': answer"),
-        (namedtuple("Place", "x")(1), "holds a Place at 'a/1': answer"),
+        (iter([1]), "holds a list_iterator at 'a/1': return arrays and plain values"),
+        (np.array([{}]), "holds a ndarray of object at 'a/1': return"),
+        (np.zeros(2, complex), "holds a ndarray of complex128 at 'a/1': return"),
+        (np.longdouble(1), "holds a longdouble at 'a/1': return"),
+        (namedtuple("Place", "x")(1), "holds a Place at 'a/1': return"),
         ({3: 1}, "holds the key 3 at 'a/1': name entries by strings"),
         ({"$tuple": []}, r"holds the key '\$tuple' at 'a/1'"),
     ],

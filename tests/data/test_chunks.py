@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
-from softrl.data.chunks import WHOLE, shortened, told
+from softrl.data.chunks import WHOLE, critic_actions, random_prefixes
 from softrl.data.replay import Replay, ReplayConfig
 from softrl.errors import UserError
 from softrl.types import Spec, Step, Window
@@ -157,14 +157,14 @@ def test_values_of_beginnings_come_from_what_one_plan_did() -> None:
 
 def test_with_beginnings_a_termination_is_told_at_every_length() -> None:
     inside = torch.tensor([[True], [True], [False], [False]]).expand(4, 3000)
-    answer = told(torch.full((4, 3000, 1), FAR), inside, torch.ones(3000).bool(), True, torch.Generator())
+    answer = critic_actions(torch.full((4, 3000, 1), FAR), inside, torch.ones(3000).bool(), True, torch.Generator())
     lengths = answer[..., 1].sum(-1)
     assert [int((lengths == k).sum()) > 900 for k in range(1, 5)] == [False, True, True, True]
 
 
 def test_a_shortened_window_keeps_its_first_decision() -> None:
     inside = (torch.arange(6)[:, None] < torch.arange(1, 7)).repeat(1, 500)  # lengths 1..6
-    short = shortened(inside, torch.Generator())
+    short = random_prefixes(inside, torch.Generator())
     assert short[0].all()
     assert not (short & ~inside).any()
 

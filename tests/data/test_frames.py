@@ -85,7 +85,7 @@ class World:
 
     def window(self) -> tuple[list[tuple[int, int]], Window]:
         """The window of every start that replay allows."""
-        cells = (~self.replay.stops.flatten()).nonzero().flatten()
+        cells = (~self.replay.invalid.flatten()).nonzero().flatten()
         oldest = max(0, self.time - self.length)
         times = oldest + (cells // self.envs - oldest) % self.length
         starts = list(zip((cells % self.envs).tolist(), times.tolist(), strict=True))
@@ -187,7 +187,7 @@ def test_other_samplers_leave_them_out_too(sampler: Any) -> None:
             window = world.replay.sample(20)
             drawn = {(int(cell) % 2, int(reward)) for cell, reward in zip(window.index, window.reward, strict=True)}
             assert drawn <= world.starts()
-            world.replay.reprioritise(window.index, torch.rand(20) * 3)
+            world.replay.update_priorities(window.index, torch.rand(20) * 3)
 
 
 def test_two_stacks_of_one_decision_share_their_memory() -> None:

@@ -19,16 +19,16 @@ def test_numbers_lie_in_order_without_gaps() -> None:
         "fresh": (17, 18),
     }
     assert layout.width == 18
-    assert (layout.marked.start, layout.marked.stop) == (13, 17)  # not what the agent says of its plans
+    assert (layout.scalar_slice.start, layout.scalar_slice.stop) == (13, 17)  # not what the agent says of its plans
 
 
-def test_pictures_lie_elsewhere_and_the_age_of_their_rows_is_a_mark() -> None:
+def test_pictures_lie_elsewhere_and_the_age_of_their_rows_is_a_scalar() -> None:
     layout = Layout(Spec({"state": (2,), "pixels": (9, 8, 8)}, 1, stack=3))
     assert layout.numbers == ["state"]
     assert list(layout.pictures) == ["pixels"]
-    assert layout.marks == ["reward", "terminated", "first", "last", "age"]
+    assert layout.scalars == ["reward", "terminated", "first", "last", "age"]
     assert layout.width == 2 + 1 + 5
-    assert (layout.marked.start, layout.marked.stop) == (3, 8)
+    assert (layout.scalar_slice.start, layout.scalar_slice.stop) == (3, 8)
 
 
 def test_columns_are_views_of_the_ring() -> None:

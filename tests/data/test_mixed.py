@@ -45,7 +45,7 @@ def test_priorities_belong_to_replay_and_never_to_cells_of_the_data_set():
     mixed = Mixed(replay, filled(-1.0), share=0.5)
     window = mixed.sample(4)
     before = replay.sampler.tree.leaves.clone()
-    mixed.reprioritise(window.index, torch.tensor([2.0, 3.0, 100.0, 100.0]))
+    mixed.update_priorities(window.index, torch.tensor([2.0, 3.0, 100.0, 100.0]))
     changed = (replay.sampler.tree.leaves != before).nonzero()[:, 0].tolist()
     assert sorted(changed) == sorted(set(window.index[:2].tolist()))
     assert replay.sampler.tree.leaves.max() < 4

@@ -1,6 +1,7 @@
 """Pixel observations: what is stacked, how often it is drawn, how large, by whom, and that it goes on exactly."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -10,13 +11,14 @@ from gymnasium.envs.classic_control import PendulumEnv
 from hypothesis import given, settings, strategies as st
 
 from softrl.data import graphics
-from softrl.data.envs import EnvConfig, describe, make, repeats, spec, step, vector
+from softrl.data.envs import EnvConfig, describe, make, repeats, spec, vector
 from softrl.data.partial import Partial
 from softrl.data.pixels import Pixels, resized, usual_repeat
 from softrl.data.snapshot import restore, restores, snapshot, snapshots
 from softrl.errors import UserError
 
 GEARS = "softrl/Gears-v0"
+Rows = Callable[..., list[Any]]
 drawing = pytest.mark.skipif(graphics.missing() is not None, reason="no OpenGL here")
 
 
@@ -200,43 +202,26 @@ def test_what_agents_are_told() -> None:
 # ---------------------------------------------------------------- vectors
 
 
-def rows(vec: Any, count: int, seed: int) -> list[Any]:
-    """Observations, rewards, ends and frames of vector steps with actions drawn from `seed`."""
-    rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(count):
-        action = rng.uniform(-1, 1, vec.action_space.shape).astype(np.float32)
-        observation, reward, terminated, truncated, info = step(vec, action)
-        found.append((observation, reward, terminated, truncated, info["frames"]))
-    return found
-
-
-def assert_equal(one: list[Any], other: list[Any]) -> None:
-    for first, second in zip(one, other, strict=True):
-        for a, b in zip(first, second, strict=True):
-            np.testing.assert_array_equal(a, b)
-
-
 @pytest.mark.parametrize(
     ("name", "count", "limit"),
     [(GEARS, 2, 4), pytest.param("cartpole_swingup", 1, 16, marks=drawing)],
     ids=["gears", "cartpole"],
 )
 @pytest.mark.slow
-def test_processes_make_no_difference(name: str, count: int, limit: int) -> None:
+def test_processes_make_no_difference(name: str, count: int, limit: int, rows: Rows) -> None:
     """Across resets, and after states are put back into a vector of the other kind."""
     workers: tuple[Any, ...] = ("sync", "async")
     sync, other = (vector(name, config(12, time_limit=limit, workers=kind), count, 1) for kind in workers)
     np.testing.assert_array_equal(sync.reset()[0], other.reset()[0])
     found = rows(sync, 6, seed=2)
-    assert_equal(found, rows(other, 6, seed=2))
-    [reset] = [observation for observation, *_, frames in found if frames.tolist() == [0] * count][:1]
+    assert found == rows(other, 6, seed=2)
+    reset = next(np.array(observation) for observation, *_, frames in found if frames == [0] * count)
     np.testing.assert_array_equal(reset[:, :3], reset[:, 6:])  # the first frame, repeated
     assert len(np.unique(reset[:, 6:], axis=0)) == count  # each environment draws its own
     states = snapshots(other)
     expected = rows(other, 4, seed=3)
     restores(sync, states)
-    assert_equal(rows(sync, 4, seed=3), expected)
+    assert rows(sync, 4, seed=3) == expected
     sync.close()
     other.close()
 

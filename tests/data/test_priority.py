@@ -21,19 +21,19 @@ class World:
     def __init__(self, config: Any, length: int, envs: int, seed: int = 0) -> None:
         self.length, self.envs = length, envs
         self.sampler: Sampler = config.build(length, envs, CPU)
-        self.stops = torch.ones(length, envs, dtype=torch.bool)
+        self.invalid = torch.ones(length, envs, dtype=torch.bool)
         self.rows: list[list[bool]] = []  # whether each row is `last`
         self.generator = torch.Generator().manual_seed(seed)
 
     @property
     def ring(self) -> Ring:
-        return Ring(self.stops, len(self.rows), self.generator)
+        return Ring(self.invalid, len(self.rows), self.generator)
 
     def add(self, last: list[bool]) -> None:
         here = len(self.rows) % self.length
         if self.rows:
-            self.stops[here - 1] = torch.tensor(self.rows[-1])
-        self.stops[here] = True
+            self.invalid[here - 1] = torch.tensor(self.rows[-1])
+        self.invalid[here] = True
         self.rows.append(last)
         self.sampler.add(self.ring)
 
@@ -67,7 +67,7 @@ def test_only_decisions_with_a_known_outcome_start(config: Any, length: int, env
             assert set(cells.tolist()) <= set(allowed)
             assert weights.shape == (16,)
             assert weights.max() == 1
-            world.sampler.reprioritise(cells, torch.rand(16, generator=world.generator) * 3)
+            world.sampler.update_priorities(cells, torch.rand(16, generator=world.generator) * 3)
 
 
 class Naive:
@@ -81,7 +81,7 @@ class Naive:
         allowed = self.world.startable()
         self.held = {cell: self.held.get(cell, self.greatest) for cell in allowed}
 
-    def reprioritise(self, cells: list[int], errors: list[float]) -> None:
+    def update_priorities(self, cells: list[int], errors: list[float]) -> None:
         new = dict[int, float]()
         for cell, error in zip(cells, errors, strict=True):
             value = (abs(error) + self.epsilon) ** self.alpha
@@ -103,8 +103,8 @@ def test_priorities_equal_a_naive_list(length: int, envs: int, data: st.DataObje
         cells = data.draw(st.lists(st.integers(0, length * envs - 1), max_size=6))
         if cells:
             errors = [data.draw(st.floats(-20, 20, width=32)) for _ in cells]
-            world.sampler.reprioritise(torch.tensor(cells), torch.tensor(errors))
-            naive.reprioritise(cells, errors)
+            world.sampler.update_priorities(torch.tensor(cells), torch.tensor(errors))
+            naive.update_priorities(cells, errors)
         leaves = world.sampler.tree.leaves.tolist()  # type: ignore[attr-defined]
         expected = [naive.held.get(cell, 0.0) for cell in range(length * envs)]
         torch.testing.assert_close(torch.tensor(leaves), torch.tensor(expected), rtol=1e-5, atol=0)
@@ -120,7 +120,7 @@ def test_proportional_draws_in_proportion() -> None:
     world = grown(Proportional(alpha=0.5), rows=23, length=10, envs=2)
     cells = torch.tensor(world.startable())
     errors = torch.linspace(0.1, 4, len(cells))
-    world.sampler.reprioritise(cells, errors)
+    world.sampler.update_priorities(cells, errors)
     expected = torch.zeros(20).index_add(0, cells, errors.sqrt() / errors.sqrt().sum())
     assert (shares(world, 200, 500) - expected).abs().max() < 0.003
 
@@ -133,7 +133,7 @@ def test_the_batch_takes_one_cell_from_each_part_of_the_total() -> None:
 
 def test_weights_undo_the_bias_as_beta_grows() -> None:
     world = grown(Proportional(alpha=1.0, beta=0.4, anneal=2, epsilon=1e-12), rows=3, length=8, envs=1)
-    world.sampler.reprioritise(torch.tensor([0, 1]), torch.tensor([0.25, 1.0]))
+    world.sampler.update_priorities(torch.tensor([0, 1]), torch.tensor([0.25, 1.0]))
     for beta in (0.4, 0.7, 1.0, 1.0):
         cells, weights = world.draw(5)  # of five equal parts the first is cell 0's
         assert cells.tolist() == [0, 1, 1, 1, 1]
@@ -143,7 +143,7 @@ def test_weights_undo_the_bias_as_beta_grows() -> None:
 def test_full_correction_makes_the_weighted_mean_uniform() -> None:
     """sum_i P(i) w_i f(i) / sum_i P(i) w_i at beta = 1 is the plain mean of f, here f = cell."""
     world = grown(Proportional(beta=1.0), rows=12, length=20, envs=1, every=100)
-    world.sampler.reprioritise(torch.arange(11), torch.linspace(0.5, 2, 11))
+    world.sampler.update_priorities(torch.arange(11), torch.linspace(0.5, 2, 11))
     drawn = [world.draw(1000) for _ in range(50)]
     cells, weights = (torch.cat(parts) for parts in zip(*drawn, strict=True))
     assert abs(float((weights * cells).sum() / weights.sum()) - 5.0) < 0.02
@@ -151,7 +151,7 @@ def test_full_correction_makes_the_weighted_mean_uniform() -> None:
 
 def test_lap_clips_priorities_at_one_and_weighs_nothing() -> None:
     world = grown(LAP(alpha=0.5), rows=5, length=8, envs=1, every=100)
-    world.sampler.reprioritise(torch.arange(4), torch.tensor([0.0, 0.5, 4.0, 16.0]))
+    world.sampler.update_priorities(torch.arange(4), torch.tensor([0.0, 0.5, 4.0, 16.0]))
     cells, weights = world.draw(8)
     assert cells.tolist() == [0, 1, 2, 2, 3, 3, 3, 3]  # 1 : 1 : 2 : 4
     assert torch.equal(weights, torch.ones(8))
@@ -159,8 +159,8 @@ def test_lap_clips_priorities_at_one_and_weighs_nothing() -> None:
 
 def test_new_decisions_get_the_greatest_priority_seen() -> None:
     world = grown(LAP(alpha=1.0), rows=3, length=8, envs=1, every=100)
-    world.sampler.reprioritise(torch.tensor([0]), torch.tensor([7.0]))
-    world.sampler.reprioritise(torch.tensor([0]), torch.tensor([2.0]))
+    world.sampler.update_priorities(torch.tensor([0]), torch.tensor([7.0]))
+    world.sampler.update_priorities(torch.tensor([0]), torch.tensor([2.0]))
     world.add([False])
     assert world.sampler.tree.leaves.tolist() == [2.0, 1.0, 7.0, 0, 0, 0, 0, 0]  # type: ignore[attr-defined]
 
@@ -171,7 +171,7 @@ def test_an_error_that_comes_late_does_not_wake_an_overwritten_row() -> None:
     for _ in range(3):
         world.add([False])
     newest = (len(world.rows) - 1) % 4
-    world.sampler.reprioritise(torch.tensor([newest]), torch.tensor([float("inf")]))
+    world.sampler.update_priorities(torch.tensor([newest]), torch.tensor([float("inf")]))
     assert world.sampler.tree.leaves[newest] == 0  # type: ignore[attr-defined]
     assert newest in cells.tolist()
 
@@ -223,8 +223,8 @@ def test_a_saved_sampler_goes_on_exactly(config: Any, rows: int) -> None:
     world, other = grown(config, rows, length=16, envs=2), grown(config, 0, length=16, envs=2)
     for _ in range(9):
         cells, _ = world.draw(8)
-        world.sampler.reprioritise(cells, torch.rand(8, generator=world.generator) * 5)
-    other.stops, other.rows = world.stops.clone(), list(world.rows)
+        world.sampler.update_priorities(cells, torch.rand(8, generator=world.generator) * 5)
+    other.invalid, other.rows = world.invalid.clone(), list(world.rows)
     other.generator.set_state(world.generator.get_state())
     other.sampler.load_state_dict(world.sampler.state_dict())
     for time in range(20):
@@ -234,8 +234,8 @@ def test_a_saved_sampler_goes_on_exactly(config: Any, rows: int) -> None:
         assert torch.equal(cells, again)
         assert torch.equal(weights, same)
         errors = torch.rand(8, generator=torch.Generator().manual_seed(time)) * 9
-        world.sampler.reprioritise(cells, errors)
-        other.sampler.reprioritise(again, errors)
+        world.sampler.update_priorities(cells, errors)
+        other.sampler.update_priorities(again, errors)
 
 
 def test_a_checkpoint_holds_four_bytes_a_stored_row() -> None:
@@ -261,7 +261,7 @@ def test_replay_draws_with_it_and_goes_on_exactly(config: Any) -> None:
         times = window.reward[:, 0]
         assert ((times >= 19) & (times < 30) & (times % 4 != 3)).all()
         assert torch.equal(replay.columns["reward"].flatten()[window.index], times)
-        replay.reprioritise(window.index, (times - 25).abs())
+        replay.update_priorities(window.index, (times - 25).abs())
     other.load_state_dict(replay.state_dict())
     assert torch.equal(other.sample(16).index, replay.sample(16).index)
 

@@ -130,7 +130,7 @@ def test_ready_is_what_a_look_at_all_rows_says(lasts: list[bool], capacity: int)
     replay = filled([[lasts[0]]], [[False]], capacity, 1)
     for time, last in enumerate(lasts):
         replay.add(row(time + 1, [last], [False]))
-        assert replay.ready == (not replay.starts.host.all())
+        assert replay.ready == (not replay.start_mask.invalid.all())
         other = filled([[False]] * 3, [[False]] * 3, capacity, 1)
         assert other.ready
         other.restore(replay.oldest, replay.newest, [(replay.oldest, replay.rows(replay.oldest, replay.newest))])

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +11,13 @@ import numpy as np
 import pytest
 from gymnasium.envs.classic_control import PendulumEnv
 
-from softrl.data.envs import EnvConfig, make, step, vector
+from softrl.data.envs import EnvConfig, make, vector
 from softrl.data.names import TASKS
 from softrl.data.snapshot import restore, restores, snapshot, snapshots
 from softrl.data.sources import Source
 from softrl.errors import UserError
 
+Rows = Callable[..., list[Any]]
 SOME = [
     "Pendulum-v1",
     "MountainCarContinuous-v0",
@@ -289,22 +291,9 @@ def test_looking_changes_nothing(name: str) -> None:
         np.testing.assert_array_equal(env.step(action)[0], watched.step(action)[0])
 
 
-def rows(vec: Any, count: int, seed: int) -> list[Any]:
-    """Observations, rewards, ends and frames of vector steps with actions drawn from `seed`."""
-    rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(count):
-        action = rng.uniform(-1, 1, vec.action_space.shape).astype(np.float32)
-        observation, reward, terminated, truncated, info = step(vec, action)
-        found.append(
-            [observation.tolist(), reward.tolist(), terminated.tolist(), truncated.tolist(), info["frames"].tolist()]
-        )
-    return found
-
-
 @pytest.mark.parametrize("workers", ["sync", "async"])
 @pytest.mark.parametrize("taken", [17, LIMIT, LIMIT + 1])  # mid-episode, waiting for the reset, just after it
-def test_vectors(workers: Any, taken: int) -> None:
+def test_vectors(workers: Any, taken: int, rows: Rows) -> None:
     config = EnvConfig(time_limit=LIMIT, workers=workers)
     vec, other = vector("HalfCheetah-v5", config, 2, 1), vector("HalfCheetah-v5", config, 2, 2)
     vec.reset()
@@ -318,7 +307,7 @@ def test_vectors(workers: Any, taken: int) -> None:
     other.close()
 
 
-def test_waiting_for_the_reset_is_part_of_the_state() -> None:
+def test_waiting_for_the_reset_is_part_of_the_state(rows: Rows) -> None:
     vec = vector("Pendulum-v1", EnvConfig(time_limit=3), 1, 0)
     vec.reset()
     assert [row[4] for row in rows(vec, 3, seed=0)] == [[1], [1], [1]]
@@ -328,7 +317,7 @@ def test_waiting_for_the_reset_is_part_of_the_state() -> None:
 
 
 @pytest.mark.parametrize("workers", ["sync", "async"])
-def test_without_a_state_the_next_step_is_a_reset(workers: Any) -> None:
+def test_without_a_state_the_next_step_is_a_reset(workers: Any, rows: Rows) -> None:
     vec = vector(Silent, EnvConfig(workers=workers), 2, 0)
     vec.reset()
     rows(vec, 5, seed=0)
@@ -373,7 +362,7 @@ class Dice(gymnasium.Env[Any, Any]):
         return self.roll(), 0.0, False, False, {}
 
 
-def test_global_generators_of_workers_are_seeded_apart_and_restored() -> None:
+def test_global_generators_of_workers_are_seeded_apart_and_restored(rows: Rows) -> None:
     seen = []
     for _ in range(2):
         vec = vector(Dice, EnvConfig(workers="async"), 2, 0)

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from softrl.data import replay as replays
 from softrl.data.priority import LAP, Proportional, Recency, Uniform
 from softrl.data.replay import Replay, ReplayConfig
-from softrl.data.starts import Starts
+from softrl.data.starts import StartMask
 from softrl.types import Spec, Step
 
 SPECS = {
@@ -70,13 +70,13 @@ def test_whatever_the_episodes_a_ring_elsewhere_knows_what_a_ring_here_knows(kin
 def compare(kind: str, lasts: list[list[bool]], capacity: int, sampler: Any, every: int = 1) -> None:
     """To add rows and to sample asks nothing of the device, for `meta` would raise, and draws the same."""
     here, there = pair(SPECS[kind], capacity, len(lasts[0]), sampler=sampler)
-    assert there.starts.apart > here.starts.apart
-    assert {there.ring.device.type, there.stops.device.type} == {"meta"}
+    assert there.start_mask.on_device > here.start_mask.on_device
+    assert {there.ring.device.type, there.invalid.device.type} == {"meta"}
     for time, last in enumerate(lasts):
         for replay in (here, there):
             replay.add(row(here.spec, last, time))
-        assert torch.equal(here.starts.host, there.starts.host)
-        if time % every == 0 and not here.starts.host.all():
+        assert torch.equal(here.start_mask.invalid, there.start_mask.invalid)
+        if time % every == 0 and not here.start_mask.invalid.all():
             near, far = here.sample(4, times=2), there.sample(4, times=2)
             there.peek(4)
             assert far.reward.device.type == "meta"
@@ -92,7 +92,7 @@ def test_priorities_are_beside_the_rows_and_ask_nothing_either(config: Any) -> N
         there.add(row(there.spec, [time % 5 == 4] * 2, time))
         if len(there):
             window = there.sample(4)
-            there.reprioritise(window.index, torch.ones(4, device="meta"))
+            there.update_priorities(window.index, torch.ones(4, device="meta"))
             assert window.weight.device.type == "meta"
 
 
@@ -118,29 +118,29 @@ def test_a_ring_elsewhere_is_restored() -> None:
         here.add(row(here.spec, [time % 4 == 3, time % 5 == 4], time))
     blocks = [(here.oldest, here.rows(here.oldest, 13)), (13, here.rows(13, 17))]
     there.restore(here.oldest, here.newest, blocks)
-    assert torch.equal(here.starts.host, there.starts.host)
-    for name, known in there.starts.known.items():
+    assert torch.equal(here.start_mask.invalid, there.start_mask.invalid)
+    for name, known in there.start_mask.columns.items():
         rows = torch.arange(here.oldest, here.newest) % here.length
         assert torch.equal(known[rows], here.columns[name][rows])
     for time in range(17, 21):
         for replay in (here, there):
             replay.add(row(here.spec, [time % 4 == 3, time % 5 == 4], time))
-        assert torch.equal(here.starts.host, there.starts.host)
+        assert torch.equal(here.start_mask.invalid, there.start_mask.invalid)
 
 
-def test_marks_by_hand() -> None:
+def test_the_mask_by_hand() -> None:
     names = ("reward", "terminated", "first", "last", "age")
-    starts = Starts(torch.full((4, 1, 5), torch.nan), names, context=2)
+    mask = StartMask(torch.full((4, 1, 5), torch.nan), names, context=2)
     for here, last in enumerate([False, True, False, False]):
-        starts.write(here, row(SPECS["decisions"], [last], here)._replace(reward=torch.tensor([here + 0.5])), here == 0)
-    assert {name: known[:, 0].tolist() for name, known in starts.known.items()} == {
+        mask.write(here, row(SPECS["decisions"], [last], here)._replace(reward=torch.tensor([here + 0.5])), here == 0)
+    assert {name: known[:, 0].tolist() for name, known in mask.columns.items()} == {
         "reward": [0.5, 1.5, 2.5, 3.5],
         "terminated": [0, 0, 0, 0],
         "first": [1, 0, 1, 0],
         "last": [0, 1, 0, 0],
         "age": [0, 1, 0, 1],
     }
-    assert starts.host.all()
-    starts.host.fill_(False)
-    starts.hide(oldest=1)  # row 1 misses the row before it; row 2 opens an episode
-    assert starts.host[:, 0].tolist() == [False, True, False, False]
+    assert mask.invalid.all()
+    mask.invalid.fill_(False)
+    mask.invalidate_broken_stacks(oldest=1)  # row 1 misses the row before it; row 2 opens an episode
+    assert mask.invalid[:, 0].tolist() == [False, True, False, False]

@@ -60,7 +60,7 @@ def test_sequences_are_the_rows_as_they_came(data: st.DataObject) -> None:
         last[time] = torch.tensor([how != "on" for how in ends[time - 1]]) & ~last[time - 1]
     oldest = max(0, rows - capacity)
     assert len(replay) == rows - oldest - length + 1
-    cells = (~replay.stops.flatten()).nonzero().flatten()
+    cells = (~replay.invalid.flatten()).nonzero().flatten()
     window = replay.window(cells, torch.ones(len(cells)))
     starts = {(int(state[0]), int(state[1])) for state in window.obs["state"][:, 0]}
     assert starts == {(env, time) for env in range(envs) for time in range(oldest, rows - length + 1)}
@@ -95,7 +95,7 @@ def test_a_restored_replay_gives_the_same_sequences() -> None:
     source, target = filled(spec(5), ends, 12), Replay(ReplayConfig(24), spec(5), 2, GAMMA, seed=1)
     target.restore(source.oldest, source.newest, [(source.oldest, source.rows(source.oldest, source.newest))])
     target.load_state_dict(source.state_dict())
-    assert torch.equal(target.stops, source.stops)
+    assert torch.equal(target.invalid, source.invalid)
     for _ in range(3):
         same(source.sample(16), target.sample(16))
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from softrl.errors import UserError
-from softrl.math.bounds import BOUNDS, check_log_std
+from softrl.math.bounds import BOUNDS, check_log_std, log_std_bound
+from softrl.nn.actors.gaussian import Gaussian
 
 
 def test_clamp_cuts_off_and_tanh_bends() -> None:
@@ -12,6 +13,12 @@ def test_clamp_cuts_off_and_tanh_bends() -> None:
     assert BOUNDS["clamp"](raw, -5.0, 2.0).tolist() == [-5.0, 0.0, 1.0, 2.0]
     expected = [-5.0, -1.5, -1.5 + 3.5 * 0.76159416, 2.0]
     assert BOUNDS["tanh"](raw, -5.0, 2.0).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_configuration_names_its_bound() -> None:
+    raw = torch.tensor([-100.0, 0.0, 100.0])
+    assert log_std_bound(Gaussian(log_std_min=-5.0))(raw).tolist() == [-5.0, 0.0, 2.0]
+    assert log_std_bound(Gaussian(log_std_min=-5.0, log_std_bound="tanh"))(raw).tolist() == [-5.0, -1.5, 2.0]
 
 
 @pytest.mark.parametrize("high", [-3.0, -4.0])

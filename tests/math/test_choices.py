@@ -12,11 +12,12 @@ from softrl.math.choices import (
     check_joint,
     combinations,
     components,
-    drawn,
+    gumbel_scores,
     likeliest,
     log_probs,
-    outside,
+    other_options,
     places,
+    sample_one_hot,
 )
 from softrl.types import Spec
 
@@ -27,7 +28,7 @@ def test_combinations_of_two_choices_by_hand() -> None:
     expected = [[1, 0, 1, 0, 0], [1, 0, 0, 1, 0], [1, 0, 0, 0, 1], [0, 1, 1, 0, 0], [0, 1, 0, 1, 0], [0, 1, 0, 0, 1]]
     assert combinations((2, 3)).tolist() == expected
     assert places((2, 3)).tolist() == [0, 3, 0, 1, 2]
-    assert outside((2, 3)).tolist() == [[0, 0, 1, 1, 1]] * 2 + [[1, 1, 0, 0, 0]] * 3
+    assert other_options((2, 3)).tolist() == [[0, 0, 1, 1, 1]] * 2 + [[1, 1, 0, 0, 0]] * 3
 
 
 @given(SIZES)
@@ -48,9 +49,14 @@ def test_log_probs_are_those_of_separate_categoricals(choices: tuple[int, ...]) 
         torch.testing.assert_close(log_prob, torch.distributions.Categorical(logits=block).logits)
 
 
+def test_scores_of_two_options_by_hand() -> None:
+    log_prob, exponential = torch.tensor([-0.5, -1.0]), torch.tensor([1.0, 2.0]).neg().exp()
+    torch.testing.assert_close(gumbel_scores(log_prob, exponential), torch.tensor([0.5, 1.0]))
+
+
 def test_draws_follow_the_probabilities_and_choices_are_independent() -> None:
     prob = torch.tensor([0.7, 0.3, 0.1, 0.2, 0.7])
-    draws = drawn(prob.log().expand(40_000, -1), (2, 3))
+    draws = sample_one_hot(prob.log().expand(40_000, -1), (2, 3))
     assert torch.equal(draws.sum(-1), torch.full((40_000,), 2.0))
     frequency = (draws.T @ draws) / len(draws)
     expected = torch.outer(prob, prob)

@@ -6,25 +6,25 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from softrl.math.chunks import beginnings, confidence_loss, executed, marked, marks, no_worse, powers
+from softrl.math.chunks import beginnings, confidence_loss, executed, mask, masked, no_worse, powers
 
 
 def test_a_plan_is_cut_and_marked() -> None:
     plan = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]])  # [1,3,2]
     expected = torch.tensor([[[1.0, 2.0, 1.0], [3.0, 4.0, 1.0], [0.0, 0.0, 0.0]]])
-    assert torch.equal(marked(plan, torch.tensor([2])), expected)
-    assert torch.equal(marks(expected.flatten(1), 3), torch.tensor([[1.0, 1.0, 0.0]]))
+    assert torch.equal(masked(plan, torch.tensor([2])), expected)
+    assert torch.equal(mask(expected.flatten(1), 3), torch.tensor([[1.0, 1.0, 0.0]]))
 
 
 def test_a_short_plan_is_no_long_plan_that_ends_with_zeros() -> None:
     plan = torch.zeros(1, 3, 2)
-    assert not torch.equal(marked(plan, torch.tensor([1])), marked(plan, torch.tensor([3])))
+    assert not torch.equal(masked(plan, torch.tensor([1])), masked(plan, torch.tensor([3])))
 
 
 def test_what_is_not_counted_may_be_anything() -> None:
     """Rows of a ring that were never written hold any bits."""
     plan = torch.tensor([[[1.0], [math.nan]]])
-    assert torch.equal(marked(plan, torch.tensor([1])), torch.tensor([[[1.0, 1.0], [0.0, 0.0]]]))
+    assert torch.equal(masked(plan, torch.tensor([1])), torch.tensor([[[1.0, 1.0], [0.0, 0.0]]]))
 
 
 def test_every_beginning_of_every_plan() -> None:
@@ -32,7 +32,7 @@ def test_every_beginning_of_every_plan() -> None:
     all_of_them = beginnings(plan)
     assert all_of_them.shape == (3, 4, 9)
     for k in range(3):
-        assert torch.equal(all_of_them[k], marked(plan, torch.full((4,), k + 1)).flatten(1))
+        assert torch.equal(all_of_them[k], masked(plan, torch.full((4,), k + 1)).flatten(1))
 
 
 def test_powers() -> None:

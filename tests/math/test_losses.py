@@ -8,6 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from softrl.math.losses import (
     cross_entropy,
+    entropies,
     entropy,
     huber,
     midpoints,
@@ -196,3 +197,10 @@ def test_pairs_are_visited_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> N
         found = quantile_huber(quantiles, target, 1.0)
     torch.testing.assert_close(found, expected)
     assert max(sizes) <= 4000
+
+
+def test_entropies_of_two_states_by_hand() -> None:
+    prob = tensor([[0.5, 1.0], [0.5, 0.0]])  # [K,B]: a fair coin, and a choice that is made
+    actions = Actions(torch.zeros(2, 2, 1), prob.clamp_min(1e-30).log()[..., None], prob)
+    torch.testing.assert_close(entropies(actions)[:, 0], tensor([0.693147, 0.0]))
+    torch.testing.assert_close(entropy(actions), tensor([0.693147 / 2]))

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, strategies as st
 from torch import tensor
 
-from softrl.math.project import Support, hl_gauss, outside, two_neighbours
+from softrl.math.project import Support, clipped_mass, hl_gauss, two_neighbours
 from softrl.types import Atoms
 
 FIVE = Support(0.0, 4.0, 5)
@@ -122,4 +122,4 @@ def test_gaussian_keeps_the_mean_of_what_is_far_from_the_ends() -> None:
 def test_share_outside_by_hand() -> None:
     value = tensor([[1.0, 4.5, -0.5], [4.0, 0.0, 5.0]])
     prob = tensor([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]])
-    assert outside(Atoms(value, prob), FIVE).item() == 0.375
+    assert clipped_mass(Atoms(value, prob), FIVE).item() == 0.375

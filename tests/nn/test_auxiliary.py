@@ -20,7 +20,7 @@ def unasked() -> torch.Tensor:
 def test_nothing_has_no_loss_and_trains_nothing() -> None:
     part, z = Nothing().build(*ASKED), torch.randn(4, 5)
     assert part(z, SEEN, unasked) == {}
-    assert part.own(nn.Linear(2, 2)) == []
+    assert part.self_trained(nn.Linear(2, 2)) == []
     assert part.pictures(z, SEEN) == {}
     assert list(part.parameters()) == []
 
@@ -59,7 +59,7 @@ def test_pictures_show_the_newest_frame_above_its_reconstruction() -> None:
 
 def test_anchors_are_the_first_view_and_positives_another() -> None:
     part, body = Contrast().build(*ASKED), nn.Linear(2, 2)
-    assert part.own(body) == [body, part]
+    assert part.self_trained(body) == [body, part]
     assert part.weight.shape == (5, 5)
     z, positive = torch.randn(8, 5), torch.randn(4, 5)
     loss = part(z, SEEN, lambda: positive)["contrastive_loss"]

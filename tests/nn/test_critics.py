@@ -22,7 +22,7 @@ def test_k_actions_at_once_equal_one_at_a_time(members: int) -> None:
     critic = ActionIn(SMALL, members=members).build(4, SPEC)
     z, action = torch.randn(5, 4), torch.randn(6, 5, 2)
     together = critic(z, action)
-    assert together.row.shape == (members, 6, 5, 1)
+    assert together.output.shape == (members, 6, 5, 1)
     for k in range(6):
         alone = critic(z, action[k : k + 1])
         torch.testing.assert_close(together.atoms.mean()[:, k], alone.atoms.mean()[:, 0])
@@ -43,14 +43,14 @@ def test_loss_is_half_the_squared_distance_to_the_mean_target() -> None:
     critic = ActionIn(SMALL).build(4, SPEC)
     q = critic(torch.randn(5, 4), torch.randn(1, 5, 2))
     target = Atoms(torch.tensor([[1.0, 3.0]]).expand(5, 2), torch.tensor([[0.25, 0.75]]).expand(5, 2))
-    expected = 0.5 * (q.row[:, 0, :, 0] - 2.5) ** 2
+    expected = 0.5 * (q.output[:, 0, :, 0] - 2.5) ** 2
     torch.testing.assert_close(critic.loss(q, target), expected)
 
 
 def test_state_value_has_one_member_and_no_action() -> None:
     value = StateValue(SMALL).build(4)
     v = value(torch.randn(5, 4))
-    assert v.row.shape == (1, 1, 5, 1)
+    assert v.output.shape == (1, 1, 5, 1)
     assert value.loss(v, Atoms(torch.zeros(5, 1), torch.ones(5, 1))).shape == (1, 5)
 
 
@@ -74,12 +74,12 @@ def test_action_out_picks_the_rows_of_given_choices_from_one_pass(head, members:
     critic = ActionOut(SMALL, head, members).build(4, Spec({"state": (4,)}, continuous, CHOICES))
     z, number, shared = torch.randn(5, 4), torch.randint(6, (8, 5)), torch.rand(5, continuous)
     found = critic(z, torch.cat([JOINT[number], shared.expand(8, -1, -1)], -1))
-    assert found.row.shape == (members, 8, 5, head.width)
+    assert found.output.shape == (members, 8, 5, head.width)
     for e in range(members):
         rows = by_hand(critic, torch.cat([z, shared], -1), e)
         for k in range(8):
-            torch.testing.assert_close(found.row[e, k], rows[torch.arange(5), number[k]])
-    torch.testing.assert_close(found.atoms.mean(), head.atoms(found.row).mean())
+            torch.testing.assert_close(found.output[e, k], rows[torch.arange(5), number[k]])
+    torch.testing.assert_close(found.atoms.mean(), head.atoms(found.output).mean())
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -88,11 +88,11 @@ def test_choice_out_judges_each_action_with_its_own_parameters(head, members: in
     critic = ChoiceOut(SMALL, head, members).build(4, Spec({"state": (4,)}, 2, CHOICES))
     z, number, parameters = torch.randn(5, 4), torch.randint(6, (8, 5)), torch.rand(8, 5, 2)
     found = critic(z, torch.cat([JOINT[number], parameters], -1))
-    assert found.row.shape == (members, 8, 5, head.width)
+    assert found.output.shape == (members, 8, 5, head.width)
     for e in range(members):
         for k in range(8):
             rows = by_hand(critic, torch.cat([z, parameters[k]], -1), e)
-            torch.testing.assert_close(found.row[e, k], rows[torch.arange(5), number[k]])
+            torch.testing.assert_close(found.output[e, k], rows[torch.arange(5), number[k]])
 
 
 @pytest.mark.parametrize("kind", [ActionOut, ChoiceOut])

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from softrl.errors import UserError
+from softrl.nn.dreamer_cnn import PictureObservationModel, Pictures
 from softrl.nn.either import Either
-from softrl.nn.pictures import Pictures, PictureSight
-from softrl.nn.sights import Vectors, VectorSight
+from softrl.nn.sights import VectorObservationModel, Vectors
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Spec
 
@@ -15,7 +15,8 @@ SIGHT = Either(Pictures(2), Vectors(MLP((8,)), MLP((9,))))
 
 
 @pytest.mark.parametrize(
-    ("spec", "alone", "kind"), [(PIXELS, SIGHT.pictures, PictureSight), (STATE, SIGHT.vectors, VectorSight)]
+    ("spec", "alone", "kind"),
+    [(PIXELS, SIGHT.pictures, PictureObservationModel), (STATE, SIGHT.vectors, VectorObservationModel)],
 )
 def test_it_is_the_one_that_suits_bit_by_bit(spec: Spec, alone: Pictures | Vectors, kind: type) -> None:
     states = []

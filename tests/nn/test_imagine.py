@@ -9,10 +9,10 @@ from torch import Tensor
 from softrl.errors import UserError
 from softrl.nn.actors.deterministic import Deterministic
 from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.dreamer_cnn import Pictures
 from softrl.nn.encoders.world import World, WorldModel
-from softrl.nn.imagine import film, foreseen, imagine, prediction_error, still
+from softrl.nn.imagine import film, imagine, open_loop, prediction_error, still
 from softrl.nn.latents import Normal
-from softrl.nn.pictures import Pictures
 from softrl.nn.rssm import RSSM
 from softrl.nn.sights import Vectors
 from softrl.nn.trunks.mlp import MLP
@@ -58,7 +58,7 @@ def test_imagination_equals_a_loop_over_starts() -> None:
             torch.testing.assert_close(dream.actions.value[0, place], action[0])
             torch.testing.assert_close(dream.features[t + 1, r], features[0])
             torch.testing.assert_close(dream.reward[t, r], model.reward(features)[0, 0])
-            torch.testing.assert_close(dream.going[t, r], model.persistence(features)[0, 0].sigmoid())
+            torch.testing.assert_close(dream.continue_prob[t, r], model.persistence(features)[0, 0].sigmoid())
 
 
 def test_gradients_reach_the_policy_through_what_it_does_and_not_through_what_it_reads() -> None:
@@ -79,7 +79,7 @@ def test_gradients_reach_the_policy_through_what_it_does_and_not_through_what_it
 
 def test_open_loop_prediction_equals_a_loop() -> None:
     model, w = world(Certain(4)), window()
-    predicted = foreseen(model, w, 3)
+    predicted = open_loop(model, w, 3)
     assert predicted.shape == (T, B, 3)
     posterior = model.trace(w).filtered.features[:, 0]
     for b in range(B):
@@ -103,7 +103,7 @@ def test_what_comes_after_is_not_seen() -> None:
     model, w = world(Certain(4)), window()
     state = w.obs["state"].clone()
     state[:, 3:] = 5.0
-    assert torch.equal(foreseen(model, w, 3), foreseen(model, w._replace(obs={"state": state}), 3))
+    assert torch.equal(open_loop(model, w, 3), open_loop(model, w._replace(obs={"state": state}), 3))
 
 
 def test_a_film_has_truth_above_prediction_above_their_difference() -> None:
@@ -114,7 +114,7 @@ def test_a_film_has_truth_above_prediction_above_their_difference() -> None:
     shown = film(model, w, rows=2)["open_loop"]
     assert (shown.dtype, shown.shape) == (torch.uint8, (T, 3, 3 * 16, 2 * 16))
     assert (shown[:, :, :16, 16:].int() - pixels[1].int()).abs().max() <= 1
-    predicted = foreseen(model, w, 5)
+    predicted = open_loop(model, w, 5)
     expected = ((predicted[:, 1] + 0.5) * 256).clamp(0, 255).to(torch.uint8)
     assert (shown[:, :, 16:32, 16:].int() - expected.int()).abs().max() <= 1
     difference = (predicted[:, 0] - (pixels[0] / 255 - 0.5)) / 2
@@ -129,7 +129,7 @@ def test_a_short_film_still_foresees_something() -> None:
     w = window({"pixels": torch.randint(0, 256, (B, T, 3, 16, 16), dtype=torch.uint8)})
     short = Window({"pixels": w.obs["pixels"][:, :3]}, *(x[:, :3] for x in w[1:5]), *w[5:7], w.last[:, :3])  # type: ignore[index, misc]
     shown = film(model, short)["open_loop"]
-    expected = model.sight.visible(foreseen(model, short, 2))
+    expected = model.sight.visible(open_loop(model, short, 2))
     assert torch.equal(shown[:, :, 16:32, :16], expected[:, 0])
 
 
@@ -145,7 +145,7 @@ def test_bad_values_are_refused() -> None:
         imagine(model, actor, torch.randn(R, model.width), 0)
     for seen in (0, T):
         with pytest.raises(UserError, match=f"{seen} of {T} observations"):
-            foreseen(model, window(), seen)
+            open_loop(model, window(), seen)
 
 
 @pytest.mark.slow

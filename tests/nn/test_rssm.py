@@ -68,7 +68,7 @@ def test_filtering_equals_a_loop(latent: AnyLatent, trajectories: int) -> None:
         for b in range(B):
             features, rows = textbook(m, embedding[b], before[b], first[b], noise[:, way, b])
             torch.testing.assert_close(filtered.features[:, way, b], features, atol=1e-5, rtol=1e-4)
-            torch.testing.assert_close(filtered.row[:, way, b], rows, atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(filtered.params[:, way, b], rows, atol=1e-5, rtol=1e-4)
 
 
 def test_nothing_crosses_the_start_of_an_episode() -> None:

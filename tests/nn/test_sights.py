@@ -6,7 +6,7 @@ import torch
 from softrl.errors import UserError
 from softrl.math.latents import symlog
 from softrl.nn.readout import Readout
-from softrl.nn.sights import Vectors, surprise
+from softrl.nn.sights import Vectors, gaussian_nll
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Spec
 
@@ -35,7 +35,7 @@ def test_surprise_is_the_log_density_without_its_constant() -> None:
     predicted, target = torch.randn(2, 4, 5, 3)
     law = torch.distributions.Normal(predicted, 1)
     expected = -(law.log_prob(target) - law.log_prob(predicted)).sum(-1)
-    torch.testing.assert_close(surprise(predicted, target, 2), expected)
+    torch.testing.assert_close(gaussian_nll(predicted, target, 2), expected)
 
 
 def test_bad_values_are_refused() -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from softrl.nn.targets import follow, frozen_copy
+from softrl.nn.targets import frozen_copy, polyak_update
 
 
 def test_a_copy_is_equal_apart_and_without_gradient() -> None:
@@ -19,9 +19,9 @@ def test_a_copy_is_equal_apart_and_without_gradient() -> None:
 def test_it_moves_its_share_of_the_way() -> None:
     source, target = nn.Linear(3, 2), nn.Linear(3, 2)
     expected = [0.9 * t + 0.1 * s for t, s in zip(target.parameters(), source.parameters(), strict=True)]
-    follow(target, source, 0.1)
+    polyak_update(target, source, 0.1)
     torch.testing.assert_close(list(target.parameters()), expected)
-    follow(target, source, 1.0)
+    polyak_update(target, source, 1.0)
     torch.testing.assert_close(target.state_dict(), source.state_dict())
 
 
@@ -31,6 +31,6 @@ def test_polyak_by_hand() -> None:
     source.weight.data.fill_(1.0)
     values = []
     for _ in range(3):
-        follow(target, source, 0.5)
+        polyak_update(target, source, 0.5)
         values.append(target.weight.item())
     assert values == [0.5, 0.75, 0.875]

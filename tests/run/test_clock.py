@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from softrl.run.clock import AtEnd, EvaluationClock, Every, Ratio
+from softrl.run.clock import AtEnd, EvaluationClock, Every, UpdateRatio
 
 strides = st.lists(st.integers(1, 30), min_size=1, max_size=60)
 
@@ -34,7 +34,7 @@ def test_every_fires_exactly_when_a_multiple_is_crossed(period, steps):
     [(1.0, [1, 1, 1, 1]), (0.5, [0, 1, 0, 1]), (2.5, [2, 3, 2, 3]), (1 / 3, [0, 0, 1, 0, 0, 1]), (20.0, [20, 20])],
 )
 def test_ratio_by_hand(rate, given_out):
-    ratio = Ratio(rate)
+    ratio = UpdateRatio(rate)
     assert [ratio(n) for n in range(1, len(given_out) + 1)] == given_out
 
 
@@ -42,25 +42,25 @@ def test_ratio_by_hand(rate, given_out):
     ("rate", "decisions", "total"), [(0.1, 1000, 100), (0.3, 10, 3), (0.7, 10, 7), (1 / 3, 999, 333)]
 )
 def test_ratio_does_not_drift(rate, decisions, total):
-    ratio = Ratio(rate)
+    ratio = UpdateRatio(rate)
     assert sum(ratio(n) for n in range(1, decisions + 1)) == total
 
 
 @given(st.sampled_from([0.1, 0.25, 1.0, 1.5, 4.0]), strides, strides)
 def test_ratio_owes_nothing_for_decisions_before_it_is_ready(rate, before, after):
-    ratio = Ratio(rate)
+    ratio = UpdateRatio(rate)
     start = 0
     for count in counts(before):
         assert ratio(count, ready=False) == 0
         start = count
-    fresh = Ratio(rate)
+    fresh = UpdateRatio(rate)
     for count in counts(after):
         assert ratio(start + count) == fresh(count)
 
 
 @given(strides)
 def test_ratio_is_the_same_for_any_number_of_environments(steps):
-    one, many = Ratio(0.7), Ratio(0.7)
+    one, many = UpdateRatio(0.7), UpdateRatio(0.7)
     end = sum(steps)
     assert sum(one(n) for n in range(1, end + 1)) == sum(many(n) for n in counts(steps))
 
@@ -99,7 +99,7 @@ def test_a_run_that_is_extended_goes_on_with_the_schedule():
 
 @given(strides, st.integers(0, 60))
 def test_the_state_goes_on_exactly(steps, cut):
-    makers = (lambda: Every(7), lambda: Ratio(0.3), lambda: EvaluationClock(13, 500))
+    makers = (lambda: Every(7), lambda: UpdateRatio(0.3), lambda: EvaluationClock(13, 500))
     for make in makers:
         whole, first, second = make(), make(), make()
         points = list(counts(steps))

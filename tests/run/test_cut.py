@@ -50,7 +50,7 @@ class Opaque(gymnasium.Env[Any, Any]):
         return self.seen(), float(action[0]), False, self.time == 9, {}
 
 
-def trained(path: Path, env: Any, recipe: str = "sac+tiny", **options: Any) -> api.RunResult:
+def train(path: Path, env: Any, recipe: str = "sac+tiny", **options: Any) -> api.RunResult:
     return api.train(env, recipe, run=path, **{**SHORT, **options})
 
 
@@ -96,7 +96,7 @@ def test_a_run_killed_in_its_first_evaluation_is_resumed(
     with monkeypatch.context() as patched:
         patched.setattr(Trainer, "evaluate", die)
         with pytest.raises(Killed):
-            trained(path, Opaque, recipe, **options)
+            train(path, Opaque, recipe, **options)
     assert saved.available(path) == [0]
     with seconds(60):
         assert api.resume(path, env=Opaque).finished
@@ -116,8 +116,8 @@ class Iterating(Opaque):
 @pytest.mark.parametrize("workers", ["sync", pytest.param("async", marks=pytest.mark.slow)])
 def test_an_answer_that_cannot_be_saved_is_refused_before_there_is_a_run(tmp_path: Path, workers: str) -> None:
     with pytest.raises(UserError) as told:
-        trained(tmp_path / "run", Iterating, **{"env.workers": workers})
-    sentence = r"Iterating.snapshot() holds a range_iterator at 'left/over': answer arrays and plain values"
+        train(tmp_path / "run", Iterating, **{"env.workers": workers})
+    sentence = r"Iterating.snapshot() holds a range_iterator at 'left/over': return arrays and plain values"
     assert str(told.value) == sentence
     assert list(tmp_path.iterdir()) == []
 
@@ -147,6 +147,6 @@ class Fragile(Opaque):
 def test_environments_are_closed_after_a_failure(tmp_path: Path, fault: str) -> None:
     env = type("Fragile", (Fragile,), {"fault": fault, "noted": []})
     with pytest.raises(UserError, match=r"stuck|not finite"):
-        trained(tmp_path / "run", env, **{"envs": 2, "env.workers": "sync", "eval.every": 30})
+        train(tmp_path / "run", env, **{"envs": 2, "env.workers": "sync", "eval.every": 30})
     trained_in = [life for life in env.noted if life > 9]  # an evaluation lives for one episode
     assert sorted(trained_in) == ([11, 12] if fault == "raise" else [12, 12])

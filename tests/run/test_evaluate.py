@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from softrl.agent.agent import Agent
+from softrl.agent.chunk import Chunk
 from softrl.agent.config import AgentConfig
-from softrl.agent.plan import Chunk
 from softrl.data import envs
 from softrl.data.envs import EnvConfig
 from softrl.data.pixels import Pixels
@@ -86,7 +86,7 @@ def test_a_film_has_a_picture_for_every_state_and_the_return(agent: Agent) -> No
     assert [int(picture[0, 0, 0]) for picture in pictures] == list(range(length + 1))
 
 
-def test_predict_answers_in_the_environments_units(agent: Agent) -> None:
+def test_predict_returns_actions_in_the_environments_units(agent: Agent) -> None:
     policy = Policy(agent, Walk.action_space, Run())
     unit, _ = agent.act({"state": torch.tensor([[0.3]])}, {}, deterministic=True)
     action, state = policy.predict(np.array([0.3]))
@@ -127,7 +127,7 @@ def told(space: gymnasium.Space[Any], flat: list[list[float]], width: int = 4) -
     return Policy(Told(flat, {"state": (width,)}), space, Run())  # type: ignore[arg-type]
 
 
-def test_predict_answers_a_choice() -> None:
+def test_predict_returns_a_choice() -> None:
     policy = told(gymnasium.spaces.Discrete(3, start=1), [[0, 0, 1], [1, 0, 0]])
     one, many = policy.predict(np.zeros(4))[0], policy.predict(np.zeros((2, 4)))[0]
     assert (one, type(one)) == (3, np.int64)
@@ -141,7 +141,7 @@ def test_predict_rounds_where_the_environment_counts() -> None:
 
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "softrl/Gears-v0", "Pendulum-v1"])
-def test_what_predict_answers_steps_gymnasiums_own_environments(name: str) -> None:
+def test_what_predict_returns_steps_gymnasiums_own_environments(name: str) -> None:
     """One action an environment, N of them a vector of environments, both as Gymnasium makes them."""
     env, vec = gymnasium.make(name), gymnasium.make_vec(name, 2, vectorization_mode="sync")
     shaped = envs.spec(envs.make(name))

@@ -42,13 +42,13 @@ class Lamp(gymnasium.Env[Any, Any]):
         return np.full((24, 24, 3), 255 * self.light, np.uint8)
 
 
-def trained(path: Path, **options: Any) -> Path:
+def train(path: Path, **options: Any) -> Path:
     return api.train(Lamp, "latent_sac+tiny", seed=3, run=path, **{**SMALL, **options}).path
 
 
 @pytest.fixture(scope="module")
 def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("filmed") / "run")
+    return train(tmp_path_factory.mktemp("filmed") / "run")
 
 
 def test_a_run_from_pixels_has_a_film_beside_each_picture(filmed: Path) -> None:
@@ -67,11 +67,11 @@ def test_a_run_from_pixels_has_a_film_beside_each_picture(filmed: Path) -> None:
 
 def test_a_run_learns_the_same_without_its_films(filmed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WorldModel, "films", lambda self, window: {})
-    unseen = trained(tmp_path / "unseen")
+    unseen = train(tmp_path / "unseen")
     assert not list((unseen / "media").glob("*.mp4"))
     weights = "checkpoints/step_000000080/agent.safetensors"
     assert (filmed / weights).read_bytes() == (unseen / weights).read_bytes()
 
 
 def test_a_run_from_states_has_nothing_to_show(tmp_path: Path) -> None:
-    assert not (trained(tmp_path / "run", **{"env.pixels": None}) / "media").exists()
+    assert not (train(tmp_path / "run", **{"env.pixels": None}) / "media").exists()

@@ -100,7 +100,7 @@ def growth(env: type[Short], folder: Path) -> float:
     for episodes in (SETTLED, SETTLED + MORE):
         while trainer.count.episodes < episodes:
             trainer.advance()
-            trainer.milestones()
+            trainer.run_due_events()
         found.append(held())
     trainer.close()
     return found[1] - found[0]

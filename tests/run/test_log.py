@@ -1,6 +1,5 @@
 """The log files of a run: the columns and tags that were promised, every digit, and cut back exactly."""
 
-import csv
 import json
 
 import numpy as np
@@ -8,11 +7,6 @@ import pytest
 import torch
 
 from softrl.run.log import Logger
-
-
-def rows(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
 
 
 def lines(path):
@@ -58,29 +52,29 @@ def test_agents_that_plan_have_two_more_columns_behind_the_promised_ones(tmp_pat
     assert (tmp_path / "episodes.csv").read_text().startswith("env_steps,episode,return,length\n")
 
 
-def test_evaluation_by_hand(tmp_path):
+def test_evaluation_by_hand(tmp_path, read_csv):
     log = Logger(tmp_path)
     values = log.evaluation(100, 50, 25, [1.0, 3.0, 8.0, 0.0], [10, 20, 30, 40], [1.0, 0.0, 0.0, 0.0], 2.5)
     deviation = float(np.sqrt((2**2 + 0**2 + 5**2 + 3**2) / 4))
     means = {"eval/mean_reward": 3.0, "eval/mean_ep_length": 25.0, "eval/success_rate": 0.25}
     assert values == {**means, "eval/std_reward": deviation}
-    assert rows(tmp_path / "eval.csv") == [
+    assert read_csv(tmp_path / "eval.csv") == [
         {
             **{"env_steps": "100", "decisions": "50", "updates": "25", "return_mean": "3.0"},
             **{"return_sd": repr(deviation), "return_min": "0.0", "return_max": "8.0", "length_mean": "25.0"},
             **{"success_mean": "0.25", "seconds": "2.5"},
         }
     ]
-    assert [row["return"] for row in rows(tmp_path / "episodes.csv")] == ["1.0", "3.0", "8.0", "0.0"]
+    assert [row["return"] for row in read_csv(tmp_path / "episodes.csv")] == ["1.0", "3.0", "8.0", "0.0"]
     assert lines(tmp_path / "metrics.jsonl") == [{"env_steps": 100, **values}]
 
 
-def test_every_digit_is_kept_and_types_of_numpy_do_not_show(tmp_path):
+def test_every_digit_is_kept_and_types_of_numpy_do_not_show(tmp_path, read_csv):
     log = Logger(tmp_path)
     value = 0.1 + 0.2
     log.episode(1, 1, np.float64(value), np.int64(7), None, 1e-17)
     log.episode(2, 2, float("nan"), 7, True, 1.0)
-    first, second = rows(tmp_path / "train.csv")
+    first, second = read_csv(tmp_path / "train.csv")
     assert float(first["return"]) == value
     assert first == {
         **{"env_steps": "1", "episode": "1", "return": repr(value), "length": "7"},
@@ -150,7 +144,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(timed)}
 
 
-def test_cut_back_and_written_again_is_the_run_that_was_never_cut(tmp_path):
+def test_cut_back_and_written_again_is_the_run_that_was_never_cut(tmp_path, read_csv):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     whole.mkdir()
     cut.mkdir()
@@ -165,7 +159,7 @@ def test_cut_back_and_written_again_is_the_run_that_was_never_cut(tmp_path):
     (cut / "train.csv").open("ab").write(b"25,2,3.0,1")  # half a row of a process that was killed
     again = Logger(cut)
     again.load_state_dict(state)
-    assert [row["env_steps"] for row in rows(cut / "eval.csv")] == ["10"]
+    assert [row["env_steps"] for row in read_csv(cut / "eval.csv")] == ["10"]
     assert (cut / "log.txt").read_text().endswith("at 10\n")
     for start in (20, 30):
         fill(again, start)
@@ -173,7 +167,7 @@ def test_cut_back_and_written_again_is_the_run_that_was_never_cut(tmp_path):
     assert [line.split()[-1] for line in (cut / "log.txt").read_text().splitlines()] == ["10", "20", "30"]
 
 
-def test_a_log_that_somebody_deleted_does_not_stop_a_resume(tmp_path):
+def test_a_log_that_somebody_deleted_does_not_stop_a_resume(tmp_path, read_csv):
     log = Logger(tmp_path)
     fill(log, 10)
     state = log.state_dict()
@@ -182,11 +176,11 @@ def test_a_log_that_somebody_deleted_does_not_stop_a_resume(tmp_path):
     again = Logger(tmp_path)
     again.load_state_dict(state)
     fill(again, 20)
-    assert [row["env_steps"] for row in rows(tmp_path / "train.csv")] == ["20"]
+    assert [row["env_steps"] for row in read_csv(tmp_path / "train.csv")] == ["20"]
 
 
 @pytest.mark.parametrize("successes", [None, [1.0, 1.0]])
-def test_success_is_empty_where_the_environment_gives_none(tmp_path, successes):
+def test_success_is_empty_where_the_environment_gives_none(tmp_path, successes, read_csv):
     tags = Logger(tmp_path).evaluation(1, 1, 1, [1.0, 2.0], [1, 1], successes, 0.0)
     assert tags.get("eval/success_rate") == (None if successes is None else 1.0)
-    assert rows(tmp_path / "eval.csv")[0]["success_mean"] == ("" if successes is None else "1.0")
+    assert read_csv(tmp_path / "eval.csv")[0]["success_mean"] == ("" if successes is None else "1.0")

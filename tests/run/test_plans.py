@@ -29,7 +29,7 @@ class Ten(gymnasium.Env[Any, Any]):
         return np.full(2, self.time, np.float32), float(action[0]), False, self.time == 10, {}
 
 
-def trained(path: Path, recipe: str, **options: Any) -> Path:
+def train(path: Path, recipe: str, **options: Any) -> Path:
     """A run of ten episodes, half of them at random, with an evaluation at its start and end."""
     small = {"steps": 100, "eval.every": 100, "train.warmup": 50, "video.every": "never", "threads": 1}
     api.train(Ten, f"{recipe}+tiny", run=path, **{**small, **options})
@@ -42,15 +42,15 @@ def column(path: Path, table: str, name: str) -> list[str]:
 
 
 def test_a_fixed_plan_of_five_is_executed_twice_in_ten_decisions(tmp_path: Path) -> None:
-    path = trained(tmp_path / "run", "qc")
+    path = train(tmp_path / "run", "qc")
     assert column(path, "train.csv", "chunk_length") == [""] * 5 + ["5.0"] * 5
     assert column(path, "eval.csv", "chunk_length") == ["5.0", "5.0"]
     assert set(column(path, "eval.csv", "confidence")) == {"1.0"}
 
 
 def test_plans_of_one_action_are_sac_byte_for_byte(tmp_path: Path) -> None:
-    one = trained(tmp_path / "one", "qc", **{"agent.chunk.length": 1})
-    plain = trained(tmp_path / "plain", "sac")
+    one = train(tmp_path / "one", "qc", **{"agent.chunk.length": 1})
+    plain = train(tmp_path / "plain", "sac")
     kept = ("episodes.csv", "checkpoints/step_000000100/agent.safetensors")
     for name in kept:
         assert (one / name).read_bytes() == (plain / name).read_bytes()
@@ -73,7 +73,7 @@ def test_a_run_that_is_cut_in_the_midst_of_a_plan_goes_on_as_if_it_had_not_been(
 
 
 def test_without_any_confidence_that_suffices_each_decision_is_a_plan(tmp_path: Path) -> None:
-    path = trained(tmp_path / "run", "qc_adaptive", **{"agent.chunk.confidence_threshold": 1.0})
+    path = train(tmp_path / "run", "qc_adaptive", **{"agent.chunk.confidence_threshold": 1.0})
     assert column(path, "eval.csv", "chunk_length") == ["1.0", "1.0"]
     for table in ("train.csv", "eval.csv"):
         values = [float(cell) for cell in column(path, table, "confidence") if cell]
@@ -82,7 +82,7 @@ def test_without_any_confidence_that_suffices_each_decision_is_a_plan(tmp_path: 
 
 
 def test_an_agent_that_does_not_plan_has_the_promised_columns_only(tmp_path: Path) -> None:
-    path = trained(tmp_path / "run", "sac")
+    path = train(tmp_path / "run", "sac")
     header = (path / "train.csv").read_text().splitlines()[0]
     assert header == "env_steps,episode,return,length,success,seconds"
 

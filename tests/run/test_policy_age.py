@@ -51,10 +51,10 @@ class Watched(Trainer):
         self.learned += [self.count.decisions] * (self.count.updates - before)
         self.past[self.count.updates] = self.actor()
 
-    def take(self, got: Any) -> None:
+    def record_step(self, got: Any) -> None:
         if not self.random:
             self.actions.append(Action(self.before, self.weights, self.count.updates))
-        super().take(got)
+        super().record_step(got)
 
 
 def watched(folder: Path, **options: Any) -> Watched:

@@ -1,6 +1,7 @@
-"""What `auto` means here."""
+"""What `auto` means here, and what a run has room for."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from softrl.data.pixels import Pixels
 from softrl.errors import UserError
 from softrl.run import resolve as resolving
 from softrl.run.config import Run
-from softrl.run.resolve import resolve, updates
+from softrl.run.fields import override
+from softrl.run.resolve import replay_config, resolve, updates
 
 
 def test_nothing_is_left_to_choose() -> None:
@@ -62,3 +64,19 @@ def test_pixels_are_collected_beside_the_updates_and_states_before_them() -> Non
     assert resolve(Run()).collect == "sync"
     assert resolve(pixels).collect == "async"
     assert resolve(replace(pixels, collect="sync")).collect == "sync"
+
+
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [
+        ({"steps": 5_000}, 2 * 5_001),
+        ({"steps": 5_000, "envs": 2, "env.repeat": 3}, 2 * 5_006),
+        ({"steps": 10**6}, 1_000_000),
+        ({"steps": 5_000, "replay.capacity": 3_000}, 3_000),
+        ({"steps": 5_000, "replay.memory_map": True}, 1_000_000),
+        ({"steps": 1}, 1_000),
+    ],
+)
+def test_replay_has_room_for_all_that_a_run_can_bring_and_no_more(options: dict[str, Any], rows: int) -> None:
+    run = override(Run(), {"env.name": "Pendulum-v1", **options})
+    assert replay_config(run, "Pendulum-v1") == replace(run.replay, capacity=rows)

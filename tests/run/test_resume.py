@@ -32,7 +32,7 @@ SMALL = {
 
 
 def forked(work: Callable[[], Any], kill_after: float | None = None) -> bool:
-    """Run `work` in a child, killed with -9 after some seconds; answers whether it came to its end."""
+    """Run `work` in a child, killed with -9 after some seconds; returns whether it came to its end."""
     child = FORK.Process(target=work)
     child.start()
     child.join(kill_after)

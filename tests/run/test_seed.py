@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from softrl.run.seed import PURPOSES, Generators, derive, evaluation_seed
+from softrl.run.seed import PURPOSES, Generators, derive, evaluation_seed, isolated_generators
 
 
 def test_seeds_are_what_they_always_were():
     """Golden: a change would change every run of every user."""
-    assert [derive(0, purpose) for purpose in PURPOSES] == [1650919450, 286815940, 292121270, 1429145591, 2034211244]
+    first = [1650919450, 286815940, 292121270, 1429145591, 2034211244, 600983078]
+    assert [derive(0, purpose) for purpose in PURPOSES] == first
 
 
 def test_seeds_differ_between_purposes_seeds_and_indices():
@@ -67,6 +68,26 @@ def test_one_seed_starts_all_of_them():
     generators.seed(4)
     second = draw()
     assert all(a != b for a, b in zip(first, second, strict=True))
+
+
+def test_isolated_draws_have_a_seed_of_their_own_and_change_none_outside() -> None:
+    """Also where what was done inside failed."""
+
+    def fail() -> None:
+        draw()
+        raise ZeroDivisionError
+
+    Generators().seed(4)
+    other = draw()
+    Generators().seed(3)
+    first, second = draw(), draw()
+    Generators().seed(3)
+    assert draw() == first
+    with isolated_generators(4, torch.zeros(1)):
+        assert draw() == other
+    with pytest.raises(ZeroDivisionError), isolated_generators(4, torch.zeros(1)):
+        fail()
+    assert draw() == second
 
 
 def test_a_gpu_that_nothing_was_done_on_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

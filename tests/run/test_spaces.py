@@ -86,8 +86,8 @@ def test_a_torn_file_is_said_so(tmp_path: Path, torn: str) -> None:
 
 
 def test_worlds_that_differ_are_told_in_words() -> None:
-    spaces.fit(Spec({"state": (3,)}, 1, gamma=0.9, chunk=4), Spec({"state": (3,)}, 1))
+    spaces.check_same_spec(Spec({"state": (3,)}, 1, gamma=0.9, chunk=4), Spec({"state": (3,)}, 1))
     with pytest.raises(UserError, match=r"takes state \[3\] and actions of 1 numbers, and this environment has state "):
-        spaces.fit(Spec({"state": (3,)}, 1), Spec({"state": (2,)}, 1))
+        spaces.check_same_spec(Spec({"state": (3,)}, 1), Spec({"state": (2,)}, 1))
     with pytest.raises(UserError, match=r"actions of choices of 4 options and 2 numbers, and .* of 2 numbers: give"):
-        spaces.fit(Spec({"state": (3,)}, 2, (4,)), Spec({"state": (3,)}, 2))
+        spaces.check_same_spec(Spec({"state": (3,)}, 2, (4,)), Spec({"state": (3,)}, 2))

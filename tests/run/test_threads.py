@@ -10,9 +10,9 @@ from softrl.run import threads
 
 @pytest.fixture(autouse=True)
 def forgotten():
-    threads.fitting.cache_clear()
+    threads.fastest_thread_count.cache_clear()
     yield
-    threads.fitting.cache_clear()
+    threads.fastest_thread_count.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -37,19 +37,19 @@ def test_it_is_the_machine_that_decides(monkeypatch: pytest.MonkeyPatch, slowed:
     now = {"threads": 1}
     monkeypatch.setattr(torch, "set_num_threads", lambda n: now.update(threads=n))
     monkeypatch.setattr(threads, "timed", lambda call: 3.0 if now["threads"] in slowed else 1.0 / now["threads"])
-    assert threads.fitting(256) == chosen
+    assert threads.fastest_thread_count(256) == chosen
 
 
 def test_the_number_of_threads_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
-    assert threads.fitting(32) in (1, 2)
+    assert threads.fastest_thread_count(32) in (1, 2)
     assert torch.get_num_threads() == 1
 
 
 def test_one_processor_needs_no_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
     monkeypatch.setattr(threads, "timed", lambda call: pytest.fail("measured"))
-    assert threads.fitting(256) == 1
+    assert threads.fastest_thread_count(256) == 1
 
 
 def test_where_the_system_cannot_tell_all_processors_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def broken(fault: str) -> type[Fragile]:
     return type("Fragile", (Fragile,), {"fault": fault})
 
 
-def trained(path: Path, env: Any, **options: Any) -> api.RunResult:
+def train(path: Path, env: Any, **options: Any) -> api.RunResult:
     return api.train(env, "sac+tiny", run=path, **{**SHORT, **options})
 
 
@@ -82,7 +82,7 @@ def trained(path: Path, env: Any, **options: Any) -> api.RunResult:
 def test_a_failing_environment_ends_the_run_and_its_checkpoints_stay(tmp_path: Path, fault: str, words: str) -> None:
     path = tmp_path / "run"
     with pytest.raises(UserError, match=words):
-        trained(path, broken(fault))
+        train(path, broken(fault))
     assert saved.available(path) == [0, 100]
     assert api.load(path, env=Fragile).predict(np.zeros(2))[0].shape == (1,)
     assert api.resume(path, env=Fragile).finished  # once the environment is mended
@@ -91,7 +91,7 @@ def test_a_failing_environment_ends_the_run_and_its_checkpoints_stay(tmp_path: P
 def test_a_worker_that_dies_ends_the_run_and_its_checkpoints_stay(tmp_path: Path) -> None:
     path = tmp_path / "run"
     with pytest.raises(UserError, match="process of the environment died"):
-        trained(path, broken("die"), **{"env.workers": "async"})
+        train(path, broken("die"), **{"env.workers": "async"})
     assert saved.available(path) == [0, 100]
     assert api.resume(path, env=Fragile).finished
 
@@ -107,7 +107,7 @@ def test_a_full_disk_ends_the_run_and_its_checkpoints_stay(tmp_path: Path, monke
 
     monkeypatch.setattr(saved, "write_durably", full)
     with pytest.raises(UserError, match="the disk is full: nothing was lost"):
-        trained(path, "Pendulum-v1")
+        train(path, "Pendulum-v1")
     assert saved.available(path) == [0, 100]
     monkeypatch.undo()
     assert api.resume(path).finished
@@ -117,7 +117,7 @@ def test_a_torn_checkpoint_is_refused_and_the_one_before_is_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "run"
-    trained(path, "Pendulum-v1")
+    train(path, "Pendulum-v1")
     weights = path / "checkpoints" / "step_000000300" / "agent.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-10])
@@ -130,9 +130,7 @@ def test_a_torn_checkpoint_is_refused_and_the_one_before_is_used(
 @pytest.mark.slow
 def test_without_opengl_auto_goes_without_a_video_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphics, "missing", lambda: "rendering needs OpenGL")
-    result = trained(
-        tmp_path / "run", "cartpole_swingup", **{"video.every": "auto", "env.time_limit": 50, "steps": 100}
-    )
+    result = train(tmp_path / "run", "cartpole_swingup", **{"video.every": "auto", "env.time_limit": 50, "steps": 100})
     assert result.finished
     assert "no video: rendering needs OpenGL" in (result.path / "log.txt").read_text()
 
@@ -142,7 +140,7 @@ def test_without_opengl_a_video_that_was_asked_for_is_refused_at_once(
 ) -> None:
     monkeypatch.setattr(graphics, "missing", lambda: "rendering needs OpenGL")
     with pytest.raises(UserError, match="rendering needs OpenGL"):
-        trained(tmp_path / "run", "cheetah_run", **{"video.every": 100})
+        train(tmp_path / "run", "cheetah_run", **{"video.every": 100})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -152,7 +150,7 @@ def test_videos_show_whole_evaluation_episodes(tmp_path: Path) -> None:
     import av
 
     options = {"video.every": 200, "video.size": 64, "env.repeat": 10, "env.time_limit": 100}
-    result = trained(tmp_path / "run", "cartpole_swingup", **options)
+    result = train(tmp_path / "run", "cartpole_swingup", **options)
     videos = sorted(path.name for path in (result.path / "videos").iterdir())
     assert videos == ["0.mp4", "200.mp4", "300.mp4"]
     with av.open(str(result.path / "videos" / "200.mp4")) as file:
@@ -181,7 +179,7 @@ def weights(path: Path) -> bytes:
 def test_updates_that_share_a_launch_are_the_same_updates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With flags, a fraction that is saved up, and looks at the networks in between."""
     options = {"steps": 80, "train.updates_per_decision": 4.25, "train.actor_every": 2, "log.diagnostics": 50}
-    trained(tmp_path / "alone", "Pendulum-v1", **options)
+    train(tmp_path / "alone", "Pendulum-v1", **options)
     sizes: list[int] = []
     update = Trainer.update
 
@@ -190,8 +188,8 @@ def test_updates_that_share_a_launch_are_the_same_updates(tmp_path: Path, monkey
         update(self, count)
 
     monkeypatch.setattr(Trainer, "update", counted)
-    monkeypatch.setattr(training, "group", lambda run, replay: 4)
-    trained(tmp_path / "together", "Pendulum-v1", **options)
+    monkeypatch.setattr(training, "updates_per_launch", lambda run, replay: 4)
+    train(tmp_path / "together", "Pendulum-v1", **options)
     assert set(sizes) == {1, 4}
     assert sizes.count(4) > 10
     assert weights(tmp_path / "together") == weights(tmp_path / "alone")
@@ -215,7 +213,7 @@ def test_updates_that_share_a_launch_are_the_same_updates(tmp_path: Path, monkey
 def test_as_many_updates_share_a_launch_as_are_owed_at_once(recipe: str, options: dict[str, Any], updates: int) -> None:
     run = override(apply(recipe, Run()), {"compile": "cudagraph", **options})
     replay = Replay(replace(run.replay, capacity=1_000), Spec({"state": (2,)}, 1), 1, 0.99, seed=0)
-    assert training.group(run, replay) == updates
+    assert training.updates_per_launch(run, replay) == updates
 
 
 @pytest.mark.slow
@@ -234,7 +232,7 @@ def test_a_run_that_its_minutes_end_has_a_video_of_its_last_policy(
 ) -> None:
     monkeypatch.setattr(Trainer, "seconds", lambda self: self.count.env_steps)
     options = {"video.every": "auto", "video.size": 32, "env.time_limit": 20, "steps": 10**6, "minutes": 1}
-    path = trained(tmp_path / "run", "cartpole_swingup", **options).path
+    path = train(tmp_path / "run", "cartpole_swingup", **options).path
     assert [video.name for video in (path / "videos").iterdir()] == ["60.mp4"]
 
 
@@ -249,11 +247,11 @@ def test_a_run_that_dies_in_its_first_evaluation_comes_to_the_same_end(
     def die(self: Trainer) -> None:
         raise Killed
 
-    trained(tmp_path / "whole", "Pendulum-v1")
+    train(tmp_path / "whole", "Pendulum-v1")
     with monkeypatch.context() as patched:
         patched.setattr(Trainer, "evaluate", die)
         with pytest.raises(Killed):
-            trained(tmp_path / "run", "Pendulum-v1")
+            train(tmp_path / "run", "Pendulum-v1")
     assert api.resume(tmp_path / "run").finished
     name = "checkpoints/step_000000300/agent.safetensors"
     assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
@@ -264,7 +262,7 @@ def test_a_run_that_its_minutes_ended_gets_no_second_row_when_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Trainer, "seconds", lambda self: self.count.env_steps / 2)
-    path = trained(tmp_path / "run", "Pendulum-v1", steps=10**6, minutes=1).path
+    path = train(tmp_path / "run", "Pendulum-v1", steps=10**6, minutes=1).path
     kept = [path / name for name in ("eval.csv", "episodes.csv", "metrics.jsonl")]
     before = [file.read_text() for file in kept]
     assert api.resume(path).finished
@@ -296,7 +294,7 @@ def test_each_episode_has_a_duration_of_its_own(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Trainer, "seconds", lambda self: float(self.count.env_steps))
     monkeypatch.setattr(api, "open_console", lambda *_: Listening())
     options = {"envs": 2, "env.workers": "sync", "steps": 50, "eval.every": 50}
-    path = trained(tmp_path / "run", Uneven, **options).path
+    path = train(tmp_path / "run", Uneven, **options).path
     # 20 frames; 21, one of them while it was reset; 48 of the slow one
     assert told == [20.0, 21.0, 48.0]
     api.resume(path, steps=60, env=Uneven)
@@ -322,10 +320,10 @@ class Painted(Fragile):
 
 
 def test_pictures_that_are_none_cost_the_video_and_not_the_run(tmp_path: Path) -> None:
-    path = trained(tmp_path / "run", Painted, **{"video.every": "auto", "steps": 100}).path
+    path = train(tmp_path / "run", Painted, **{"video.every": "auto", "steps": 100}).path
     assert "no video: the environment's render() gave ndarray [32, 32, 4] of uint8" in (path / "log.txt").read_text()
     with pytest.raises(UserError, match=r"render\(\) gave"):
-        trained(tmp_path / "asked", Painted, **{"video.every": 100, "steps": 100})
+        train(tmp_path / "asked", Painted, **{"video.every": 100, "steps": 100})
 
 
 def test_the_last_save_hears_signals_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,5 +334,5 @@ def test_the_last_save_hears_signals_too(tmp_path: Path, monkeypatch: pytest.Mon
         save(self)
 
     monkeypatch.setattr(Trainer, "save", watched)
-    trained(tmp_path / "run", "Pendulum-v1", steps=60)
+    train(tmp_path / "run", "Pendulum-v1", steps=60)
     assert handlers[-1] not in (signal.SIG_DFL, None)

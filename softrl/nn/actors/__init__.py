@@ -1,12 +1,15 @@
 """Actors: a latent -> weighted actions. Shapes: see `softrl.types`."""
 
 from abc import ABC, abstractmethod
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from softrl.math.bounds import LogStdBounds, log_std_bound
 from softrl.math.densities import squash, squashed
-from softrl.types import Actions
+from softrl.nn.trunks import TrunkConfig
+from softrl.types import Actions, Spec
 
 
 class Actor(nn.Module, ABC):
@@ -23,6 +26,29 @@ class Actor(nn.Module, ABC):
     @abstractmethod
     def mode(self, z: Tensor) -> Tensor:
         """The deterministic action to evaluate, [B,D] -> [B,A]."""
+
+
+class GaussianConfig(LogStdBounds, Protocol):
+    """What `GaussianOutputs` reads of a configuration."""
+
+    @property
+    def trunk(self) -> TrunkConfig:
+        """Body of the network."""
+
+
+class GaussianOutputs(Actor):
+    """An actor with mean and log standard deviation from one output layer."""
+
+    def __init__(self, config: GaussianConfig, latent: int, spec: Spec) -> None:
+        super().__init__()
+        self.bound = log_std_bound(config)
+        self.trunk = config.trunk.build(latent)
+        self.out = self.trunk.out(2 * spec.continuous)
+
+    def distribution(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation before the squashing, [B,D] -> [B,A], [B,A]."""
+        mean, raw = self.out(self.trunk(z))[0].chunk(2, -1)
+        return mean, self.bound(raw)
 
 
 class SquashedActor(Actor):

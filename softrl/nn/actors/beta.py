@@ -63,21 +63,21 @@ class BetaActor(Actor):
 
     def forward(self, z: Tensor) -> Actions:  # [B,D]
         excess = self.excess(z)
-        u = drawn(excess)
+        u = sample_logit(excess)
         shares = torch.stack([F.logsigmoid(u), F.logsigmoid(-u)])  # [2,B,A]: log x, log(1 - x)
         log_beta = torch.lgamma(excess + 1).sum(0) - torch.lgamma(excess.sum(0) + 2)
         log_prob = ((excess * shares).sum(0) - log_beta - math.log(2)).sum(-1)
         return Actions(torch.tanh(u / 2)[None], log_prob[None, :, None], torch.ones_like(log_prob)[None])
 
     def sample(self, z: Tensor) -> Tensor:
-        return torch.tanh(drawn(self.excess(z)) / 2)
+        return torch.tanh(sample_logit(self.excess(z)) / 2)
 
     def mode(self, z: Tensor) -> Tensor:
         p, q = self.excess(z)
         return (p - q) / (p + q).clamp_min(torch.finfo(p.dtype).tiny)
 
 
-def drawn(excess: Tensor) -> Tensor:
+def sample_logit(excess: Tensor) -> Tensor:
     """Reparametrised draws of log(x / (1 - x)), x ~ Beta, [2,..] -> [..]."""
     g, h = Gamma(excess + 1, torch.ones_like(excess), validate_args=False).rsample().log()
     return g - h

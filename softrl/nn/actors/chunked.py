@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from softrl.math.chunks import executed, marked, powers
+from softrl.math.chunks import executed, masked, powers
 from softrl.math.densities import squash
 from softrl.nn.actors import Actor
 from softrl.nn.trunks import TrunkConfig
@@ -35,7 +35,7 @@ class AllLengths(Lengths):
 class ConfidentLengths(Lengths):
     """Plans end before the first confidence c_2..c_h below a threshold; while collecting, some are executed whole.
 
-    c = sigmoid(out(trunk(z))), a network of its own.
+    c = sigmoid(out(trunk(z))), a network of its own. softrl's own, unpublished; builds on Q-chunking, arXiv 2507.07969.
     """
 
     def __init__(self, trunk: TrunkConfig, threshold: float, whole: float, latent: int, horizon: int) -> None:
@@ -66,8 +66,8 @@ class ChunkedActor(Actor):
     log pi = sum_{i<=k} gamma^(i-1) log pi(x_i | z)
 
     Only executed actions have entropy, each discounted to when it is executed, as if it had been chosen there: values
-    of plans of different lengths then differ by what happens in the world alone. Critics are told marked plans, see
-    `softrl.math.chunks`; `sample` and `mode` answer whole plans, [B,h*A].
+    of plans of different lengths then differ by what happens in the world alone. Critics are given masked plans, see
+    `softrl.math.chunks`; `sample` and `mode` return whole plans, [B,h*A].
     """
 
     def __init__(self, actor: Any, lengths: Lengths, spec: Spec) -> None:
@@ -101,7 +101,7 @@ class ChunkedActor(Actor):
         plan, log_prob = self.plan(z)
         with torch.no_grad():
             length, _ = self.lengths(z)
-        value = marked(plan, length).flatten(-2)  # [B,h*(A+1)]
+        value = masked(plan, length).flatten(-2)  # [B,h*(A+1)]
         charged = log_prob.take_along_dim(length[:, None] - 1, -1)  # [B,1]
         return Actions(value[None], charged[None], torch.ones_like(charged)[None, :, 0])
 

@@ -14,7 +14,7 @@ from softrl.types import Actions, Spec
 
 @dataclass(frozen=True)
 class Deterministic:
-    """a = tanh(mean(z)), explored with Gaussian noise of one size (DDPG, arXiv 1509.02971; noise of 1802.09477).
+    """a = tanh(mean(z)), explored with Gaussian noise of one size (DDPG, arXiv 1509.02971; TD3, arXiv 1802.09477).
 
     A single action has no density, so log-probabilities are zero and the temperature prices nothing: it has to be a
     fixed one, since a learned one would look for an entropy that does not change.

@@ -6,8 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from softrl.math.bounds import BOUNDS, check_log_std
-from softrl.math.choices import check_choices, components, drawn, likeliest, log_probs, outside
+from softrl.math.bounds import check_log_std, log_std_bound
+from softrl.math.choices import check_choices, components, likeliest, log_probs, other_options, sample_one_hot
 from softrl.math.densities import squash, squashed
 from softrl.nn.actors import Actor
 from softrl.nn.networks import AnyTrunk
@@ -50,30 +50,29 @@ class FactoredActor(Actor):
     E_pi f = E_draw [ 1/F sum_i sum_j pi_i(j) f(j, others drawn) ]
     """
 
-    outside: Tensor
+    other_options: Tensor
 
     def __init__(self, config: Factored, latent: int, spec: Spec) -> None:
         super().__init__()
         self.choices, self.components = spec.choices, len(components(spec))
-        self.low, self.high = config.log_std_min, config.log_std_max
-        self.bound = BOUNDS[config.log_std_bound]
+        self.bound = log_std_bound(config)
         self.trunk = config.trunk.build(latent)
         self.out = self.trunk.out(sum(spec.choices) + 2 * spec.continuous)
-        self.register_buffer("outside", outside(spec.choices), persistent=False)
+        self.register_buffer("other_options", other_options(spec.choices), persistent=False)
 
     def distributions(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities of options [B,S]; mean and log standard deviation of the continuous part, [B,P]."""
         row = self.out(self.trunk(z))[0]
-        size = len(self.outside)
+        size = len(self.other_options)
         mean, raw = row[:, size:].chunk(2, -1)
-        return log_probs(row[:, :size], self.choices), mean, self.bound(raw, self.low, self.high)
+        return log_probs(row[:, :size], self.choices), mean, self.bound(raw)
 
     def forward(self, z: Tensor) -> Actions:  # [B,D]
         options, mean, log_std = self.distributions(z)
         parameters, density = squash(mean, log_std)  # [B,P], [B]
-        size, option = len(self.outside), options.detach()
-        draw = drawn(option, self.choices)  # [B,S]
-        chosen = draw * self.outside[:, None] + torch.eye(size, device=z.device)[:, None]  # [K,B,S]
+        size, option = len(self.other_options), options.detach()
+        draw = sample_one_hot(option, self.choices)  # [B,S]
+        chosen = draw * self.other_options[:, None] + torch.eye(size, device=z.device)[:, None]  # [K,B,S]
         # Held fixed: its own gradient cancels in the sum over options, that of the drawn ones is noise of mean zero.
         log_prob = (chosen * option).sum(-1)  # [K,B]
         value = torch.cat([chosen, parameters.expand(size, -1, -1)], -1)
@@ -88,7 +87,7 @@ class FactoredActor(Actor):
     def sample(self, z: Tensor) -> Tensor:
         options, mean, log_std = self.distributions(z)
         parameters = squashed(mean, log_std)
-        return torch.cat([drawn(options, self.choices), parameters], -1)
+        return torch.cat([sample_one_hot(options, self.choices), parameters], -1)
 
     def mode(self, z: Tensor) -> Tensor:
         """The likeliest choices with the median of the continuous part."""

@@ -3,10 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from torch import Tensor
-
-from softrl.math.bounds import BOUNDS, check_log_std
-from softrl.nn.actors import SquashedActor
+from softrl.math.bounds import check_log_std
+from softrl.nn.actors import GaussianOutputs, SquashedActor
 from softrl.nn.networks import AnyTrunk
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Spec
@@ -35,17 +33,5 @@ class Gaussian:
         return GaussianActor(self, latent, spec)
 
 
-class GaussianActor(SquashedActor):
-    """Mean and log standard deviation from one output layer."""
-
-    def __init__(self, config: Gaussian, latent: int, spec: Spec) -> None:
-        super().__init__()
-        self.low, self.high = config.log_std_min, config.log_std_max
-        self.bound = BOUNDS[config.log_std_bound]
-        self.trunk = config.trunk.build(latent)
-        self.out = self.trunk.out(2 * spec.continuous)
-
-    def distribution(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log standard deviation before the squashing, [B,D] -> [B,A], [B,A]."""
-        mean, raw = self.out(self.trunk(z))[0].chunk(2, -1)
-        return mean, self.bound(raw, self.low, self.high)
+class GaussianActor(GaussianOutputs, SquashedActor):
+    """Squashed actions of one output layer's mean and log standard deviation."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from softrl.errors import UserError
-from softrl.math.bounds import BOUNDS, check_log_std
+from softrl.math.bounds import check_log_std, log_std_bound
 from softrl.math.choices import check_joint, places
 from softrl.math.densities import squash, squashed
 from softrl.nn.actors import Actor
@@ -56,16 +56,17 @@ class Hybrid:
 
 
 class HybridActor(Actor):
-    """K = J joint choices with their probabilities, each with one reparametrised draw of its parameters (C = 2)."""
+    """K = J joint choices with their probabilities, each with one reparametrised draw of its parameters (C = 2).
+
+    G = J groups of parameters, one for each joint choice, or a single group for all of them.
+    """
 
     places: Tensor
 
     def __init__(self, config: Hybrid, latent: int, spec: Spec) -> None:
         super().__init__()
         self.choices, self.parts = JointChoices(spec.choices, config.joint), spec.continuous
-        self.low, self.high = config.log_std_min, config.log_std_max
-        self.bound = BOUNDS[config.log_std_bound]
-        # One group of parameters for each combination, or group 0 for all of them.
+        self.bound = log_std_bound(config)
         self.groups = len(self.choices.combinations) if config.dependent else 1
         self.register_buffer("places", places(spec.choices) * config.dependent, persistent=False)
         self.trunk = config.trunk.build(latent)
@@ -76,7 +77,7 @@ class HybridActor(Actor):
         row = self.out(self.trunk(z))[0]
         logits, moments = row.split([self.choices.logits, 2 * self.groups * self.parts], -1)
         mean, raw = moments.unflatten(-1, (2, self.groups, self.parts)).permute(1, 2, 0, 3)
-        return logits, mean, self.bound(raw, self.low, self.high)
+        return logits, mean, self.bound(raw)
 
     def forward(self, z: Tensor) -> Actions:  # [B,D]
         logits, mean, log_std = self.distributions(z)

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from softrl.math.bounds import BOUNDS, check_log_std
+from softrl.math.bounds import check_log_std
 from softrl.math.densities import normal_log_prob, squash_log_det, squashed
 from softrl.math.latents import ESTIMATORS, Estimator, check_estimator
-from softrl.nn.actors import Actor
+from softrl.nn.actors import Actor, GaussianOutputs
 from softrl.nn.latents import Normal
 from softrl.nn.networks import AnyTrunk
 from softrl.nn.trunks.mlp import MLP
@@ -47,7 +47,7 @@ class Marginal:
         return MarginalActor(self, latent, spec)
 
 
-class MarginalActor(Actor):
+class MarginalActor(GaussianOutputs):
     """One reparametrised action of the first latent and its averaged density (K = 1, C = 1), for [B,L*F].
 
     log pi(a) = log 1/L sum_l N(u; mean(z_l), std(z_l)) - sum_i log(1 - tanh(u_i)^2),    u ~ pi(. | z_0)
@@ -56,17 +56,8 @@ class MarginalActor(Actor):
     """
 
     def __init__(self, config: Marginal, latent: int, spec: Spec) -> None:
-        super().__init__()
+        super().__init__(config, latent, spec)
         self.latent, self.estimate = latent, ESTIMATORS[config.estimator]
-        self.low, self.high = config.log_std_min, config.log_std_max
-        self.bound = BOUNDS[config.log_std_bound]
-        self.trunk = config.trunk.build(latent)
-        self.out = self.trunk.out(2 * spec.continuous)
-
-    def distribution(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log standard deviation given one latent each, before the squashing, [B,F] -> [B,A], [B,A]."""
-        mean, raw = self.out(self.trunk(z))[0].chunk(2, -1)
-        return mean, self.bound(raw, self.low, self.high)
 
     def forward(self, z: Tensor) -> Actions:
         latents = z.unflatten(-1, (-1, self.latent))  # [B,L,F]
@@ -125,20 +116,20 @@ class LatentActor(Actor):
         """The networks one after the other, that of the actions last."""
         return [self, self.policy]
 
-    def row(self, x: Tensor) -> Tensor:
+    def params(self, x: Tensor) -> Tensor:
         """What q says of the latents, [B,D] -> [B,numbers]."""
         return self.out(self.trunk(x))[0]
 
-    def drawn(self, x: Tensor, count: int) -> Tensor:
+    def sample_latents(self, x: Tensor, count: int) -> Tensor:
         """Latents side by side, [B,D] -> [B,count*F]."""
-        row = self.row(x)[:, None]
-        return self.latent.draw(row, self.latent.noise((len(x), count), row)).flatten(1)
+        params = self.params(x)[:, None]
+        return self.latent.draw(params, self.latent.noise((len(x), count), params)).flatten(1)
 
     def forward(self, z: Tensor) -> Actions:
-        return self.policy(self.drawn(z, self.count))
+        return self.policy(self.sample_latents(z, self.count))
 
     def sample(self, z: Tensor) -> Tensor:
-        return self.policy.sample(self.drawn(z, 1))
+        return self.policy.sample(self.sample_latents(z, 1))
 
     def mode(self, z: Tensor) -> Tensor:
-        return self.policy.mode(self.latent.typical(self.row(z)))
+        return self.policy.mode(self.latent.typical(self.params(z)))

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from softrl.errors import UserError
-from softrl.math.bounds import BOUNDS, check_log_std
-from softrl.math.choices import drawn, likeliest
+from softrl.math.bounds import check_log_std, log_std_bound
+from softrl.math.choices import likeliest, sample_one_hot
 from softrl.math.densities import normal_log_prob, squash_log_det, squashed
 from softrl.nn.actors import Actor
 from softrl.nn.networks import AnyTrunk
@@ -52,8 +52,7 @@ class MixtureActor(Actor):
     def __init__(self, config: Mixture, latent: int, spec: Spec) -> None:
         super().__init__()
         self.components, self.action = config.components, spec.continuous
-        self.low, self.high = config.log_std_min, config.log_std_max
-        self.bound = BOUNDS[config.log_std_bound]
+        self.bound = log_std_bound(config)
         self.trunk = config.trunk.build(latent)
         self.out = self.trunk.out(config.components * (1 + 2 * spec.continuous))
 
@@ -62,7 +61,7 @@ class MixtureActor(Actor):
         row = self.out(self.trunk(z))[0]
         logits, moments = row.split([self.components, 2 * self.components * self.action], -1)
         mean, raw = moments.unflatten(-1, (2, self.components, self.action)).permute(1, 2, 0, 3)
-        return logits.log_softmax(-1), mean, self.bound(raw, self.low, self.high)
+        return logits.log_softmax(-1), mean, self.bound(raw)
 
     def forward(self, z: Tensor) -> Actions:  # [B,D]
         log_weight, mean, log_std = self.distributions(z)
@@ -73,7 +72,7 @@ class MixtureActor(Actor):
 
     def sample(self, z: Tensor) -> Tensor:
         log_weight, mean, log_std = self.distributions(z)
-        chosen = drawn(log_weight, (self.components,))
+        chosen = sample_one_hot(log_weight, (self.components,))
         return squashed(of(chosen, mean), of(chosen, log_std))
 
     def mode(self, z: Tensor) -> Tensor:
@@ -85,7 +84,7 @@ class MixtureActor(Actor):
 def mixture_log_prob(u: Tensor, noise: Tensor, log_weight: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """log sum_j w_j N(u_k; mean_j, std_j) at each component's own u_k = mean_k + std_k noise_k.
 
-    `log_weight` is [K,B] and the others [K,B,A]; the answer is [K,B].
+    `log_weight` is [K,B] and the others [K,B,A]; returns [K,B].
     """
     standard = (u[:, None] - mean) / log_std.exp()  # [K,J,B,A]: u of component k as component j sees it
     own = torch.eye(len(u), dtype=torch.bool, device=u.device)[:, :, None, None]

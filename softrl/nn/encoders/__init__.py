@@ -23,19 +23,19 @@ class Encoder(nn.Module, ABC):
         """The latent batch of a window and the encoder's own named losses."""
 
     @abstractmethod
-    def taught(self) -> list[nn.Module]:
+    def critic_trained(self) -> list[nn.Module]:
         """The modules inside that the critic's loss trains."""
 
     @abstractmethod
-    def own(self) -> list[nn.Module]:
+    def self_trained(self) -> list[nn.Module]:
         """The modules inside that the encoder's own losses train; a module may be in both lists."""
 
     @abstractmethod
-    def judge(self, value: Value, b: Batch, action: Tensor) -> Tensor:
-        """What the policy's actions [K,B/V,A] are worth, [K,B/V], by values of detached latents and actions."""
+    def q_for_actor(self, actor_q: Value, b: Batch, action: Tensor) -> Tensor:
+        """Q-values of the policy's actions [K,B/V,A], [K,B/V], from `actor_q` of detached latents and actions."""
 
     @abstractmethod
-    def merged(self, target: Atoms) -> Atoms:
+    def average_views(self, target: Atoms) -> Atoms:
         """The critic's target [B,M], averaged over the views of each row."""
 
     @abstractmethod

@@ -24,7 +24,7 @@ class Identity:
     latents = 1
     needs = frozenset[str]()
 
-    def around(self, trunk: AnyTrunk) -> AnyTrunk:
+    def policy_trunk(self, trunk: AnyTrunk) -> AnyTrunk:
         """The trunk of a network that reads what the policy reads: nothing comes before it."""
         return trunk
 
@@ -65,16 +65,16 @@ class IdentityEncoder(Encoder):
         )
         return batch, {}
 
-    def taught(self) -> list[nn.Module]:
+    def critic_trained(self) -> list[nn.Module]:
         return []
 
-    def own(self) -> list[nn.Module]:
+    def self_trained(self) -> list[nn.Module]:
         return []
 
-    def judge(self, value: Value, b: Batch, action: Tensor) -> Tensor:
-        return value(b.z.detach(), action)
+    def q_for_actor(self, actor_q: Value, b: Batch, action: Tensor) -> Tensor:
+        return actor_q(b.z.detach(), action)
 
-    def merged(self, target: Atoms) -> Atoms:
+    def average_views(self, target: Atoms) -> Atoms:
         return target
 
     def follow(self) -> None:

@@ -13,7 +13,7 @@ from softrl.nn.auxiliary import AnyAuxiliary, Nothing
 from softrl.nn.convolutions import Convolutions, ConvolutionStack, Size
 from softrl.nn.encoders import Encoder, Losses, Value
 from softrl.nn.layers import without_decay
-from softrl.nn.targets import check_tau, follow, frozen_copy
+from softrl.nn.targets import check_tau, frozen_copy, polyak_update
 from softrl.nn.trunks import TrunkConfig
 from softrl.nn.trunks.bottleneck import Bottleneck, Neck
 from softrl.types import Atoms, Batch, Carry, Obs, Spec, Window
@@ -41,7 +41,7 @@ class Pixels:
     auxiliary: AnyAuxiliary = field(default_factory=Nothing)
     """What teaches the convolutions beside the critic."""
     tau: float = 0.05
-    """Share of the way that the target copy moves towards convolutions and critic's bottleneck when it follows."""
+    """Polyak coefficient of the target copy of convolutions and critic's bottleneck; 1 copies the weights."""
     sequence = 0
     latents = 1
     needs = frozenset[str]()
@@ -61,7 +61,7 @@ class Pixels:
         """Random views of each row."""
         return self.augmentation.views
 
-    def around(self, trunk: TrunkConfig) -> TrunkConfig:
+    def policy_trunk(self, trunk: TrunkConfig) -> TrunkConfig:
         """The trunk of a network that reads what the policy reads, behind a bottleneck of its own."""
         return Bottleneck(self.features, trunk, self.squashed)
 
@@ -147,22 +147,22 @@ class PixelEncoder(Encoder):
         """Rows once for each view, [B,..] -> [V*B,..]."""
         return torch.cat([x] * self.augmentation.views)
 
-    def taught(self) -> list[nn.Module]:
+    def critic_trained(self) -> list[nn.Module]:
         return [self.body]
 
-    def own(self) -> list[nn.Module]:
-        return self.auxiliary.own(self.body)
+    def self_trained(self) -> list[nn.Module]:
+        return self.auxiliary.self_trained(self.body)
 
-    def judge(self, value: Value, b: Batch, action: Tensor) -> Tensor:
-        return value(b.z[: len(b.policy_z)].detach(), action)
+    def q_for_actor(self, actor_q: Value, b: Batch, action: Tensor) -> Tensor:
+        return actor_q(b.z[: len(b.policy_z)].detach(), action)
 
-    def merged(self, target: Atoms) -> Atoms:
+    def average_views(self, target: Atoms) -> Atoms:
         # The mean of the views' targets is the mean of their mixture, and heads take any number of weighted atoms.
         value, prob = (x.unflatten(0, (self.augmentation.views, -1)) for x in target)  # [V,B,M]
         return Atoms(*map(self.repeated, Atoms(value, prob).pool(0)))
 
     def follow(self) -> None:
-        follow(self.target, self.body, self.tau)
+        polyak_update(self.target, self.body, self.tau)
 
     def initial(self, count: int) -> Carry:
         return {}

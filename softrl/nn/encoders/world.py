@@ -16,8 +16,8 @@ from softrl.nn.encoders import Encoder, Losses, Value
 from softrl.nn.imagine import film, still
 from softrl.nn.particles import Particles
 from softrl.nn.readout import DENSE, Readout, check_rowwise
-from softrl.nn.rssm import RSSM, Filtered, Given
-from softrl.nn.sights import surprise
+from softrl.nn.rssm import RSSM, Filtered, FilterInputs
+from softrl.nn.sights import gaussian_nll
 from softrl.nn.trunks import TrunkConfig
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Atoms, Batch, Carry, Obs, Spec, Window
@@ -73,7 +73,7 @@ class World:
         """Rows that the critic learns from for each decision."""
         return self.particles.judged
 
-    def around(self, trunk: TrunkConfig) -> TrunkConfig:
+    def policy_trunk(self, trunk: TrunkConfig) -> TrunkConfig:
         """The trunk of a network that reads what the policy reads: nothing comes before it."""
         return trunk
 
@@ -97,7 +97,7 @@ class World:
 class Trace(NamedTuple):
     """A window as the model saw it; time comes first."""
 
-    given: Given
+    given: FilterInputs
     filtered: Filtered  # L = 1
     target: Tensor  # [T,B,O], what was to be reconstructed
 
@@ -132,26 +132,26 @@ class WorldModel(Encoder):
 
     def losses(self, window: Window, trace: Trace) -> Losses:
         """What the model learns from; divergence and entropies come without gradient, to be logged only."""
-        features, row = trace.filtered.features[:, 0], trace.filtered.row[:, 0]  # [T,B,..]
+        features, params = trace.filtered.features[:, 0], trace.filtered.params[:, 0]  # [T,B,..]
         prior, latent, config = self.dynamics.expected(features), self.dynamics.latent, self.config
-        decided = self.decided(window)  # [T-1,B]
+        is_decision = self.is_decision(window)  # [T-1,B]
         reward = self.reward(features[1:])[..., 0]
-        going = (window.discount.T[:-1] > 0).float()
-        end = F.binary_cross_entropy_with_logits(self.persistence(features[1:])[..., 0], going, reduction="none")
+        continues = (window.discount.T[:-1] > 0).float()
+        end = F.binary_cross_entropy_with_logits(self.persistence(features[1:])[..., 0], continues, reduction="none")
         weights = (config.prior_weight, config.posterior_weight)
         losses = {
-            "reconstruction_loss": surprise(self.sight.predict(features), trace.target, 2).mean(),
-            "reward_loss": mean_where(decided, 0.5 * (reward - window.reward.T[:-1]).square()),
-            "continue_loss": mean_where(decided, end),
-            "kl_loss": balanced_kl(latent.divergence, row, prior, config.free_nats, weights),
+            "reconstruction_loss": gaussian_nll(self.sight.predict(features), trace.target, 2).mean(),
+            "reward_loss": mean_where(is_decision, 0.5 * (reward - window.reward.T[:-1]).square()),
+            "continue_loss": mean_where(is_decision, end),
+            "kl_loss": balanced_kl(latent.divergence, params, prior, config.free_nats, weights),
         }
         with torch.no_grad():
-            told = {
-                "kl": latent.divergence(row, prior).mean(),
+            metrics = {
+                "kl": latent.divergence(params, prior).mean(),
                 "prior_entropy": latent.entropy(prior).mean(),
-                "posterior_entropy": latent.entropy(row).mean(),
+                "posterior_entropy": latent.entropy(params).mean(),
             }
-        return losses | told
+        return losses | metrics
 
     @torch.no_grad()
     def trajectories(self, trace: Trace) -> Tensor:
@@ -168,13 +168,13 @@ class WorldModel(Encoder):
         At a final observation none was made: it weighs 0, and for the policy, whose losses have no weights, the row
         before it stands in its place; for the first row of a window that is the last.
         """
-        features, decided = features.detach().transpose(1, 2), self.decided(window)
-        rows, columns = (torch.arange(size, device=features.device) for size in decided.shape)
-        now = features[(rows[:, None] - (~decided).long()) % len(rows), columns].flatten(0, 1)  # [R,L,F]
-        after, weight = features[1:].flatten(0, 1), decided * window.weight
-        told = (x.transpose(0, 1)[:-1] for x in (window.action, window.reward, window.discount))
+        features, is_decision = features.detach().transpose(1, 2), self.is_decision(window)
+        rows, columns = (torch.arange(size, device=features.device) for size in is_decision.shape)
+        now = features[(rows[:, None] - (~is_decision).long()) % len(rows), columns].flatten(0, 1)  # [R,L,F]
+        after, weight = features[1:].flatten(0, 1), is_decision * window.weight
+        taken = (x.transpose(0, 1)[:-1] for x in (window.action, window.reward, window.discount))
         action, reward, discount, weight = (
-            torch.cat([x.flatten(0, 1)] * self.particles.judged) for x in (*told, weight)
+            torch.cat([x.flatten(0, 1)] * self.particles.judged) for x in (*taken, weight)
         )  # [V*R,..]
         return Batch(
             z=self.particles.views(now),
@@ -187,32 +187,32 @@ class WorldModel(Encoder):
             weight=weight,
         )
 
-    def decided(self, window: Window) -> Tensor:
+    def is_decision(self, window: Window) -> Tensor:
         """Which rows, but the last, hold a decision whose outcome is the next row, [T-1,B]."""
         assert window.last is not None  # sequences say so
         return ~(window.last[:, :-1] | window.first[:, 1:]).T
 
-    def begins(self, window: Window) -> Tensor:
+    def may_start(self, window: Window) -> Tensor:
         """From which rows a policy may go on: all but final observations, [T*B]."""
         assert window.last is not None  # sequences say so
         return ~window.last.T.flatten()
 
-    def judge(self, value: Value, b: Batch, action: Tensor) -> Tensor:
-        """The value of the policy's actions [K,R,A] over all particles of their rows, [K,R].
+    def q_for_actor(self, actor_q: Value, b: Batch, action: Tensor) -> Tensor:
+        """Q-values of the policy's actions [K,R,A] over all particles of their rows, [K,R].
 
-        `value` answers [K,R*L] for [R*L,F] and [K,R*L,A].
+        `actor_q` returns [K,R*L] for [R*L,F] and [K,R*L,A].
         """
         z = b.policy_z.detach().unflatten(-1, (-1, self.width))  # [R,L,F]
-        q = value(z.flatten(0, 1), action.repeat_interleave(z.shape[1], 1))
+        q = actor_q(z.flatten(0, 1), action.repeat_interleave(z.shape[1], 1))
         return self.particles.pooled(q.unflatten(1, z.shape[:2]))
 
-    def taught(self) -> list[nn.Module]:
+    def critic_trained(self) -> list[nn.Module]:
         return []
 
-    def own(self) -> list[nn.Module]:
+    def self_trained(self) -> list[nn.Module]:
         return [self]
 
-    def merged(self, target: Atoms) -> Atoms:
+    def average_views(self, target: Atoms) -> Atoms:
         return target
 
     def follow(self) -> None:

@@ -13,7 +13,7 @@ from softrl.nn.trunks import Trunk, Units, check_sizes
 
 @dataclass(frozen=True)
 class SoftExperts:
-    """Soft mixture of experts over tokens (Obando-Ceron et al. 2024, arXiv 2402.08609, section 3.1; 2308.00951).
+    """Soft mixture of experts over tokens (Obando-Ceron et al. 2024, arXiv 2402.08609, section 3.1; arXiv 2308.00951).
 
     Every expert reads a few slots, each a weighted mean of all tokens. The papers' tokens are positions of an image; a
     state has none, so here a token is a group of a first layer's units. For gates over whole vectors: `GatedExperts`.
@@ -58,12 +58,12 @@ class SoftExpertsTrunk(Trunk):
         logits = self.route(tokens.flatten(1, 2)).unflatten(1, (-1, self.tokens))  # [E,B,tokens,experts * slots]
         slots = logits.softmax(-2).mT @ tokens  # [E,B,experts * slots,size]
         slots = slots.unflatten(2, (self.experts, self.slots)).movedim(2, 1).flatten(0, 1)  # [E * experts,B,slots,size]
-        answers = self.contract(
+        outputs = self.contract(
             self.activation_inside(self.expand(slots.flatten(1, 2)))
         )  # [E * experts,B * slots,size]
-        answers = answers.unflatten(0, (-1, self.experts)).unflatten(2, (-1, self.slots))  # [E,experts,B,slots,size]
-        answers = answers.movedim(1, 2).flatten(2, 3)  # [E,B,experts * slots,size]
-        return (logits.softmax(-1) @ answers).flatten(2)
+        outputs = outputs.unflatten(0, (-1, self.experts)).unflatten(2, (-1, self.slots))  # [E,experts,B,slots,size]
+        outputs = outputs.movedim(1, 2).flatten(2, 3)  # [E,B,experts * slots,size]
+        return (logits.softmax(-1) @ outputs).flatten(2)
 
     def out(self, outputs: int) -> nn.Module:
         return Linear(self.width, outputs, self.members)
@@ -86,7 +86,7 @@ class GatedExperts:
     experts: int = 4
     """Experts."""
     active: int = 4
-    """Experts with the largest gates that count in each answer; as many as there are experts is a dense mixture."""
+    """Experts with the largest gates that count in each output; as many as there are experts is a dense mixture."""
     needs = frozenset[str]()
 
     def __post_init__(self) -> None:
@@ -113,8 +113,8 @@ class GatedExpertsTrunk(Trunk):
     def forward(self, x: Tensor) -> Tensor:  # [B,D] or [E,B,D] -> [E,B,W]
         h = self.activation(self.embed(x))
         every = h[:, None].expand(-1, self.experts, -1, -1).flatten(0, 1)  # [E * experts,B,W]
-        answers = self.activation_of_experts(self.expert(every)).unflatten(0, (-1, self.experts))  # [E,experts,B,W]
-        return torch.einsum("ebk,ekbw->ebw", self.gates(h), answers)
+        outputs = self.activation_of_experts(self.expert(every)).unflatten(0, (-1, self.experts))  # [E,experts,B,W]
+        return torch.einsum("ebk,ekbw->ebw", self.gates(h), outputs)
 
     def gates(self, h: Tensor) -> Tensor:
         """g, [E,B,W] -> [E,B,experts]: at most `active` entries above zero, sums to 1."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import AffineTransform, Beta as TorchBeta, TransformedDistribution
 
 from softrl.errors import UserError
-from softrl.nn.actors.beta import Beta, BetaActor, drawn
+from softrl.nn.actors.beta import Beta, BetaActor, sample_logit
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Spec
 
@@ -51,7 +51,7 @@ def test_draws_have_the_law_of_the_beta_distribution() -> None:
     """Quantiles of 50000 draws, by Kolmogorov and Smirnov: 1.95 / sqrt(n) is exceeded once in a thousand times."""
     for p, q in ((0.0, 0.0), (1.0, 4.0), (30.0, 10.0)):
         excess = torch.tensor([p, q])[:, None].expand(2, 50_000)
-        x = torch.sigmoid(drawn(excess)).double().sort().values
+        x = torch.sigmoid(sample_logit(excess)).double().sort().values
         grid = torch.linspace(0, 1, 100_001, dtype=torch.float64)
         density = TorchBeta(torch.tensor(p + 1.0).double(), torch.tensor(q + 1.0).double()).log_prob(grid[1:-1]).exp()
         cumulative = torch.cat([torch.zeros(1), density.cumsum(0) / density.sum()])  # [100000] at grid points
@@ -74,7 +74,7 @@ def test_gradients_through_draws_are_those_of_the_moments() -> None:
     """E x = p / (p + q) and E x^2 = p (p + 1) / (s (s + 1)) with s = p + q, differentiated by torch."""
     for p, q in ((1.5, 3.0), (6.0, 2.0)):
         point = torch.tensor([p - 1, q - 1], requires_grad=True)
-        x = torch.sigmoid(drawn(point[:, None].expand(2, 400_000)))
+        x = torch.sigmoid(sample_logit(point[:, None].expand(2, 400_000)))
         moments = torch.tensor([p, q], dtype=torch.float64, requires_grad=True)
         s = moments.sum()
         for sampled, exact in ((x, moments[0] / s), (x**2, moments[0] * (moments[0] + 1) / (s * (s + 1)))):

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, TanhTransform, TransformedDistribution
 
-from softrl.math.chunks import marks
+from softrl.math.chunks import mask
 from softrl.nn.actors.chunked import AllLengths, ChunkedActor, ConfidentLengths, Lengths
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.trunks.mlp import MLP
@@ -47,7 +47,7 @@ def test_only_executed_actions_are_told_and_charged(length: int) -> None:
     told = actions.value[0].unflatten(-1, (H, A + 1))
     assert actions.value.shape == (1, B, H * (A + 1))
     assert torch.equal(told[:, :length, :A], plan[:, :length])
-    assert torch.equal(marks(actions.value[0], H), (torch.arange(H) < length).float().expand(B, H))
+    assert torch.equal(mask(actions.value[0], H), (torch.arange(H) < length).float().expand(B, H))
     assert (told[:, length:] == 0).all()
     expected = sum(GAMMA**i * log_density(actor, z, plan)[:, i] for i in range(length))
     torch.testing.assert_close(actions.log_prob[0, :, 0], expected, atol=1e-4, rtol=1e-4)

@@ -37,7 +37,7 @@ def test_the_mean_over_all_draws_is_the_full_enumeration(monkeypatch: pytest.Mon
     expected = outcomes(exact(z), table, list(exact.parameters()))
     mean = [torch.zeros_like(x) for x in expected]
     for draw, chance in zip(JOINT, exact(z).prob.detach(), strict=True):
-        monkeypatch.setattr(factored, "drawn", lambda log_prob, choices, draw=draw: draw.expand_as(log_prob))
+        monkeypatch.setattr(factored, "sample_one_hot", lambda log_prob, choices, draw=draw: draw.expand_as(log_prob))
         for total, found in zip(mean, outcomes(actor(z), table, list(actor.parameters())), strict=True):
             total.add_(chance * found)
     for found, wanted in zip(mean, expected, strict=True):

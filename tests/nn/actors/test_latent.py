@@ -101,8 +101,8 @@ def test_more_latents_never_say_more_entropy_than_there_is() -> None:
 
 def test_latents_are_drawn_from_what_the_trunk_says() -> None:
     policy, x = latent(), torch.randn(1, 4)
-    mean, std = policy.latent.moments(policy.row(x))
-    drawn = policy.drawn(x.expand(10_000, 4), 4).unflatten(-1, (4, 3)).detach()
+    mean, std = policy.latent.moments(policy.params(x))
+    drawn = policy.sample_latents(x.expand(10_000, 4), 4).unflatten(-1, (4, 3)).detach()
     torch.testing.assert_close(drawn.mean((0, 1)), mean[0].detach(), atol=0.03, rtol=0)
     torch.testing.assert_close(drawn.std((0, 1)), std[0].detach(), atol=0.03, rtol=0)
     assert torch.equal(policy.mode(x), policy.policy.mode(mean))

@@ -41,7 +41,7 @@ def window_of(spec: Spec, rows: int = 3) -> Window:
 
 
 def gaussian_behind(config: Pixels, encoder: PixelEncoder) -> nn.Module:
-    return Gaussian(trunk=config.around(MLP((8,)))).build(encoder.policy_width, SPEC)
+    return Gaussian(trunk=config.policy_trunk(MLP((8,)))).build(encoder.policy_width, SPEC)
 
 
 def encoded(config: Pixels):
@@ -164,7 +164,7 @@ def test_the_policy_reads_features_that_teach_nobody(config: Pixels) -> None:
 def test_the_critic_teaches_the_body_alone(config: Pixels) -> None:
     encoder, _, _, batch, _ = encoded(config)
     critic = batch.z.square().sum()
-    assert encoder.taught() == [encoder.body]
+    assert encoder.critic_trained() == [encoder.body]
     assert all(touched(critic, encoder.body))
     assert not any(touched(critic, encoder.auxiliary))
     assert not any(touched(critic, encoder.target))
@@ -173,7 +173,7 @@ def test_the_critic_teaches_the_body_alone(config: Pixels) -> None:
 @every
 def test_own_losses_teach_all_of_own_and_nothing_else(config: Pixels) -> None:
     encoder, _, _, _, losses = encoded(config)
-    own = encoder.own()
+    own = encoder.self_trained()
     assert bool(own) == bool(losses)
     if losses:
         total = sum(losses.values())
@@ -212,17 +212,17 @@ def test_views_are_drawn_apart() -> None:
 def test_views_share_the_mixture_of_their_targets() -> None:
     encoder = CONFIGS["drq"].build(SPEC)
     target = Atoms(tensor([[1.0, 2], [3, 4], [5, 6], [7, 8]]), tensor([[0.5, 0.5], [0.2, 0.8], [1, 0], [0, 1]]))
-    merged = encoder.merged(target)
-    assert merged.value.tolist() == [[1, 2, 5, 6], [3, 4, 7, 8]] * 2
-    torch.testing.assert_close(merged.prob, tensor([[0.25, 0.25, 0.5, 0], [0.1, 0.4, 0, 0.5]] * 2))
-    torch.testing.assert_close(merged.mean(), tensor([(1.5 + 5) / 2, (3.8 + 8) / 2] * 2))
+    averaged = encoder.average_views(target)
+    assert averaged.value.tolist() == [[1, 2, 5, 6], [3, 4, 7, 8]] * 2
+    torch.testing.assert_close(averaged.prob, tensor([[0.25, 0.25, 0.5, 0], [0.1, 0.4, 0, 0.5]] * 2))
+    torch.testing.assert_close(averaged.mean(), tensor([(1.5 + 5) / 2, (3.8 + 8) / 2] * 2))
 
 
 def test_the_target_of_a_single_view_stays() -> None:
     target = Atoms(torch.randn(3, 2), torch.rand(3, 2))
-    merged = CONFIGS["sac_ae"].build(SPEC).merged(target)
-    assert torch.equal(merged.value, target.value)
-    assert torch.equal(merged.prob, target.prob)
+    averaged = CONFIGS["sac_ae"].build(SPEC).average_views(target)
+    assert torch.equal(averaged.value, target.value)
+    assert torch.equal(averaged.prob, target.prob)
 
 
 @every

@@ -13,12 +13,12 @@ from softrl.math.latents import balanced_kl, symlog
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.actors.latent import Marginal
 from softrl.nn.critics import ActionIn
+from softrl.nn.dreamer_cnn import Pictures
 from softrl.nn.either import Either
 from softrl.nn.encoders.world import World, WorldModel
 from softrl.nn.imagine import film
 from softrl.nn.latents import Normal, OneHot
 from softrl.nn.particles import Particles
-from softrl.nn.pictures import Pictures
 from softrl.nn.rssm import RSSM
 from softrl.nn.sights import Vectors
 from softrl.nn.trunks.mlp import MLP
@@ -75,7 +75,7 @@ def test_losses_equal_loops_over_rows() -> None:
     model, w = world(), window()
     trace = model.trace(w)
     losses = model.losses(w, trace)
-    features, rows = trace.filtered.features[:, 0], trace.filtered.row[:, 0]
+    features, rows = trace.filtered.features[:, 0], trace.filtered.params[:, 0]
     assert w.last is not None
     seen, reward, ends, priors = 0.0, [], [], []
     for b in range(B):
@@ -102,7 +102,7 @@ def test_losses_of_discrete_latents_equal_loops_over_rows() -> None:
     """The divergence of categorical posteriors and priors, by sums over groups and options."""
     model, w = world(ONE_HOT).requires_grad_(False), window()
     trace = model.trace(w)
-    features, rows = trace.filtered.features[:, 0], trace.filtered.row[:, 0]
+    features, rows = trace.filtered.features[:, 0], trace.filtered.params[:, 0]
     divergence, entropy = 0.0, 0.0
     for b in range(B):
         for t in range(T):
@@ -229,7 +229,7 @@ def test_values_are_judged_at_every_particle() -> None:
     def value(z: Tensor, a: Tensor) -> Tensor:
         return (z.sum(-1) * a.sum(-1)).square()
 
-    judged = model.judge(value, batch, action)
+    judged = model.q_for_actor(value, batch, action)
     for row in range(rows):
         latents = batch.policy_z[row].view(3, model.width)
         expected = sum(value(latent, action[0, row]) for latent in latents) / 3

@@ -5,18 +5,18 @@ import torch
 from torch import nn
 
 from softrl.errors import UserError
+from softrl.nn.dreamer_cnn import PictureObservationModel, Pictures, conv_sizes, deconv_kernels, fastest_deconv
 from softrl.nn.layers import set_precision
-from softrl.nn.pictures import Pictures, PictureSight, enlarging, kernels, shrunk
 from softrl.types import Spec
 
 
-def sight(size: int = 64, depth: int = 4) -> PictureSight:
+def sight(size: int = 64, depth: int = 4) -> PictureObservationModel:
     return Pictures(depth).build(10, Spec({"pixels": (3, size, size)}, 1))
 
 
 def test_sizes_and_kernels_of_the_paper() -> None:
-    assert shrunk(64) == [64, 31, 14, 6, 2]
-    assert kernels(64) == [5, 5, 6, 6]
+    assert conv_sizes(64) == [64, 31, 14, 6, 2]
+    assert deconv_kernels(64) == [5, 5, 6, 6]
     assert sight(64, 32).width == 1024
     assert [layer.weight.shape[:2] for layer in sight(64, 32).decoder] == [(1024, 128), (128, 64), (64, 32), (32, 3)]
 
@@ -59,7 +59,7 @@ def test_every_form_of_a_transposed_convolution_is_torchs(size: int, kernel: int
     x = torch.randn(3, 4, size, size, requires_grad=True)
     weight, bias = torch.randn(4, outputs, kernel, kernel, requires_grad=True), torch.randn(outputs, requires_grad=True)
     given = [x, weight, bias]
-    expected, ours = nn.functional.conv_transpose2d(*given, 2), enlarging(size, outputs, kernel)(*given)
+    expected, ours = nn.functional.conv_transpose2d(*given, 2), fastest_deconv(size, outputs, kernel)(*given)
     torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
     slope = torch.randn_like(expected)
     gradients = (torch.autograd.grad(y, given, slope) for y in (ours, expected))

@@ -1,4 +1,4 @@
-"""Plans: how many actions an agent chooses at once, and how many of them it executes. Shapes: see `softrl.types`."""
+"""Action chunks: how many actions an agent plans at once, and how many of them it executes. Shapes: `softrl.types`."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from softrl.errors import UserError
-from softrl.math.chunks import beginnings, confidence_loss, marks, no_worse, powers
+from softrl.math.chunks import beginnings, confidence_loss, mask, no_worse, powers
 from softrl.nn.actors.chunked import AllLengths, ChunkedActor, ConfidentLengths
 from softrl.nn.dropout import without_dropout
 from softrl.nn.encoders import Losses
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from softrl.agent.agent import Agent
 
 
-def proposed(spec: Spec) -> Spec:
-    """The world as an actor sees it that plans: `spec.chunk` actions side by side are one."""
+def actor_spec(spec: Spec) -> Spec:
+    """What an actor that plans is built for: `spec.chunk` actions side by side are one."""
     return spec._replace(continuous=spec.chunk * spec.continuous, chunk=1)
 
 
-def judged(spec: Spec) -> Spec:
-    """The world as a critic of plans sees it: behind each action, where there are several, its mark."""
+def critic_spec(spec: Spec) -> Spec:
+    """What a critic of plans is built for: behind each action, where there are several, its mask."""
     width = spec.continuous + (spec.chunk > 1)
     return spec._replace(continuous=spec.chunk * width, chunk=1)
 
 
-def asked(agent: "Agent", z: Tensor, carry: Carry, deterministic: bool) -> tuple[Tensor, Carry]:
+def policy_actions(agent: "Agent", z: Tensor, carry: Carry, deterministic: bool) -> tuple[Tensor, Carry]:
     """What the policy proposes at latents [N,D], and the whole carry with the explorer's part of it renewed."""
     if deterministic:
         return agent.actor.mode(z), carry
     return agent.explorer.act(agent.actor, z, carry)
 
 
-class Plan(nn.Module, ABC):
-    """What stands between the policy and the world; what is left of a plan is in the carry, under `plan.`."""
+class ChunkExecution(nn.Module, ABC):
+    """What stands between the policy and the world; what is left of a plan's actions is in the carry, as `plan.*`."""
 
     @abstractmethod
     def initial(self, count: int) -> Carry:
@@ -49,14 +49,14 @@ class Plan(nn.Module, ABC):
         """Actions [N,A] to execute at latents [N,D], and the whole carry with this part of it renewed."""
 
     @abstractmethod
-    def decisions(self, actions: Actions) -> Tensor | float:
+    def expected_decisions(self, actions: Actions) -> Tensor | float:
         """Executed decisions of which a plan's log-density is made, on average: for each the entropy has a target."""
 
     @abstractmethod
-    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
+    def losses(self, agent: "Agent", z: Tensor, critic_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
         """Named losses of what decides on lengths, and what to log of plans.
 
-        The policy reads the detached latents `z` [B,P], the critic reads `judged_z` [B,D].
+        The policy reads the detached latents `z` [B,P], the critic reads `critic_z` [B,D].
         """
 
 
@@ -77,11 +77,11 @@ class Chunk:
         """What plans ask of actor and explorer."""
         return frozenset({"distribution", "plans"} if self.length > 1 else ())
 
-    def around(self, actor: Any, latent: int, spec: Spec) -> Any:
-        """The policy over plans, from an actor built for `proposed(spec)`; for single actions the actor itself."""
+    def wrap_actor(self, actor: Any, latent: int, spec: Spec) -> Any:
+        """The policy over plans, from an actor built for `actor_spec(spec)`; for single actions the actor itself."""
         return ChunkedActor(actor, AllLengths(self.length), spec) if self.length > 1 else actor
 
-    def build(self, spec: Spec) -> Plan:
+    def build(self, spec: Spec) -> ChunkExecution:
         """The module, without parameters."""
         return OpenLoop(spec) if self.length > 1 else EveryStep()
 
@@ -89,6 +89,8 @@ class Chunk:
 @dataclass(frozen=True)
 class AdaptiveChunk:
     """As many actions of a plan are executed as the agent is confident of.
+
+    softrl's own, unpublished; builds on Q-chunking, arXiv 2507.07969.
 
     The confidence c_i is the estimated probability that to execute action i unseen is no worse than to plan again
     before it; it is learned from a critic that values every beginning of a plan. See docs/chunks.md.
@@ -129,33 +131,33 @@ class AdaptiveChunk:
         if self.trunk.needs:
             raise UserError("agent.chunk.trunk decides for one state at a time: choose a norm that needs no batch")
 
-    def around(self, actor: Any, latent: int, spec: Spec) -> Any:
-        """The policy over plans, from an actor built for `proposed(spec)`."""
+    def wrap_actor(self, actor: Any, latent: int, spec: Spec) -> Any:
+        """The policy over plans, from an actor built for `actor_spec(spec)`."""
         lengths = ConfidentLengths(self.trunk, self.confidence_threshold, self.whole, latent, self.length)
         return ChunkedActor(actor, lengths, spec)
 
-    def build(self, spec: Spec) -> Plan:
+    def build(self, spec: Spec) -> ChunkExecution:
         """The module, without parameters: the network of confidences belongs to the policy."""
         return AdaptiveOpenLoop(spec, self.doubt)
 
 
-class EveryStep(Plan):
+class EveryStep(ChunkExecution):
     """The policy is asked at every step."""
 
     def initial(self, count: int) -> Carry:
         return {}
 
     def act(self, agent: "Agent", z: Tensor, carry: Carry, deterministic: bool) -> tuple[Tensor, Carry]:
-        return asked(agent, z, carry, deterministic)
+        return policy_actions(agent, z, carry, deterministic)
 
-    def decisions(self, actions: Actions) -> float:
+    def expected_decisions(self, actions: Actions) -> float:
         return 1.0
 
-    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
+    def losses(self, agent: "Agent", z: Tensor, critic_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
         return {}, {}
 
 
-class Queue(Plan):
+class QueuedChunks(ChunkExecution):
     """Plans are executed open loop: the policy is asked only for environments whose plan is used up."""
 
     due: Tensor
@@ -180,7 +182,7 @@ class Queue(Plan):
         fresh = done >= length
         rows = fresh.nonzero()[:, 0]
         if len(rows):  # a wait where there is a GPU, for which most steps of a long plan cost no network
-            plan, carry = asked(agent, z[rows], carry, deterministic)
+            plan, carry = policy_actions(agent, z[rows], carry, deterministic)
             actions = actions.index_copy(0, rows, plan.unflatten(-1, (self.horizon, self.width)))
             chosen, confidence = agent.actor.lengths(z[rows], deterministic)
             length = length.index_copy(0, rows, chosen)
@@ -190,20 +192,22 @@ class Queue(Plan):
         renewed = {"actions": actions, "done": done + 1, "length": length, "fresh": fresh, "tally": tally}
         return action, carry | {f"plan.{name}": value for name, value in renewed.items()}
 
-    def decisions(self, actions: Actions) -> Tensor:
-        discounted = (marks(actions.value.detach(), self.horizon) * self.due).sum(-1)  # [K,B]
+    def expected_decisions(self, actions: Actions) -> Tensor:
+        discounted = (mask(actions.value.detach(), self.horizon) * self.due).sum(-1)  # [K,B]
         return actions.expectation(discounted).mean()
 
 
-class OpenLoop(Queue):
+class OpenLoop(QueuedChunks):
     """Plans of one length."""
 
-    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
+    def losses(self, agent: "Agent", z: Tensor, critic_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
         return {}, {"chunk_length": z.new_full((), self.horizon)}
 
 
-class AdaptiveOpenLoop(Queue):
+class AdaptiveOpenLoop(QueuedChunks):
     """Confidences regress to what the critics say of plans that are drawn afresh.
+
+    softrl's own, unpublished; builds on Q-chunking, arXiv 2507.07969.
 
     U_k = Q(s, x_1..x_k) - alpha sum_{i<=k} gamma^(i-1) log pi(x_i | s),    x ~ pi(. | s)
     c_i -> P( U_i no worse than U_{i-1} ), see `softrl.math.chunks.no_worse`
@@ -216,12 +220,12 @@ class AdaptiveOpenLoop(Queue):
         super().__init__(spec)
         self.doubt = doubt
 
-    def losses(self, agent: "Agent", z: Tensor, judged_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
-        few, judged_few = (latents[:: 2 * self.horizon] for latents in (z, judged_z))  # a batch may be in order of age
-        price = alpha * agent.temperature.in_backup
+    def losses(self, agent: "Agent", z: Tensor, critic_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
+        few, critic_few = (latents[:: 2 * self.horizon] for latents in (z, critic_z))  # a batch may be in order of age
+        alpha_in_backup = alpha * agent.temperature.in_backup
         with torch.no_grad(), without_dropout(agent.critic):
             plan, log_prob = agent.actor.plan(few)  # [B,h,A], [B,h]
-            value = agent.critic(judged_few, beginnings(plan)).atoms.mean() - price * log_prob.T  # [E,h,B]
+            value = agent.critic(critic_few, beginnings(plan)).atoms.mean() - alpha_in_backup * log_prob.T  # [E,h,B]
             label = no_worse(value, self.doubt)
         logits = agent.actor.lengths.logits(few)
         length, confidence = agent.actor.lengths.lengths(logits.detach())
@@ -229,7 +233,7 @@ class AdaptiveOpenLoop(Queue):
         return {"confidence_loss": confidence_loss(logits, label)}, metrics
 
 
-def executed(carry: Carry, i: int) -> tuple[float | None, ...]:
+def mean_executed(carry: Carry, i: int) -> tuple[float | None, ...]:
     """Mean executed length and mean confidence of the plans of environment `i` in the episode so far.
 
     None where no plan was made yet, and nothing at all of an agent that does not plan.

@@ -22,7 +22,7 @@ CONTINUOUS, DISCRETE, HYBRID, MANY = "continuous", "discrete", "hybrid", "many c
 """Kinds of action space: numbers, a few joint choices, both, and joint choices too many to list, with or without."""
 
 
-def carried(kind: type) -> Callable[[Part], Part]:
+def converted_to(kind: type) -> Callable[[Part], Part]:
     """A part of another kind with the fields that both have."""
     names = {field.name for field in dataclasses.fields(kind)}
 
@@ -33,18 +33,18 @@ def carried(kind: type) -> Callable[[Part], Part]:
     return carry
 
 
-def kept(part: Part) -> Part:
+def unchanged(part: Part) -> Part:
     """The part itself."""
     return part
 
 
 ACTORS: dict[tuple[str, type], Callable[[Part], Part]] = {
-    (DISCRETE, Gaussian): carried(Categorical),
-    (HYBRID, Gaussian): carried(Hybrid),
-    (MANY, Gaussian): carried(Factored),
-    (DISCRETE, Categorical): kept,
-    (HYBRID, Hybrid): kept,
-    **{(space, Factored): kept for space in (DISCRETE, HYBRID, MANY)},
+    (DISCRETE, Gaussian): converted_to(Categorical),
+    (HYBRID, Gaussian): converted_to(Hybrid),
+    (MANY, Gaussian): converted_to(Factored),
+    (DISCRETE, Categorical): unchanged,
+    (HYBRID, Hybrid): unchanged,
+    **{(space, Factored): unchanged for space in (DISCRETE, HYBRID, MANY)},
 }
 """What becomes of an actor in a space with choices; one that is not listed is for another kind of space."""
 
@@ -52,8 +52,8 @@ CHOOSERS = (Categorical, Hybrid, Factored)
 """Actors that need choices."""
 
 CRITICS: dict[tuple[bool, type], Callable[[Part], Part]] = {
-    (True, ActionIn): carried(ActionOut),
-    (False, ActionIn): carried(ChoiceOut),
+    (True, ActionIn): converted_to(ActionOut),
+    (False, ActionIn): converted_to(ChoiceOut),
 }
 """What becomes of a critic where joint choices are listed, and the weighted actions share their parameters or not."""
 
@@ -73,7 +73,7 @@ def space_of(spec: Spec) -> str:
     return HYBRID if spec.continuous else DISCRETE
 
 
-def fitted(config: "AgentConfig", spec: Spec) -> "AgentConfig":
+def adapt_to_action_space(config: "AgentConfig", spec: Spec) -> "AgentConfig":
     """The configuration with parts for continuous actions replaced by their counterparts for the choices of `spec`.
 
     Trunk, head, members and whatever else both kinds have are carried over; where there are no choices nothing changes.
@@ -104,24 +104,24 @@ def fitted(config: "AgentConfig", spec: Spec) -> "AgentConfig":
     shared = "shared parameters" in actor.offers
     if space == MANY or (not shared and math.prod(spec.choices) > MOST_ROWS):  # whole actions are judged one by one
         return dataclasses.replace(config, actor=actor)
-    critic = CRITICS.get((shared, type(config.critic)), kept)(config.critic)
+    critic = CRITICS.get((shared, type(config.critic)), unchanged)(config.critic)
     return dataclasses.replace(config, actor=actor, critic=critic)
 
 
-def inside(part: Part) -> Iterator[Part]:
+def nested_parts(part: Part) -> Iterator[Part]:
     """A part, and all parts in it."""
     yield part
     for value in vars(part).values():
         if dataclasses.is_dataclass(value):
-            yield from inside(value)
+            yield from nested_parts(value)
 
 
-def behind(config: "AgentConfig") -> "AgentConfig":
+def with_policy_bottlenecks(config: "AgentConfig") -> "AgentConfig":
     """The configuration with the trunks that read what the policy reads put behind what the encoder puts there."""
-    around = config.encoder.around
+    policy_trunk = config.encoder.policy_trunk
     parts = {name: getattr(config, name) for name in ("actor", "explorer", "chunk")}
     trunked = {name: part for name, part in parts.items() if "trunk" in {f.name for f in dataclasses.fields(part)}}
-    changed = {name: dataclasses.replace(part, trunk=around(part.trunk)) for name, part in trunked.items()}
+    changed = {name: dataclasses.replace(part, trunk=policy_trunk(part.trunk)) for name, part in trunked.items()}
     return dataclasses.replace(config, **changed)
 
 

@@ -12,7 +12,7 @@ from softrl.errors import UserError
 from softrl.math.images import visible
 from softrl.nn.convolutions import flat, images
 from softrl.nn.layers import Linear, Rounded
-from softrl.nn.sights import Sight
+from softrl.nn.sights import ObservationModel
 from softrl.types import Obs, Spec
 
 KERNEL = 4
@@ -46,14 +46,14 @@ class Pictures:
                 f"pictures are {height}x{width}: a world model needs square ones of at least {KERNEL}x{KERNEL}"
             )
 
-    def build(self, features: int, spec: Spec) -> "PictureSight":
+    def build(self, features: int, spec: Spec) -> "PictureObservationModel":
         """The module that predicts from that many features; raises UserError as `check` does."""
         self.check(spec)
         channels, size, _ = spec.obs["pixels"]
-        return PictureSight(self, features, channels, size)
+        return PictureObservationModel(self, features, channels, size)
 
 
-def shrunk(size: int) -> list[int]:
+def conv_sizes(size: int) -> list[int]:
     """Sizes before, between and after convolutions of stride 2, as many as fit: 64, 31, 14, 6, 2."""
     sizes = [size]
     while sizes[-1] >= KERNEL:
@@ -61,7 +61,7 @@ def shrunk(size: int) -> list[int]:
     return sizes
 
 
-def kernels(size: int) -> list[int]:
+def deconv_kernels(size: int) -> list[int]:
     """Kernels of transposed convolutions of stride 2 that lead from one pixel to `size`: 5, 5, 6, 6 for 64."""
     found: list[int] = []
     while size > 1:
@@ -71,25 +71,25 @@ def kernels(size: int) -> list[int]:
     return found[::-1]
 
 
-def halved(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """A convolution of stride 2, [B,i,H,W] and [o,i,k,k] -> [B,o,(H-k)//2+1,(W-k)//2+1]."""
     return F.conv2d(x, weight, bias, 2)
 
 
-def doubled(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def deconv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Its transposed counterpart, [B,i,h,w] and [i,o,k,k] -> [B,o,2h-2+k,2w-2+k]."""
-    # The bias stands apart because on a CPU its gradient from within costs as much as half a convolution.
+    # The bias is added outside the kernel: inside, its gradient costs half a convolution on a CPU.
     return F.conv_transpose2d(x, weight, None, 2).add_(bias[:, None, None])
 
 
-def spread(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def deconv_from_pixel(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """The same of a single pixel, [B,i,1,1] -> [B,o,k,k], where it is one product: y[p] = x W[p] + b."""
     places = weight.shape[2] * weight.shape[3]
     rows = x.flatten(1) @ weight.permute(0, 2, 3, 1).flatten(1)  # [B,k*k*o]
     return images(rows.add_(bias.repeat(places)), (weight.shape[2], weight.shape[3]))
 
 
-def interleaved(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def subpixel_deconv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """The same with an even kernel, by a convolution of stride 1 for each of four places (arXiv 1609.05158).
 
     y[2p + r] = sum_q x[p - q] W[2q + r] + b,    r in {0, 1}^2
@@ -97,18 +97,18 @@ def interleaved(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     half = weight.shape[2] // 2
     parts = weight.unflatten(3, (half, 2)).unflatten(2, (half, 2)).flip(2, 4)  # [i,o,k/2,2,k/2,2]
     kernels = parts.permute(3, 5, 1, 0, 2, 4).flatten(0, 2)  # [4*o,i,k/2,k/2]
-    answers = F.conv2d(x, kernels, bias.repeat(4), padding=half - 1).movedim(1, -1)  # [B,h,w,4*o]
-    return answers.unflatten(-1, (2, 2, -1)).transpose(2, 3).flatten(1, 2).flatten(2, 3).movedim(-1, 1)
+    places = F.conv2d(x, kernels, bias.repeat(4), padding=half - 1).movedim(1, -1)  # [B,h,w,4*o]
+    return places.unflatten(-1, (2, 2, -1)).transpose(2, 3).flatten(1, 2).flatten(2, 3).movedim(-1, 1)
 
 
-def enlarging(size: int, outputs: int, kernel: int) -> Apply:
+def fastest_deconv(size: int, outputs: int, kernel: int) -> Apply:
     """The fastest form of a transposed convolution: from one pixel torch's own takes 13 times as long on a CPU.
 
     Where it draws few channels, which leave vectors of numbers half empty, it takes 1.5 times as long.
     """
     if size == 1:
-        return spread
-    return interleaved if outputs < FEW and kernel % 2 == 0 else doubled
+        return deconv_from_pixel
+    return subpixel_deconv if outputs < FEW and kernel % 2 == 0 else deconv
 
 
 class Strided(Rounded):
@@ -117,10 +117,10 @@ class Strided(Rounded):
     They stay float32; with `softrl.nn.layers.set_precision` the products are bfloat16.
     """
 
-    def __init__(self, apply: Apply, drawn: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    def __init__(self, apply: Apply, initial: nn.Conv2d | nn.ConvTranspose2d) -> None:
         super().__init__()
-        assert drawn.bias is not None
-        self.apply_to, self.weight, self.bias = apply, drawn.weight, drawn.bias
+        assert initial.bias is not None
+        self.apply_to, self.weight, self.bias = apply, initial.weight, initial.bias
 
     def forward(self, x: Tensor) -> Tensor:  # [B,i,H,W] -> [B,o,h,w]
         # The flat view brings gradients back in the layout of the weights, which a fused optimiser goes by.
@@ -128,23 +128,23 @@ class Strided(Rounded):
         return self.apply_to(x.to(self.dtype), weight.to(self.dtype), self.bias.to(self.dtype))
 
 
-class PictureSight(Sight):
+class PictureObservationModel(ObservationModel):
     """x = pixels / 255 - 1/2; convolutions with a ReLU each; back by W f + b and transposed ones with ReLU between."""
 
     def __init__(self, config: Pictures, features: int, channels: int, size: int) -> None:
         super().__init__()
-        sizes = shrunk(size)
+        sizes = conv_sizes(size)
         widths = [channels, *(config.depth * 2**i for i in range(len(sizes) - 1))]
         self.width = widths[-1] * sizes[-1] ** 2
-        self.encoder = nn.ModuleList(Strided(halved, nn.Conv2d(i, o, KERNEL, 2)) for i, o in pairwise(widths))
-        found = kernels(size)
-        grown = list(accumulate(found, lambda before, kernel: 2 * before - 2 + kernel, initial=1))
-        first = config.depth * 2 ** (len(found) + 1)
-        drawn = [first, *(config.depth * 2**i for i in reversed(range(len(found) - 1))), channels]
+        self.encoder = nn.ModuleList(Strided(conv, nn.Conv2d(i, o, KERNEL, 2)) for i, o in pairwise(widths))
+        kernels = deconv_kernels(size)
+        grown = list(accumulate(kernels, lambda before, kernel: 2 * before - 2 + kernel, initial=1))
+        first = config.depth * 2 ** (len(kernels) + 1)
+        back = [first, *(config.depth * 2**i for i in reversed(range(len(kernels) - 1))), channels]
         self.linear = Linear(features, first, init="lecun")
         self.decoder = nn.ModuleList(
-            Strided(enlarging(before, o, kernel), nn.ConvTranspose2d(i, o, kernel, 2))
-            for (i, o), kernel, before in zip(pairwise(drawn), found, grown[:-1], strict=True)
+            Strided(fastest_deconv(before, o, kernel), nn.ConvTranspose2d(i, o, kernel, 2))
+            for (i, o), kernel, before in zip(pairwise(back), kernels, grown[:-1], strict=True)
         )
 
     def target(self, obs: Obs) -> Tensor:
@@ -162,7 +162,7 @@ class PictureSight(Sight):
         x = self.linear(features.flatten(0, -2))[0][..., None, None]
         *others, last = self.decoder
         for layer in others:
-            x = F.relu(layer(x))  # not in place: a layer may answer a view, of which autograd would then take copies
+            x = F.relu(layer(x))  # not in place: a layer may return a view, of which autograd would then take copies
         return last(x).float().unflatten(0, features.shape[:-1])
 
     def visible(self, target: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from softrl.agent.chunk import AdaptiveChunk, Chunk, EveryStep, actor_spec, critic_spec, mean_executed
 from softrl.agent.explore import OnPolicyExplorer
-from softrl.agent.plan import AdaptiveChunk, Chunk, EveryStep, executed, judged, proposed
 from softrl.data import envs
 from softrl.data.collect import Collector
 from softrl.data.envs import EnvConfig
@@ -66,13 +66,13 @@ def test_executed_lengths_and_confidences_are_averaged_over_the_plans_of_an_epis
     """Environment 0 executes 3, 3 and one of 3 actions, environment 1 three times 2 and one; confidence is a tenth."""
     agent, plan = scripted(3, 2), Chunk(H).build(SPEC)
     carry = plan.initial(2)
-    assert executed(carry, 0) == (None, None)
+    assert mean_executed(carry, 0) == (None, None)
     for time in range(7):
         z = torch.tensor([[2.0 * time], [2.0 * time + 1]])
         _, carry = plan.act(agent, z, carry, deterministic=False)
-    assert executed(carry, 0) == pytest.approx((7 / 3, 0.3))
-    assert executed(carry, 1) == pytest.approx((7 / 4, 0.2))
-    assert executed(EveryStep().initial(2), 0) == ()
+    assert mean_executed(carry, 0) == pytest.approx((7 / 3, 0.3))
+    assert mean_executed(carry, 1) == pytest.approx((7 / 4, 0.2))
+    assert mean_executed(EveryStep().initial(2), 0) == ()
 
 
 def test_evaluation_plans_with_the_mode() -> None:
@@ -160,7 +160,7 @@ def test_the_state_of_a_collector_goes_on_in_the_midst_of_a_plan() -> None:
         one.collect()
     other.load_state_dict(one.state_dict())
     other.env = one.env  # which cannot give its state
-    other.over = one.over
+    other.done = one.done
     row = other.collect().row
     assert (row.action.item(), bool(row.fresh)) == (2.0, False)
 
@@ -169,31 +169,31 @@ def test_the_state_of_a_collector_goes_on_in_the_midst_of_a_plan() -> None:
 
 
 def test_widths() -> None:
-    assert (proposed(SPEC).action, judged(SPEC).action) == (3, 6)
+    assert (actor_spec(SPEC).action, critic_spec(SPEC).action) == (3, 6)
     single = SPEC._replace(chunk=1)
-    assert proposed(single) == judged(single) == single
+    assert actor_spec(single) == critic_spec(single) == single
 
 
 def test_single_actions_are_the_neutral_element() -> None:
     actor = object()
-    assert Chunk().around(actor, 4, SPEC._replace(chunk=1)) is actor
+    assert Chunk().wrap_actor(actor, 4, SPEC._replace(chunk=1)) is actor
     assert Chunk().needs == frozenset()
     plan = Chunk().build(SPEC._replace(chunk=1))
     assert type(plan) is EveryStep
     assert plan.initial(4) == {}
     assert plan.losses(scripted(1), *[torch.ones(2, 1)] * 2, torch.ones(1)) == ({}, {})
     target = torch.tensor([-3.3])
-    assert torch.equal(target * plan.decisions(torch.ones(1)), target)  # type: ignore[arg-type]
+    assert torch.equal(target * plan.expected_decisions(torch.ones(1)), target)  # type: ignore[arg-type]
 
 
 def test_the_entropy_target_counts_executed_decisions() -> None:
     config = AdaptiveChunk(length=H, confidence_threshold=0.0)
-    actor = config.around(Gaussian(MLP((8,))).build(1, proposed(SPEC)), 1, SPEC)
+    actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
     actions = actor(torch.randn(5, 1))
-    assert config.build(SPEC).decisions(actions).item() == pytest.approx(1 + 0.9 + 0.81)
+    assert config.build(SPEC).expected_decisions(actions).item() == pytest.approx(1 + 0.9 + 0.81)
     actor.lengths.threshold = 1.0
     actor.lengths.whole = 0.0
-    assert config.build(SPEC).decisions(actor(torch.randn(5, 1))).item() == pytest.approx(1.0)
+    assert config.build(SPEC).expected_decisions(actor(torch.randn(5, 1))).item() == pytest.approx(1.0)
 
 
 # ---------------------------------------------------------------- confidences
@@ -220,7 +220,7 @@ def knowing(actor: Any, critic: Any, in_backup: float = 1.0) -> Any:
 def learned(harm: float) -> Any:
     torch.manual_seed(0)
     config = AdaptiveChunk(length=H, trunk=MLP((16,)))
-    actor = config.around(Gaussian(MLP((8,))).build(1, proposed(SPEC)), 1, SPEC)
+    actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
     agent, plan = knowing(actor, Storm(harm)), config.build(SPEC)
     adam = torch.optim.Adam(actor.lengths.parameters(), lr=1e-2)
     policy = [p.clone() for p in actor.actor.parameters()]
@@ -256,7 +256,7 @@ def test_all_beginnings_together_are_half_a_batch() -> None:
 
     critic = Storm(1.0)
     critic.register_forward_pre_hook(lambda module, given: asked.append(given[1].shape[:2]))
-    actor = config.around(Gaussian(MLP((8,))).build(1, proposed(SPEC)), 1, SPEC)
+    actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
     config.build(SPEC).losses(knowing(actor, critic), *[torch.ones(64, 1)] * 2, torch.zeros(1))
     assert asked == [(H, 11)]
 
@@ -267,7 +267,7 @@ def test_what_is_judged_is_spread_over_the_batch() -> None:
 
     critic = Storm(1.0)
     critic.register_forward_pre_hook(lambda module, given: asked.append(given[0][:, 0].tolist()))
-    actor = config.around(Gaussian(MLP((8,))).build(1, proposed(SPEC)), 1, SPEC)
+    actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
     z = torch.arange(20.0)[:, None]
     config.build(SPEC).losses(knowing(actor, critic), z, 100 + z, torch.zeros(1))
     assert asked == [[100, 106, 112, 118]]
@@ -277,7 +277,7 @@ def shares(log_std: float, alpha: float, in_backup: float = 1.0) -> Tensor:
     """Share of plans in which each further action counts as no worse where all values are alike, [h-1]."""
     torch.manual_seed(0)
     config = AdaptiveChunk(length=H, doubt=0.0)
-    actor = config.around(Gaussian(MLP((8,))).build(1, proposed(SPEC)), 1, SPEC)
+    actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
     actor.actor.out.weight.data.zero_()
     actor.actor.out.bias.data.copy_(torch.tensor([0.0] * H + [log_std] * H))
     actor.lengths.out.weight.data.zero_()

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
+from softrl.agent.action_space import adapt_to_action_space
 from softrl.agent.config import AgentConfig
 from softrl.agent.explore import Optimistic, RepeatedNoise
-from softrl.agent.kinds import fitted
 from softrl.errors import UserError
 from softrl.nn.actors.categorical import Categorical
 from softrl.nn.actors.factored import Factored
@@ -33,7 +33,7 @@ def spec(*choices: int, continuous: int = 0) -> Spec:
 
 
 def test_without_choices_nothing_changes() -> None:
-    assert fitted(CONFIG, spec(continuous=2)) is CONFIG
+    assert adapt_to_action_space(CONFIG, spec(continuous=2)) is CONFIG
 
 
 @pytest.mark.parametrize(
@@ -57,26 +57,28 @@ def test_without_choices_nothing_changes() -> None:
     ],
 )
 def test_gaussian_and_action_in_become_what_the_space_asks_for(space: Spec, actor: object, critic: object) -> None:
-    assert fitted(CONFIG, space) == dataclasses.replace(CONFIG, actor=actor, critic=critic)
+    assert adapt_to_action_space(CONFIG, space) == dataclasses.replace(CONFIG, actor=actor, critic=critic)
 
 
 @pytest.mark.parametrize("space", [spec(3), spec(3, continuous=2), spec(40, 40)])
 def test_what_fits_stays(space: Spec) -> None:
     """An agent is built again from its own configuration, when parts of it are drawn anew."""
-    once = fitted(CONFIG, space)
-    assert fitted(once, space) == once
+    once = adapt_to_action_space(CONFIG, space)
+    assert adapt_to_action_space(once, space) == once
 
 
 def test_independent_heads_share_one_pass() -> None:
     config = dataclasses.replace(CONFIG, actor=Hybrid(NARROW, dependent=False))
-    assert fitted(config, spec(3, continuous=2)).critic == ActionOut(WIDE, Quantile(5), 3)
+    assert adapt_to_action_space(config, spec(3, continuous=2)).critic == ActionOut(WIDE, Quantile(5), 3)
 
 
 def test_a_kind_that_was_chosen_is_kept() -> None:
     config = dataclasses.replace(CONFIG, actor=Categorical(NARROW, joint=True))
-    assert fitted(config, spec(3, 2)).actor == config.actor
+    assert adapt_to_action_space(config, spec(3, 2)).actor == config.actor
     config = dataclasses.replace(CONFIG, actor=Factored(NARROW))
-    assert fitted(config, spec(3, 2)) == dataclasses.replace(config, critic=ActionOut(WIDE, Quantile(5), 3))
+    assert adapt_to_action_space(config, spec(3, 2)) == dataclasses.replace(
+        config, critic=ActionOut(WIDE, Quantile(5), 3)
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_a_kind_that_was_chosen_is_kept() -> None:
 )
 def test_what_has_no_counterpart_is_refused(parts: dict[str, object], space: Spec, words: str) -> None:
     with pytest.raises(UserError, match=words):
-        fitted(dataclasses.replace(CONFIG, **parts), space)
+        adapt_to_action_space(dataclasses.replace(CONFIG, **parts), space)
 
 
 def test_everything_that_reads_what_the_policy_reads_is_behind_the_bottleneck() -> None:
