@@ -20,7 +20,7 @@ ReadCSV = Callable[[Path], list[dict[str, str]]]
 
 @pytest.mark.parametrize("source", [lambda: gymnasium.make("Pendulum-v1"), gymnasium.make("Pendulum-v1")])
 def test_factories_and_objects(trained: Trained, tmp_path: Path, source: Any) -> None:
-    result = trained(tmp_path / "run", source, steps=200)
+    result = trained(tmp_path / "run", source, steps=120)
     assert result.finished
     assert softrl.evaluate(softrl.load(result.path, env=source), source, episodes=1)
 
@@ -93,7 +93,7 @@ def light() -> gymnasium.Env[Any, Any]:
     return gymnasium.make("Pendulum-v1", g=5.0)
 
 
-@pytest.mark.parametrize("make_env", [light, wrapped])
+@pytest.mark.parametrize("make_env", [pytest.param(light, marks=pytest.mark.slow), wrapped])
 def test_a_run_in_an_object_of_ones_own_is_never_taken_for_the_registered_task(
     trained: Trained, tmp_path: Path, make_env: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,9 +91,20 @@ def flat(config: Any, prefix: str = "") -> dict[str, str]:
 
 def difference(one: Any, other: Any) -> list[tuple[str, str, str]]:
     """Where two configurations differ: dotted path and both values as text, `absent` for what only one of them has."""
-    left, right = flat(one), flat(other)
-    pairs = [(path, left.get(path, ABSENT), right.get(path, ABSENT)) for path in left | right]
-    return [(path, old, new) for path, old, new in pairs if old != new]
+    left, right = unlike(one, other), unlike(other, one)
+    return [(path, left.get(path, ABSENT), right.get(path, ABSENT)) for path in left | right]
+
+
+def unlike(config: Any, other: Any, prefix: str = "") -> dict[str, str]:
+    """What `flat` says of a configuration, without what another has just the same."""
+    theirs = {name: getattr(other, name, ABSENT) for name in kinds(type(config))}
+    values, inner = members(config)
+    texts = {f"{prefix}{name}": show(value) for name, value in values.items() if value != theirs[name]}
+    for name, part in inner.items():
+        if part != theirs[name]:
+            own = {f"{prefix}{name}": show(part)} if type(part) is not type(theirs[name]) else {}
+            texts |= own | unlike(part, theirs[name], f"{prefix}{name}.")
+    return texts
 
 
 def get(config: Any, path: str) -> Any:

@@ -55,7 +55,7 @@ def unique(codes: list[str]) -> list[str]:
     return sorted(set(codes))
 
 
-QUICK = ("sac", "sac_hybrid", "tqc+simba+l2_init", "sac_yarats+qc_adaptive", "smac_state")
+QUICK = ("sac", "tqc+simba+l2_init")
 COMMANDS = unique([code.removeprefix("CUDA_VISIBLE_DEVICES=1 ") for _, code in ours() if "softrl " in code])
 FLAGS = sorted({(name, code) for name, code in ours() if code.startswith("--")})
 

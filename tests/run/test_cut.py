@@ -79,8 +79,8 @@ def seconds(limit: int) -> Iterator[None]:
     [
         ("sac+tiny", {}),
         ("sac+per+tiny", {}),
-        ("sac+tiny", {"collect": "async", "env.workers": "sync"}),
-        ("sac+tiny", {"replay.sampler": Recency(least=1)}),
+        pytest.param("sac+tiny", {"collect": "async", "env.workers": "sync"}, marks=pytest.mark.slow),
+        pytest.param("sac+tiny", {"replay.sampler": Recency(least=1)}, marks=pytest.mark.slow),
     ],
     ids=["uniform", "priorities", "async", "recency"],
 )

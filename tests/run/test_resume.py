@@ -98,6 +98,7 @@ def test_kills_at_random_moments_leave_no_trace(tmp_path: Path, seed: int, kills
     killed_again_and_again("Pendulum-v1", tmp_path, "sac+tiny", kills=kills, seed=seed, steps=400)
 
 
+@pytest.mark.slow
 def test_two_environments_and_sac_v1(tmp_path: Path) -> None:
     options = {"envs": 2, "env.workers": "sync", "replay.capacity": 200, "steps": 400}
     killed_again_and_again("Pendulum-v1", tmp_path, "sac_v1_hard+tiny", kills=1, seed=9, **options)

@@ -75,7 +75,7 @@ def train(path: Path, env: Any, **options: Any) -> api.RunResult:
     ("fault", "words"),
     [
         ("nan", "observation that is not finite"),
-        ("infinite", "reward that is not finite"),
+        pytest.param("infinite", "reward that is not finite", marks=pytest.mark.slow),
         ("raise", "the gripper is stuck"),
     ],
 )
@@ -88,6 +88,7 @@ def test_a_failing_environment_ends_the_run_and_its_checkpoints_stay(tmp_path: P
     assert api.resume(path, env=Fragile).finished  # once the environment is mended
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_ends_the_run_and_its_checkpoints_stay(tmp_path: Path) -> None:
     path = tmp_path / "run"
     with pytest.raises(UserError, match="process of the environment died"):
