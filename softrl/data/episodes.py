@@ -20,6 +20,10 @@ class Ranking(ABC):
         """Take note of the row of this absolute number: rewards and final observations, [N] on the host."""
 
     @abstractmethod
+    def fill(self, reward: Tensor, last: Tensor) -> None:
+        """Take note of rows from the first on, [T,N] each."""
+
+    @abstractmethod
     def cut(self, envs: Tensor) -> None:
         """Never judge the episodes that are going on in these, [N] bool: they end before their time."""
 
@@ -40,6 +44,9 @@ class Unranked(Ranking):
     """Nobody asks."""
 
     def add(self, row: int, reward: Tensor, last: Tensor) -> None:
+        pass
+
+    def fill(self, reward: Tensor, last: Tensor) -> None:
         pass
 
     def cut(self, envs: Tensor) -> None:
@@ -83,6 +90,10 @@ class Ranked(Ranking):
             self.total[ended], self.began[ended] = 0.0, row + 1
             self.write(new)
             self.rank()
+
+    def fill(self, reward: Tensor, last: Tensor) -> None:
+        for row, (rewards, lasts) in enumerate(zip(reward, last, strict=True)):
+            self.add(row, rewards, lasts)
 
     def cut(self, envs: Tensor) -> None:
         self.total[envs] = -torch.inf

@@ -21,9 +21,7 @@ class Mixed:
         self.replay, self.data, self.share = replay, data, share
 
     def counts(self, batch: int) -> tuple[int, int]:
-        """How many rows of a batch come from replay, and from the data set; raises ValueError for a batch of one."""
-        if batch < 2:
-            raise ValueError("a batch of one row cannot be shared with a data set")
+        """How many rows of a batch, of two at least, come from replay, and from the data set."""
         recorded = min(max(round(self.share * batch), 1), batch - 1)
         return batch - recorded, recorded
 

@@ -20,8 +20,6 @@ MINARI = "minari:"
 """What the name of a data set of Minari begins with."""
 KEYS = ("observations", "actions", "rewards", "terminals", "timeouts")
 """Arrays of a file, [n,..] each, with n decisions one after the other; `next_observations` may come with them."""
-
-
 UNREADABLE = (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error)
 """What numpy raises for files that are torn, or none of .npz."""
 
@@ -51,10 +49,11 @@ def file(path: Path) -> Iterator[Recorded]:
             arrays = {key: archive[key] for key in archive.files}
     except UNREADABLE as error:
         raise UserError(
-            f"the data set {path} cannot be read ({error}): give an .npz file with {', '.join(KEYS)}"
+            f"the data set {path} cannot be read ({error}): give the folder of a run, {MINARI}ID, or an .npz file with "
+            f"{', '.join(KEYS)}"
         ) from error
     absent = [key for key in KEYS if key not in arrays]
-    if absent or len({len(arrays[key]) for key in KEYS if key in arrays}) > 1:
+    if absent or len({arrays[key].shape[:1] for key in {*KEYS, "next_observations"} & arrays.keys()}) > 1:
         wrong = f"has no {', '.join(absent)}" if absent else "has arrays of several lengths"
         raise UserError(f"the data set {path} {wrong}: it needs {', '.join(KEYS)}, one entry a decision in each")
     observations, actions, rewards, terminals, timeouts = (arrays[key] for key in KEYS)
@@ -100,13 +99,14 @@ def columns(name: str, space: FlatActions, size: int) -> dict[str, Tensor]:
 
     A row for each observation, the final ones marked `last`. Raises UserError where it does not fit the environment.
     """
-    parts = [rows(name, episode, space, size) for episode in episodes(name)]
+    with np.errstate(over="ignore"):  # what float32 cannot hold is found below
+        parts = [rows(name, episode, space, size) for episode in episodes(name)]
     if not parts:
         raise UserError(f"the data set {name} holds no whole decision: nothing can be learned from it")
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     if not all(np.isfinite(value).all() for value in joined.values()):
         raise UserError(f"the data set {name} holds numbers that are not finite: leave these episodes out of it")
-    return {key: torch.from_numpy(value.astype(np.float32))[:, None] for key, value in joined.items()}
+    return {key: torch.from_numpy(value)[:, None] for key, value in joined.items()}
 
 
 def rows(name: str, episode: Recorded, space: FlatActions, size: int) -> dict[str, np.ndarray]:
@@ -122,7 +122,7 @@ def rows(name: str, episode: Recorded, space: FlatActions, size: int) -> dict[st
     first, last, terminated, reward = mark.copy(), mark.copy(), mark.copy(), mark.copy()
     first[0], last[-1], terminated[-2], reward[:-1, 0] = 1.0, 1.0, episode.terminated, episode.rewards
     return {
-        "obs.state": episode.observations,
+        "obs.state": episode.observations.astype(np.float32),
         "action": np.concatenate([actions, np.zeros_like(actions[:1])]),
         "reward": reward,
         "terminated": terminated,

@@ -75,6 +75,8 @@ def of_run(folder: Path, run: Run) -> Columns:
             raise UserError(f"{folder} was recorded with env.{name} {there}, and this run has {here}: let both agree")
     state = read(folder, only={"replay"}).parts["replay"]
     pieces = [rows for _, rows in blocks(folder / "replay", state)]
+    if not pieces:
+        raise UserError(f"{folder} has nothing in replay at its newest checkpoint: let it run on first")
     return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
@@ -109,8 +111,7 @@ def held(source: str, rows: Columns, run: Run, spec: Spec) -> Replay:
     )
     data = Replay(room, spec, envs, run.train.gamma, derive(run.seed, "dataset"), run.device)
     data.ranking.cut(rows["first"][0, :, 0] == 0)  # episodes whose beginning nobody recorded
-    for row in range(count):
-        data.ranking.add(row, rows["reward"][row, :, 0], rows["last"][row, :, 0].bool())
+    data.ranking.fill(rows["reward"][..., 0], rows["last"][..., 0].bool())
     data.restore(0, count, [(0, rows)])
     if not data.ready:
         raise UserError(f"the data set {source} is too short: no window of this run starts in its {count} rows")

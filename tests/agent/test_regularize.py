@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, strategies as st
 from torch import nn
 
-from softrl.agent.regularize import Free, L2Init, Wasserstein
+from softrl.agent.regularize import Free, L2Init, Wasserstein, of_same_rank
 from softrl.errors import UserError
 from softrl.nn.convolutions import Convolutions
 from softrl.nn.encoders.pixels import Body
@@ -116,6 +116,16 @@ def test_convolutions_and_the_neck_are_pulled_though_they_do_not_decay(kind: Any
         assert (total(part) > before) == ("norm" not in name), name
         weight.data = old
     assert total(part) == 0
+
+
+def test_anchors_have_the_rank_of_their_weights() -> None:
+    weight = torch.randn(2, 5, 7)
+    weight[0, 0, :3] = torch.tensor([-0.0, -1e-42, 1e30])
+    initial = torch.randn(2, 35).sort(-1).values
+    expected = torch.stack(
+        [each[row.argsort().argsort()] for each, row in zip(initial, weight.flatten(1), strict=True)]
+    )
+    assert torch.equal(of_same_rank(weight, initial), expected.view(2, 5, 7))
 
 
 def test_wasserstein_sorts_a_kernel_as_a_whole() -> None:

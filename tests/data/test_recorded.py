@@ -72,7 +72,10 @@ def test_choices_become_one_hots(tmp_path):
         ({"timeouts": None}, "has no timeouts"),
         ({"rewards": np.zeros(4)}, "arrays of several lengths"),
         ({"observations": np.zeros((5, 2))}, "observations of 2 numbers, and the environment of 1"),
+        ({"next_observations": np.zeros((3, 1))}, "arrays of several lengths"),
+        ({"rewards": np.float64(0.0)}, "arrays of several lengths"),
         ({"rewards": np.full(5, np.nan)}, "not finite"),
+        ({"rewards": np.full(5, 1e300)}, "not finite"),
         ({"actions": np.zeros((5, 3))}, "none of Box"),
     ],
 )

@@ -13,6 +13,7 @@ from softrl.errors import UserError
 from softrl.run.config import Run
 from softrl.run.dataset import FILE, held, matching_columns
 from softrl.run.saved import read
+from softrl.run.seed import derive
 from softrl.types import Spec, Step
 
 SMALL = {"steps": 60, "eval.every": 60, "eval.episodes": 1, "train.warmup": 20, "video.every": "never", "threads": 1}
@@ -44,6 +45,15 @@ def test_rows_of_another_run_are_kept_in_the_folder(tmp_path, donor):
     assert len(kept["reward"]) == stored["newest"] - stored["oldest"]
     torch.testing.assert_close(kept["reward"], stored["tail"]["reward"])
     assert kept["reward"].shape[1] == 2  # environments of the other run; this one has one
+    drawn = read(path).parts["sampling"]["dataset"]["draws"]
+    assert not torch.equal(drawn, torch.Generator().manual_seed(derive(0, "dataset")).get_state())
+
+
+def test_a_run_that_has_not_begun_is_no_data_set(tmp_path, donor):
+    begun = train(tmp_path / "begun", steps=20)
+    shutil.rmtree(begun / "checkpoints" / "step_000000020")
+    with pytest.raises(UserError, match="nothing in replay"):
+        train(tmp_path / "run", **{"replay.dataset": str(begun)})
 
 
 def test_it_is_resumed_exactly_also_when_the_source_is_gone(tmp_path, donor):
