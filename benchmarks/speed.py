@@ -26,6 +26,7 @@ from speed_page import write
 from softrl.data.names import GEARS
 from softrl.recipes import RECIPES, apply
 from softrl.run.config import Run
+from softrl.run.processor import multiplies_bfloat16
 from softrl.run.versions import versions
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,8 +41,6 @@ HERE = versions()
 """Ours, once: the raw numbers that are kept change the working tree, and so what its commit is called."""
 MACHINE = ("commit", "platform", "cpu")
 """What `versions` tells beside packages."""
-INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}
-"""How Linux calls a processor's products in bfloat16; the last on ARM."""
 DISCRETE = ("sac_discrete", "sd_sac", "ddsac")
 CHOICES = ["--choices", "6", "--actions", "0"]
 ACTIONS = {**dict.fromkeys(DISCRETE, CHOICES), "sac_hybrid": ["--choices", "6"]}
@@ -179,14 +178,6 @@ def measured(command: list[str], threads: int) -> dict[str, Any]:
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
-
-
-def multiplies_bfloat16() -> bool:
-    """Whether the processor has instructions for products in bfloat16, as far as Linux says."""
-    try:
-        return not INSTRUCTIONS.isdisjoint(Path("/proc/cpuinfo").read_text().split())
-    except OSError:
-        return False
 
 
 # ------------------------------------------------------------ what is kept

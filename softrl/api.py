@@ -30,7 +30,7 @@ from softrl.run.evaluate import Evaluation, Policy, evaluate as run_episodes, fi
 from softrl.run.fields import from_json, override, to_json
 from softrl.run.folder import located
 from softrl.run.progress import Callback, Progress
-from softrl.run.resolve import check_device, resolve
+from softrl.run.resolve import cautions, check_device, resolve
 from softrl.run.seed import derive
 from softrl.run.trainer import Trainer
 from softrl.run.weights import start_from, take, weights_of
@@ -85,9 +85,8 @@ def train(
     configured = apply(recipe, override(Run(), {"env.name": name.removesuffix(OWN)}), say)
     configured = resolve(override(configured, {"env.name": name, **given}))
     seen = refuse(env, configured)
-    if configured.steps <= configured.train.warmup:
-        warmup = configured.train.warmup
-        say(f"nothing will be learned: {configured.steps} steps end before train.warmup, {warmup}, does")
+    for line in cautions(configured):
+        say(line)
     weights = None if init is None else weights_of(Path(init))
     path = folders.create(
         to_json(configured),

@@ -21,6 +21,11 @@ PICTURE = 84
 """Height and width in pixels of a picture whose speed is told."""
 SPACE = 2 * 10**9
 """Bytes that a run with its checkpoints may take."""
+BFLOAT16 = {
+    True: "the processor multiplies it: --precision bfloat16 can be tried",
+    False: "not in this processor: --precision bfloat16 would be slower than float32",
+    None: "unknown: the system does not tell what the processor multiplies",
+}
 
 
 class Finding(NamedTuple):
@@ -78,13 +83,15 @@ def package(requirement: "Requirement") -> Finding:
 
 
 def processor() -> Iterator[Finding]:
-    """Threads, GPU and compiler, as torch sees them."""
+    """Threads, bfloat16, GPU and compiler, as torch and the system see them."""
     import torch
 
     from softrl.agent.compile import compiler
+    from softrl.run.processor import multiplies_bfloat16
     from softrl.run.threads import processors
 
     yield Finding("threads", f"{torch.get_num_threads()} of torch, on {processors()} cores")
+    yield Finding("bfloat16", BFLOAT16[multiplies_bfloat16()])
     yield gpu(torch.cuda.is_available(), shutil.which("nvidia-smi"))
     yield Finding("compiler", compiler() or "none: updates run uncompiled", "" if compiler() else "apt-get install g++")
 

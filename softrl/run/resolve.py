@@ -1,4 +1,4 @@
-"""What follows from a run: every `auto` on this machine, replay's capacity, and updates per launch."""
+"""What follows from a run: every `auto` on this machine, cautions, replay's capacity, and updates per launch."""
 
 import math
 from dataclasses import replace
@@ -12,6 +12,7 @@ from softrl.data.replay import Replay, ReplayConfig
 from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.run.config import Run
+from softrl.run.processor import multiplies_bfloat16
 from softrl.run.threads import fastest_thread_count
 
 WORTH_COMPILING = 10_000
@@ -39,6 +40,16 @@ def resolve(run: Run) -> Run:
     env = replace(run.env, repeat=repeats(run.env.name, run.env))
     collect = run.collect if run.collect != "auto" else "async" if run.env.pixels else "sync"
     return replace(run, device=device, compile=mode, threads=threads, collect=collect, env=env)
+
+
+def cautions(run: Run) -> list[str]:
+    """Sentences to tell before a resolved run begins, about what can be done and will hardly be meant."""
+    told = []
+    if run.steps <= run.train.warmup:
+        told.append(f"nothing will be learned: {run.steps} steps end before train.warmup, {run.train.warmup}, does")
+    if run.precision == "bfloat16" and run.device == "cpu" and multiplies_bfloat16() is False:
+        told.append("this processor has no instructions for bfloat16: --precision float32 is faster here")
+    return told
 
 
 def check_device(device: str, otherwise: str) -> None:

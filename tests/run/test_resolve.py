@@ -11,7 +11,7 @@ from softrl.errors import UserError
 from softrl.run import resolve as resolving
 from softrl.run.config import Run
 from softrl.run.fields import override
-from softrl.run.resolve import replay_config, resolve, updates
+from softrl.run.resolve import cautions, replay_config, resolve, updates
 
 
 def test_nothing_is_left_to_choose() -> None:
@@ -32,6 +32,17 @@ def test_the_action_repeat_of_pixels_is_the_task_s() -> None:
     assert updates(replace(run, env=seen)) == 10_000
     assert resolve(replace(Run(), env=replace(seen, repeat=2))).env.repeat == 2
     assert resolve(replace(Run(), env=replace(seen, pixels=None))).env.repeat == 1
+
+
+@pytest.mark.parametrize(("able", "told"), [(False, 1), (True, 0), (None, 0)])
+def test_bfloat16_without_instructions_for_it_is_cautioned_against(
+    able: bool | None, told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolving, "multiplies_bfloat16", lambda: able)
+    run = replace(Run(), device="cpu", precision="bfloat16")
+    assert len(cautions(run)) == told
+    assert cautions(replace(run, precision="float32")) == []
+    assert cautions(replace(run, device="cuda")) == []
 
 
 def test_what_was_asked_for_stays() -> None:
