@@ -1,4 +1,4 @@
-"""What plans of several actions cost: deciding, for each environment step, and learning, beside the plain update.
+"""What plans of several actions cost: deciding, for each environment step, and a batch with its update.
 
     .venv/bin/python benchmarks/chunks.py act [--lengths 1,3,5] [--envs 1]
     .venv/bin/python benchmarks/chunks.py update [--batches 256,1024] [--compile both]
@@ -18,8 +18,10 @@ from heavy import spread, turns
 from speed import QUIET, keep
 
 from softrl.agent.agent import Agent
+from softrl.agent.compile import Mode
 from softrl.bench.timing import Call, table, timed
 from softrl.bench.update import MODES, NAMES, Options, configured, filled, space, updates
+from softrl.run.config import Run
 from softrl.run.fields import override
 from softrl.types import Spec
 
@@ -27,7 +29,7 @@ OBSERVATIONS, ACTIONS = 17, 6
 STEPS = 60  # environment steps of one call, a multiple of every executed length
 PLAIN, RECIPES = "sac", ("sac", "qc", "qc_adaptive")
 OVER_PLAIN = 1.25
-"""What an update with chunks of 5 may take, over the plain one."""
+"""What sampling and learning with chunks of 5 may take, over the plain ones."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -100,7 +102,7 @@ def asked(agent: Agent) -> float:
     carry, plans = agent.initial(1), 0
     for observation in torch.randn(STEPS, 1, OBSERVATIONS):
         _, carry = agent.act({"state": observation}, carry, deterministic=True)
-        plans += bool(carry.get("plan.fresh", True))
+        plans += bool(carry.get("plan.done", 1) == 1)
     return plans / STEPS
 
 
@@ -108,7 +110,7 @@ def asked(agent: Agent) -> float:
 
 
 def update(options: argparse.Namespace) -> None:
-    """Milliseconds of an update with chunks, and its ratio to the plain update in the same round."""
+    """Milliseconds of a batch and its update with chunks, and their ratio to the plain ones in the same round."""
     for batch in map(int, options.batches.split(",")):
         for mode in MODES[options.compile]:
             calls = {}
@@ -116,13 +118,25 @@ def update(options: argparse.Namespace) -> None:
                 sizes = Options(recipe=recipe, batch=batch, threads=options.threads)
                 run = configured(sizes)
                 spec = run.agent.build(space(run, sizes)).spec
-                calls[recipe] = updates(run, spec, filled(run, spec), mode, 1)
+                calls[recipe] = learning(run, spec, mode)
             name = f"update {NAMES[mode]} {batch}"
             times = race(name, calls, 1, options)
             for recipe in RECIPES[1:]:
                 ratios = [ours / plain for ours, plain in zip(times[recipe], times[PLAIN], strict=True)]
                 word = "met" if statistics.median(ratios) <= OVER_PLAIN else "missed"
                 print(f"{name}: {recipe} over {PLAIN} {spread(ratios)}, target {OVER_PLAIN}: {word}", flush=True)
+
+
+def learning(run: Run, spec: Spec, mode: Mode) -> Call:
+    """A call that samples a batch, of which chunks read several rows a window, and makes an update."""
+    replay = filled(run, spec)
+    step = updates(run, spec, replay, mode, 1)
+
+    def call() -> None:
+        replay.sample(run.train.batch)
+        step()
+
+    return call
 
 
 # ------------------------------------------------------------ the race

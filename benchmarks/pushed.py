@@ -102,7 +102,7 @@ def play(policy: Policy, env: gymnasium.Env[Any, Any], seed: int) -> tuple[float
         action, carry = agent.act(tensors(agent.spec, observation[None], device), carry, deterministic=True)
         observation, reward, terminated, truncated, _ = env.step(action[0].cpu().numpy())
         total, over = total + float(reward), bool(terminated or truncated)
-        opened += [bool(carry["plan.fresh"])] if "plan.fresh" in carry else []
+        opened += [bool(carry["plan.done"] == 1)] if "plan.done" in carry else []
         pushes.append(count(env))
     return total, np.array(opened, bool), np.diff(pushes) > 0
 

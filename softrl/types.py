@@ -51,7 +51,7 @@ class Step(NamedTuple):
     reward: Tensor  # [N]
     terminated: Tensor  # [N] bool
     last: Tensor  # [N] bool: a final observation, never the start of a transition
-    fresh: Tensor | bool = True  # [N] bool: the action was chosen here, and not planned at an earlier step
+    left: Tensor | int = 1  # [N]: actions of the plan that were still to be executed, this one included
 
 
 class Window(NamedTuple):

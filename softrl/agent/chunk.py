@@ -173,7 +173,7 @@ class QueuedChunks(ChunkExecution):
             "plan.actions": self.due.new_zeros(count, self.horizon, self.width),
             "plan.done": none,
             "plan.length": none.clone(),
-            "plan.fresh": none.bool(),
+            "plan.left": none + self.horizon,  # what is not planned answers to nothing: random actions, all of them
             "plan.tally": self.due.new_zeros(count, 3),  # plans, decisions of all but the newest, sum of confidences
         }
 
@@ -189,7 +189,7 @@ class QueuedChunks(ChunkExecution):
             tally = tally.index_add(0, rows, torch.stack([torch.ones_like(confidence), done[rows], confidence], -1))
             done = done.masked_fill(fresh, 0)
         action = actions.take_along_dim(done[:, None, None], 1)[:, 0]
-        renewed = {"actions": actions, "done": done + 1, "length": length, "fresh": fresh, "tally": tally}
+        renewed = {"actions": actions, "done": done + 1, "length": length, "left": length - done, "tally": tally}
         return action, carry | {f"plan.{name}": value for name, value in renewed.items()}
 
     def expected_decisions(self, actions: Actions) -> Tensor:

@@ -199,13 +199,14 @@ def on_device(call: Call, device: str) -> Call:
 
 
 def filled(run: Run, spec: Spec) -> Replay:
-    """A replay of random rows, each so far into its episode that its stack is made of as many pictures as it can be."""
+    """A replay of random rows, whose stacks are made of as many pictures as they can be and whose plans are whole."""
     rows = PICTURES if run.env.pixels else ROWS
     replay = Replay(replace(run.replay, capacity=rows), spec, 1, run.train.gamma, seed=0, device=run.device)
     columns = {name: drawn(column) for name, column in replay.rows(0, rows).items()}
     marks = {name: (torch.rand(columns[name].shape) < 1e-3).float() for name in ("terminated", "first", "last")}
-    ages = {name: torch.full_like(columns[name], spec.stack - 1) for name in ("age",) if name in columns}
-    replay.restore(0, rows, [(0, columns | marks | ages)])
+    places = {"age": spec.stack - 1, "left": spec.chunk}
+    placed = {name: torch.full_like(columns[name], place) for name, place in places.items() if name in columns}
+    replay.restore(0, rows, [(0, columns | marks | placed)])
     return replay
 
 

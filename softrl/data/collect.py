@@ -21,8 +21,8 @@ from softrl.errors import UserError
 from softrl.types import Carry, Obs, Spec, Step
 
 DTYPES = {"pixels": np.uint8, "state": np.float32}
-FRESH = "plan.fresh"
-"""Under this name a policy that plans remembers whether its newest action opened a plan, [N] bool."""
+LEFT = "plan.left"
+"""Under this name a policy that plans remembers how much of its plan was left with its newest action, [N]."""
 
 
 class Acting(Protocol):
@@ -81,7 +81,7 @@ class Collector:
         self.done = np.zeros(count, bool)  # waiting for the reset
         self.total, self.length = np.zeros(count), np.zeros(count, np.int64)
         self.carry: Carry = policy.initial(count)
-        self.every = torch.ones(count, dtype=torch.bool, device=self.device)
+        self.every = torch.ones(count, dtype=torch.long, device=self.device)
         self.exact = np.ones(count, bool)  # environments that a load has brought back to where they were
         self.cut = np.zeros(count, bool)  # those whose episode ended with it
         self.underway: Underway | None = None
@@ -136,7 +136,7 @@ class Collector:
             reward=torch.from_numpy(reward.astype(np.float32)),
             terminated=torch.from_numpy(terminated),
             last=torch.from_numpy(waiting),
-            fresh=self.carry.get(FRESH, self.every),
+            left=self.carry.get(LEFT, self.every),
         )
         self.carry = self.policy.observe(row, self.carry)
         self.rows += 1

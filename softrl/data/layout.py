@@ -8,7 +8,7 @@ from torch import Tensor
 from softrl.types import Spec
 
 SCALARS = ("reward", "terminated", "first", "last")
-"""One number each, after observations and action; then for stacks `age`, rows of the episode before it, and `fresh`."""
+"""One number each, after observations and action; then for stacks `age`, rows of the episode before it, and `left`."""
 PICTURES = "pixels"
 """The observation of this name is kept as frames, and the others as numbers."""
 
@@ -21,7 +21,7 @@ class Layout:
         self.numbers = [name for name in spec.obs if name not in self.pictures]  # observations that are no pictures
         self.scalars = [*SCALARS, *["age"] * len(self.pictures)]  # which are known on the host
         self.shapes = {f"obs.{name}": spec.obs[name] for name in self.numbers} | {"action": (spec.action,)}
-        self.shapes |= dict.fromkeys([*self.scalars, *["fresh"] * spec.prefixes], ())
+        self.shapes |= dict.fromkeys([*self.scalars, *["left"] * spec.prefixes], ())
         ends = list(accumulate(map(prod, self.shapes.values())))
         starts = (end - prod(shape) for end, shape in zip(ends, self.shapes.values(), strict=True))
         self.places = dict(zip(self.shapes, map(slice, starts, ends), strict=True))

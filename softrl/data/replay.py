@@ -170,7 +170,7 @@ class Replay:
             self.columns[f"obs.{name}"][here] = sent(step.obs[name], self.place)
         self.columns["action"][here] = sent(step.action, self.place)
         if self.spec.prefixes:
-            self.columns["fresh"][here] = step.fresh
+            self.columns["left"][here] = step.left
         for name, frames in self.frames.items():
             frames.write(here, step.obs[name])
         if self.newest >= self.reader.ahead:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from softrl.data.chunks import critic_actions, random_prefixes
+from softrl.data.chunks import critic_actions, drawn_lengths
+from softrl.math.chunks import counts
 from softrl.math.returns import n_step
 from softrl.types import Spec
 
@@ -114,22 +115,22 @@ class Steps(Decisions):
 
 
 class Chunks(Decisions):
-    """All actions up to there, or to a new plan, with marks behind those that count; see `softrl.data.chunks`.
+    """All actions up to there, with marks behind those that count; see `softrl.data.chunks`.
 
-    Chunks start at every decision, also in the midst of a plan. Where `spec.prefixes` are valued, they also stop where
-    the agent planned anew: an action that answers to what happened inside the window is no part of a plan made before.
+    Chunks start at every decision, also in the midst of a plan. Where `spec.prefixes` are valued, they are beginnings
+    of what was left of it: an action that answers to what happened inside the window is no part of a plan made before.
     """
 
     def read(self, rows: Tensor, cells: Tensor) -> WindowData:
-        prefixes, generator = self.view.spec.prefixes, self.view.generator
-        going = self.open(cells)
-        if prefixes:
-            inside = random_prefixes(self.inside(going & ~self.column(rows[1:-1], "fresh").bool()), generator)
-        else:
-            inside = self.inside(going)
+        horizon, generator = len(rows) - 1, self.view.generator
+        length = torch.full_like(cells[0], horizon)  # [B]
+        if self.view.spec.prefixes:
+            length = drawn_lengths(self.column(rows[0], "left").long().clamp(max=horizon), generator)
+        inside = self.inside(self.open(cells)) & counts(length, horizon).T
         ended = (self.column(rows[:-1], "terminated").bool() & inside).any(0)
+        told = length.where(ended, inside.sum(0))
         action = rows[:-1, :, self.view.places["action"]]
-        return self.outcome(critic_actions(action, inside, ended, prefixes, generator), rows, cells, inside)
+        return self.outcome(critic_actions(action, inside, told, generator), rows, cells, inside)
 
 
 class Sequences(WindowReader):

@@ -86,7 +86,7 @@ def matching_columns(source: str, rows: Columns, spec: Spec) -> Columns:
     Raises UserError where a column is missing or of another shape.
     """
     layout = Layout(spec)
-    known = {"fresh": torch.ones_like(rows["reward"])} | rows
+    known = {"left": torch.ones_like(rows["reward"])} | rows
     wanted: dict[str, Shape] = {name: (place.stop - place.start,) for name, place in layout.places.items()}
     wanted |= {f"obs.{name}": (shape[0] // spec.stack, *shape[1:]) for name, shape in layout.pictures.items()}
     for name, shape in wanted.items():

@@ -49,16 +49,16 @@ def test_a_plan_is_executed_action_by_action_in_each_environment() -> None:
     """Environment 0 plans three actions at a time, environment 1 two."""
     agent, plan = scripted(3, 2), Chunk(H).build(SPEC)
     carry = plan.initial(2)
-    done, fresh = [], []
+    done, left = [], []
     for time in range(6):
         z = torch.tensor([[2.0 * time], [2.0 * time + 1]])
         action, carry = plan.act(agent, z, carry, deterministic=False)
         done.append(action[:, 0].tolist())
-        fresh.append(carry["plan.fresh"].tolist())
+        left.append(carry["plan.left"].tolist())
     assert [a for a, _ in done] == [0, 1, 2, 60, 61, 62]
     assert [a for _, a in done] == [10, 11, 50, 51, 90, 91]
-    assert [a for a, _ in fresh] == [True, False, False, True, False, False]
-    assert [a for _, a in fresh] == [True, False, True, False, True, False]
+    assert [a for a, _ in left] == [3, 2, 1, 3, 2, 1]
+    assert [a for _, a in left] == [2, 1, 2, 1, 2, 1]
     assert agent.actor.asked == 2 + 3  # of twelve decisions
 
 
@@ -143,15 +143,13 @@ def test_plans_end_with_their_episodes_in_each_environment() -> None:
     second = [p for (_, p), (_, w) in zip(position, waiting, strict=True) if not w]
     assert first == [0, 1, 0, 1, 0, 1]
     assert second == [0, 1, 2, 0, 0, 1, 2, 0]
-    marked = [bool(row.fresh[1]) for row in rows if not row.last[1]]
-    assert marked == [place == 0 for place in second]
+    assert [int(row.left[1]) for row in rows if not row.last[1]] == [3 - place for place in second]
 
 
-def test_random_actions_belong_to_no_plan() -> None:
+def test_random_actions_count_as_planned() -> None:
+    """They answer to nothing that happens, so every beginning of what follows is one of a plan."""
     source = collector(9)
-    assert [bool(source.collect(random=random).row.fresh[0]) for random in (True, True, False, False)] == [
-        False, False, True, False,
-    ]  # fmt: skip
+    assert [int(source.collect(random=random).row.left[0]) for random in (True, True, False, False)] == [H, H, 3, 2]
 
 
 def test_the_state_of_a_collector_goes_on_in_the_midst_of_a_plan() -> None:
@@ -162,7 +160,7 @@ def test_the_state_of_a_collector_goes_on_in_the_midst_of_a_plan() -> None:
     other.env = one.env  # which cannot give its state
     other.done = one.done
     row = other.collect().row
-    assert (row.action.item(), bool(row.fresh)) == (2.0, False)
+    assert (row.action.item(), int(row.left)) == (2.0, 1)
 
 
 # ---------------------------------------------------------------- what actor, critic and temperature see

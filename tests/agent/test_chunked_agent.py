@@ -43,8 +43,8 @@ def experience(agent: Agent, seed: int = 0) -> Window:
         over = torch.rand(2, generator=g) < 0.15
         terminated = over & (torch.rand(2, generator=g) < 0.5) & ~last
         draws = [torch.randn(2, width, generator=g) for width in (D, A, 1)]
-        fresh = torch.full((2,), time % H == 0)
-        replay.add(Step({"state": draws[0]}, draws[1].tanh(), draws[2][:, 0], terminated, last, fresh))
+        left = torch.full((2,), H - time % H)
+        replay.add(Step({"state": draws[0]}, draws[1].tanh(), draws[2][:, 0], terminated, last, left))
         last = over & ~last
     return replay.sample(B)
 
@@ -276,7 +276,7 @@ def test_confidence_is_where_a_look_tells_nothing() -> None:
     for time in range(1200):
         state = world.state()
         action, carry = agent.act({"state": state}, carry)
-        replay.add(Step({"state": state}, action, world.step(action), no, no, carry["plan.fresh"]))
+        replay.add(Step({"state": state}, action, world.step(action), no, no, carry["plan.left"]))
         if time > 50:
             agent.update(replay.sample(128))
     states = torch.cat([torch.tensor([[0.8]] * 3 + [[-0.8]] * 3), torch.eye(3).repeat(2, 1)], -1)

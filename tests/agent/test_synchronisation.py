@@ -124,7 +124,7 @@ def rows(spec: Spec, count: int, envs: int = 2) -> Iterator[Step]:
         action = torch.cat([*picks, torch.rand(envs, spec.continuous)], -1)
         last = torch.full((envs,), time % 20 == 19)
         flag = torch.zeros(envs, dtype=torch.bool)
-        yield Step(observed(spec, envs), action, torch.randn(envs), flag, last, fresh=torch.full((envs,), True))
+        yield Step(observed(spec, envs), action, torch.randn(envs), flag, last, left=torch.ones(envs).long())
 
 
 def made(recipe: str) -> tuple[Agent, Replay]:
@@ -150,8 +150,8 @@ def test_an_update_waits_for_nothing(recipe: str) -> None:
 def there(row: Step) -> Step:
     """As the collector gives it: what the agent saw and chose is on the GPU, what the environment said is not."""
     obs = {name: value.cuda() for name, value in row.obs.items()}
-    assert row.fresh is not None
-    return row._replace(obs=obs, action=row.action.cuda(), fresh=row.fresh.cuda())
+    assert isinstance(row.left, Tensor)
+    return row._replace(obs=obs, action=row.action.cuda(), left=row.left.cuda())
 
 
 def acting(recipe: str, envs: int) -> tuple[Agent, Step]:

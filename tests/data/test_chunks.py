@@ -1,4 +1,4 @@
-"""Windows of chunks against a walk through the rows: they never cross an episode, nor a new plan where that counts."""
+"""Windows of chunks against a walk through the rows: they cross no episode, and leave no plan where that counts."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
-from softrl.data.chunks import WHOLE, critic_actions, random_prefixes
+from softrl.data.chunks import WHOLE, critic_actions, drawn_lengths
 from softrl.data.replay import Replay, ReplayConfig
 from softrl.errors import UserError
 from softrl.types import Spec, Step, Window
@@ -22,14 +22,14 @@ class Past(NamedTuple):
 
     last: Tensor
     terminated: Tensor
-    fresh: Tensor
+    left: Tensor
 
 
 def spec(chunk: int, prefixes: bool) -> Spec:
     return Spec({"state": (2,)}, 1, chunk=chunk, gamma=GAMMA, prefixes=prefixes)
 
 
-def past(ends: list[list[str]], fresh: list[list[bool]]) -> Past:
+def past(ends: list[list[str]], left: list[list[int]]) -> Past:
     """`ends` [T][N] says how the decision of each row ends its episode, if it does; the next row is then the last."""
     last = torch.zeros(len(ends), len(ends[0]), dtype=torch.bool)
     terminated = torch.zeros_like(last)
@@ -38,30 +38,30 @@ def past(ends: list[list[str]], fresh: list[list[bool]]) -> Past:
             if how != "on" and not last[time, env]:
                 last[time + 1, env] = True
                 terminated[time, env] = how == "terminated"
-    return Past(last, terminated, torch.tensor(fresh))
+    return Past(last, terminated, torch.tensor(left))
 
 
 def filled(happened: Past, capacity: int, world: Spec) -> Replay:
     """Observation (env, time), action FAR + 50 env + time, reward = time + 1."""
     envs = happened.last.shape[1]
     replay = Replay(ReplayConfig(capacity * envs), world, envs, gamma=GAMMA, seed=0)
-    for time, (last, terminated, fresh) in enumerate(zip(*happened, strict=True)):
+    for time, (last, terminated, left) in enumerate(zip(*happened, strict=True)):
         now = torch.full((envs,), float(time))
         env = torch.arange(envs).float()
         observation = {"state": torch.stack([env, now], 1)}
-        replay.add(Step(observation, (FAR + 50 * env + now)[:, None], now + 1, terminated, last, fresh))
+        replay.add(Step(observation, (FAR + 50 * env + now)[:, None], now + 1, terminated, last, left))
     return replay
 
 
 def longest(happened: Past, env: int, start: int, world: Spec) -> int:
-    """Decisions from a start up to an end of the episode, the newest row, a new plan, or the horizon."""
+    """Decisions from a start up to an end of the episode, the newest row, the plan's end, or the horizon."""
     length, newest = 0, len(happened.last) - 1
     while True:
         length += 1
         after = start + length
         if happened.last[after, env] or after == newest or length == world.chunk:
             return length
-        if world.prefixes and happened.fresh[after, env]:
+        if world.prefixes and length == happened.left[start, env]:
             return length
 
 
@@ -84,8 +84,9 @@ def check(window: Window, happened: Past, world: Spec) -> None:
         assert (action[m:].abs() <= 1).all()  # made up, and never taken from another episode
         assert (action[length:] == 0).all()
         if ended:
-            assert m <= length <= world.chunk
-            assert world.prefixes or length == world.chunk
+            most = min(int(happened.left[start, env]), world.chunk) if world.prefixes else world.chunk
+            assert m <= length <= most
+            assert world.prefixes or length == most
         else:
             assert length == m
 
@@ -99,15 +100,15 @@ def test_windows_equal_a_walk_through_the_rows(data: st.DataObject) -> None:
     capacity = data.draw(st.integers(world.chunk + 1, 12))
     hows = st.sampled_from(["on", "on", "on", "truncated", "terminated"])
     ends = data.draw(st.lists(st.lists(hows, min_size=envs, max_size=envs), min_size=rows, max_size=rows))
-    fresh = data.draw(st.lists(st.lists(st.booleans(), min_size=envs, max_size=envs), min_size=rows, max_size=rows))
-    happened = past(ends, fresh)
+    left = data.draw(st.lists(st.lists(st.integers(1, 7), min_size=envs, max_size=envs), min_size=rows, max_size=rows))
+    happened = past(ends, left)
     replay = filled(happened, capacity, world)
     if not happened.last[replay.oldest : rows - 1].all():
         check(replay.sample(64), happened, world)
 
 
 def test_windows_start_at_every_decision() -> None:
-    happened = past([["on"]] * 3 + [["truncated"]] + [["on"]] * 6, [[True]] * 10)
+    happened = past([["on"]] * 3 + [["truncated"]] + [["on"]] * 6, [[1]] * 10)
     window = filled(happened, 20, spec(3, prefixes=False)).sample(2000)
     starts = window.obs["state"][:, 0, 1]
     counts = {int(t): int((starts == t).sum()) for t in starts.unique()}
@@ -123,7 +124,7 @@ def by_start(window: Window, start: int) -> tuple[Tensor, Tensor]:
 
 
 def test_a_termination_inside_a_chunk_ends_every_plan_that_begins_so() -> None:
-    happened = past([["on"], ["terminated"], ["on"], ["on"]], [[True]] * 4)
+    happened = past([["on"], ["terminated"], ["on"], ["on"]], [[1]] * 4)
     action, discount = by_start(filled(happened, 10, spec(4, prefixes=False)).sample(500), 0)
     assert (discount == 0).all()
     assert (action[..., 1] == 1).all()  # told as a whole plan
@@ -131,14 +132,14 @@ def test_a_termination_inside_a_chunk_ends_every_plan_that_begins_so() -> None:
 
 
 def test_a_termination_on_the_last_step_of_a_chunk() -> None:
-    happened = past([["on"], ["on"], ["terminated"], ["on"], ["on"]], [[True]] * 5)
+    happened = past([["on"], ["on"], ["terminated"], ["on"], ["on"]], [[1]] * 5)
     action, discount = by_start(filled(happened, 10, spec(3, prefixes=False)).sample(500), 0)
     assert (discount == 0).all()
     assert (action[..., 0] == FAR + torch.arange(3)).all()
 
 
 def test_a_truncation_bootstraps_with_what_was_executed() -> None:
-    happened = past([["on"], ["truncated"], ["on"], ["on"]], [[True]] * 4)
+    happened = past([["on"], ["truncated"], ["on"], ["on"]], [[1]] * 4)
     action, discount = by_start(filled(happened, 10, spec(4, prefixes=False)).sample(500), 0)
     assert (discount == GAMMA**2).all()
     assert (action[..., 1] == torch.tensor([1.0, 1.0, 0.0, 0.0])).all()
@@ -146,8 +147,8 @@ def test_a_truncation_bootstraps_with_what_was_executed() -> None:
 
 def test_values_of_beginnings_come_from_what_one_plan_did() -> None:
     """A plan of three and one of two: the reaction at row 3 is no part of what was planned at row 0."""
-    fresh = [[True], [False], [False], [True], [False], [True], [True]]
-    window = filled(past([["on"]] * 7, fresh), 10, spec(5, prefixes=True)).sample(4000)
+    left = [[3], [2], [1], [2], [1], [1], [1]]
+    window = filled(past([["on"]] * 7, left), 10, spec(5, prefixes=True)).sample(4000)
     lengths = {start: by_start(window, start)[0][..., 1].sum(-1) for start in range(5)}
     assert [int(lengths[start].max()) for start in range(5)] == [3, 2, 1, 2, 1]
     share = {k: float((lengths[0] == k).float().mean()) for k in (1, 2, 3)}
@@ -155,29 +156,51 @@ def test_values_of_beginnings_come_from_what_one_plan_did() -> None:
         assert share[k] == pytest.approx(expected, abs=0.07)
 
 
-def test_with_beginnings_a_termination_is_told_at_every_length() -> None:
-    inside = torch.tensor([[True], [True], [False], [False]]).expand(4, 3000)
-    answer = critic_actions(torch.full((4, 3000, 1), FAR), inside, torch.ones(3000).bool(), True, torch.Generator())
-    lengths = answer[..., 1].sum(-1)
-    assert [int((lengths == k).sum()) > 900 for k in range(1, 5)] == [False, True, True, True]
+def test_a_window_that_ended_stands_for_the_length_it_was_to_have() -> None:
+    inside = torch.tensor([[True], [True], [False], [False]]).expand(4, 3)
+    answer = critic_actions(torch.full((4, 3, 1), FAR), inside, torch.tensor([2, 3, 4]), torch.Generator())
+    assert answer[..., 1].sum(-1).tolist() == [2, 3, 4]
+    assert (answer[:, :2, 0] == FAR).all()
+    assert (answer[:, 2:, 0].abs() <= 1).all()
 
 
-def test_a_shortened_window_keeps_its_first_decision() -> None:
-    inside = (torch.arange(6)[:, None] < torch.arange(1, 7)).repeat(1, 500)  # lengths 1..6
-    short = random_prefixes(inside, torch.Generator())
-    assert short[0].all()
-    assert not (short & ~inside).any()
+def test_drawn_lengths_are_of_beginnings() -> None:
+    left = torch.arange(1, 7).repeat(1000)
+    length = drawn_lengths(left, torch.Generator())
+    assert ((length >= 1) & (length <= left)).all()
+    assert float((length == left)[left == 4].float().mean()) == pytest.approx(WHOLE + (1 - WHOLE) / 4, abs=0.06)
+
+
+@pytest.mark.parametrize("whole", [1.0, 0.2])
+def test_every_length_is_told_how_often_it_ends_an_episode(whole: float) -> None:
+    """Each decision ends the episode with probability 0.2, whatever is done: a plan of k is survived with 0.8^k."""
+    draw, rows, chunk = torch.Generator().manual_seed(0), 40_000, 4
+    replay = Replay(ReplayConfig(rows), spec(chunk, prefixes=True)._replace(gamma=1.0), 1, gamma=1.0, seed=0)
+    left, over = 0, False
+    for death, length in torch.rand(rows, 2, generator=draw).tolist():
+        left = (chunk if length < whole else 1) if over or left <= 1 else left - 1
+        last, over = over, not over and death < 0.2
+        one = torch.ones(1)
+        replay.add(
+            Step({"state": torch.tensor([[left, last]])}, one[:, None], one, one.bool() & over, one.bool() & last, left)
+        )
+    window = replay.sample(40_000)
+    planned = window.obs["state"][:, 0, 0] == chunk  # where a policy asks: at the start of a plan
+    length = window.action[..., 1].sum(-1)
+    for k in range(1, chunk + 1):
+        survived = window.discount[planned & (length == k), 0]
+        assert float(survived.mean()) == pytest.approx(0.8**k, abs=5 * 0.5 / len(survived) ** 0.5)
 
 
 def test_peeking_leaves_no_trace() -> None:
-    happened = past([["on"], ["terminated"]] * 10, [[True]] * 20)
+    happened = past([["on"], ["terminated"]] * 10, [[1]] * 20)
     one, other = (filled(happened, 30, spec(3, prefixes=True)) for _ in range(2))
     one.peek(16)
     assert torch.equal(one.sample(16).action, other.sample(16).action)
 
 
 def test_plans_are_saved_with_the_rows() -> None:
-    happened = past([["on"]] * 12, [[time % 3 == 0] for time in range(12)])
+    happened = past([["on"]] * 12, [[3 - time % 3] for time in range(12)])
     source = filled(happened, 8, spec(3, prefixes=True))
     target = Replay(ReplayConfig(8), source.spec, 1, gamma=GAMMA, seed=0)
     target.restore(source.oldest, source.newest, [(source.oldest, source.rows(source.oldest, source.newest))])
@@ -185,7 +208,7 @@ def test_plans_are_saved_with_the_rows() -> None:
 
 
 def test_whole_plans_need_no_extra_column() -> None:
-    happened = past([["on"]] * 4, [[True]] * 4)
+    happened = past([["on"]] * 4, [[1]] * 4)
     widths = [filled(happened, 8, spec(3, prefixes)).ring.shape[-1] for prefixes in (False, True)]
     assert widths == [7, 8]
 

@@ -61,9 +61,9 @@ class World:
             if over:
                 self.episodes[env].append([])
         now = torch.full((self.envs,), float(self.time))
-        fresh = now % 3 == 0
+        left = 3 - now % 3
         pixels = torch.stack(looks)
-        step = Step({"pixels": pixels}, now[:, None], now, torch.tensor(terminated), torch.tensor(closing), fresh)
+        step = Step({"pixels": pixels}, now[:, None], now, torch.tensor(terminated), torch.tensor(closing), left)
         self.replay.add(step)
         self.time += 1
 

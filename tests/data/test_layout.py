@@ -16,7 +16,7 @@ def test_numbers_lie_in_order_without_gaps() -> None:
         "terminated": (14, 15),
         "first": (15, 16),
         "last": (16, 17),
-        "fresh": (17, 18),
+        "left": (17, 18),
     }
     assert layout.width == 18
     assert (layout.scalar_slice.start, layout.scalar_slice.stop) == (13, 17)  # not what the agent says of its plans

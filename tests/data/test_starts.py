@@ -37,7 +37,7 @@ def row(spec: Spec, last: list[bool], time: int) -> Step:
     envs = len(last)
     obs = {name: torch.full((envs, *shape), time, dtype=torch.uint8).float() for name, shape in spec.obs.items()}
     action, over = torch.zeros(envs, 1), torch.tensor(last)
-    return Step(obs, action, torch.zeros(envs), torch.zeros(envs, dtype=torch.bool), over, fresh=~over)
+    return Step(obs, action, torch.zeros(envs), torch.zeros(envs, dtype=torch.bool), over)
 
 
 def pair(spec: Spec, capacity: int, envs: int, **config: Any) -> tuple[Replay, Replay]:
