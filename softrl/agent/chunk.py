@@ -138,7 +138,7 @@ class AdaptiveChunk:
 
     def build(self, spec: Spec) -> ChunkExecution:
         """The module, without parameters: the network of confidences belongs to the policy."""
-        return AdaptiveOpenLoop(spec, self.doubt)
+        return AdaptiveOpenLoop(spec, self.doubt, self.whole)
 
 
 class EveryStep(ChunkExecution):
@@ -216,21 +216,24 @@ class AdaptiveOpenLoop(QueuedChunks):
     Every beginning is judged for one row in 2 h, so that all of them together are half as many rows as the batch has.
     """
 
-    def __init__(self, spec: Spec, doubt: float) -> None:
+    def __init__(self, spec: Spec, doubt: float, whole: float) -> None:
         super().__init__(spec)
-        self.doubt = doubt
+        self.doubt, self.whole = doubt, whole
 
     def losses(self, agent: "Agent", z: Tensor, critic_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
         few, critic_few = (latents[:: 2 * self.horizon] for latents in (z, critic_z))  # a batch may be in order of age
         alpha_in_backup = alpha * agent.temperature.in_backup
+        plan, log_prob = agent.actor.plan(few)  # [B,h,A], [B,h]
+        begun = beginnings(plan)  # [h,B,h*(A+1)]
         with torch.no_grad(), without_dropout(agent.critic):
-            plan, log_prob = agent.actor.plan(few)  # [B,h,A], [B,h]
-            value = agent.critic(critic_few, beginnings(plan)).atoms.mean() - alpha_in_backup * log_prob.T  # [E,h,B]
+            value = agent.critic(critic_few, begun).atoms.mean() - alpha_in_backup * log_prob.T  # [E,h,B]
             label = no_worse(value, self.doubt)
+        whole = alpha * agent.temperature.in_actor * log_prob[:, -1] - agent.actor_q(critic_few, begun[-1:])[0]  # [B]
         logits = agent.actor.lengths.logits(few)
         length, confidence = agent.actor.lengths.lengths(logits.detach())
         metrics = {"chunk_length": length.float().mean(), "confidence": confidence.mean()}
-        return {"confidence_loss": confidence_loss(logits, label)}, metrics
+        losses = {"confidence_loss": confidence_loss(logits, label), "whole_plan_loss": self.whole * whole.mean()}
+        return losses, metrics
 
 
 def mean_executed(carry: Carry, i: int) -> tuple[float | None, ...]:

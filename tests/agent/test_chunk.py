@@ -212,7 +212,9 @@ class Storm(nn.Module):
 
 def knowing(actor: Any, critic: Any, in_backup: float = 1.0) -> Any:
     """An agent whose critic is given, and counts entropy in its target or not."""
-    return SimpleNamespace(actor=actor, critic=critic, temperature=SimpleNamespace(in_backup=in_backup))
+    temperature = SimpleNamespace(in_backup=in_backup, in_actor=1.0)
+    actor_q = lambda z, action: critic(z, action).atoms.mean()[0]  # noqa: E731
+    return SimpleNamespace(actor=actor, critic=critic, actor_q=actor_q, temperature=temperature)
 
 
 def learned(harm: float) -> Any:
@@ -256,7 +258,7 @@ def test_all_beginnings_together_are_half_a_batch() -> None:
     critic.register_forward_pre_hook(lambda module, given: asked.append(given[1].shape[:2]))
     actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
     config.build(SPEC).losses(knowing(actor, critic), *[torch.ones(64, 1)] * 2, torch.zeros(1))
-    assert asked == [(H, 11)]
+    assert asked == [(H, 11), (1, 11)]  # and the whole ones once more, with a gradient
 
 
 def test_what_is_judged_is_spread_over_the_batch() -> None:
@@ -268,7 +270,22 @@ def test_what_is_judged_is_spread_over_the_batch() -> None:
     actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
     z = torch.arange(20.0)[:, None]
     config.build(SPEC).losses(knowing(actor, critic), z, 100 + z, torch.zeros(1))
-    assert asked == [[100, 106, 112, 118]]
+    assert asked == [[100, 106, 112, 118]] * 2
+
+
+def test_whole_plans_have_their_share_of_the_policy_s_loss() -> None:
+    """0.5 E[ alpha sum_i gamma^(i-1) log pi(x_i) - Q(x_1..x_h) ], whose Q at z = 1 is 5 - 2 here."""
+    config = AdaptiveChunk(length=H, trunk=MLP((16,)), whole=0.5)
+    actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
+    z, alpha = torch.ones(6 * 40, 1), torch.tensor([0.3])
+    torch.manual_seed(1)
+    found = config.build(SPEC).losses(knowing(actor, Storm(1.0)), z, z, alpha)[0]["whole_plan_loss"]
+    torch.manual_seed(1)
+    _, log_prob = actor.plan(z[:40])
+    torch.testing.assert_close(found, 0.5 * (0.3 * log_prob[:, -1].mean() - 3.0))
+    found.backward()
+    assert actor.actor.out.weight.grad.abs().sum() > 0
+    assert all(p.grad is None for p in actor.lengths.parameters())
 
 
 def shares(log_std: float, alpha: float, in_backup: float = 1.0) -> Tensor:

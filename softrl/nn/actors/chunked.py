@@ -100,7 +100,7 @@ class ChunkedActor(Actor):
     def forward(self, z: Tensor) -> Actions:
         plan, log_prob = self.plan(z)
         with torch.no_grad():
-            length, _ = self.lengths(z)
+            length, _ = self.lengths(z, deterministic=True)  # what is tried while collecting is not the policy
         value = masked(plan, length).flatten(-2)  # [B,h*(A+1)]
         charged = log_prob.take_along_dim(length[:, None] - 1, -1)  # [B,1]
         return Actions(value[None], charged[None], torch.ones_like(charged)[None, :, 0])
