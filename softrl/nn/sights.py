@@ -22,6 +22,7 @@ class ObservationModel(nn.Module, ABC):
     """Observations -> embeddings, and features -> expected observations; leading axes are free."""
 
     width: int  # of an embedding
+    deviation = 1.0  # standard deviation with which targets are expected around their prediction
 
     @abstractmethod
     def target(self, obs: Obs) -> Tensor:
@@ -34,6 +35,10 @@ class ObservationModel(nn.Module, ABC):
     @abstractmethod
     def predict(self, features: Tensor) -> Tensor:
         """The expected target, [..,F] -> [..,O]."""
+
+    def loss(self, features: Tensor, target: Tensor) -> Tensor:
+        """-log N(target; predicted, deviation^2) without its constant, summed over an observation, [T,B,..] -> [T,B]."""
+        return gaussian_nll(self.predict(features), target, 2) / self.deviation**2
 
     @abstractmethod
     def visible(self, target: Tensor) -> Tensor | None:
@@ -51,7 +56,13 @@ SCALES: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "symlog": 
 
 @dataclass(frozen=True)
 class Vectors:
-    """State observations through perceptrons, compressed as in DreamerV3 (arXiv 2301.04104)."""
+    """State observations through perceptrons, compressed as in DreamerV3 (arXiv 2301.04104).
+
+    J = |x_hat - x|^2 / (2 deviation^2), x = sign(s) log(1 + |s|)
+
+    Thousands of pixels outweigh the nats that their latents cost; the few entries of a state do not, unless an error in
+    them counts for more: with a deviation of 1 what varies by less than 2 is not worth coding.
+    """
 
     encoder: MLP = DENSE
     """What reads."""
@@ -59,8 +70,12 @@ class Vectors:
     """What predicts."""
     scale: Literal["none", "symlog"] = "symlog"
     """What is done to observations before they are read and predicted."""
+    deviation: float = 0.1
+    """Standard deviation with which observations are expected around their prediction; smaller ones weigh errors more."""
 
     def __post_init__(self) -> None:
+        if not self.deviation > 0:
+            raise UserError(f"agent.encoder.sight.vectors.deviation is {self.deviation}: it must be positive, try 0.1")
         check_rowwise(self.encoder, self.decoder)
 
     def check(self, spec: Spec) -> None:
@@ -79,7 +94,7 @@ class VectorObservationModel(ObservationModel):
 
     def __init__(self, config: Vectors, features: int, size: int) -> None:
         super().__init__()
-        self.scale = SCALES[config.scale]
+        self.scale, self.deviation = SCALES[config.scale], config.deviation
         self.encoder = config.encoder.build(size)
         self.decoder = Readout(config.decoder, features, size)
         self.width = self.encoder.width

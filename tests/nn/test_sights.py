@@ -38,7 +38,18 @@ def test_surprise_is_the_log_density_without_its_constant() -> None:
     torch.testing.assert_close(gaussian_nll(predicted, target, 2), expected)
 
 
+def test_a_smaller_deviation_weighs_errors_more() -> None:
+    sight = Vectors(MLP((8,)), MLP((8,)), deviation=0.5).build(6, SPEC)
+    features, target = torch.randn(4, 5, 6), torch.randn(4, 5, 3)
+    law = torch.distributions.Normal(sight.predict(features), 0.5)
+    expected = -(law.log_prob(target) - law.log_prob(law.mean)).sum(-1)
+    torch.testing.assert_close(sight.loss(features, target), expected)
+
+
 def test_bad_values_are_refused() -> None:
+    for deviation in (0.0, -1.0, float("nan")):
+        with pytest.raises(UserError, match="deviation is"):
+            Vectors(deviation=deviation)
     with pytest.raises(UserError, match="Vectors needs state"):
         Vectors().build(6, Spec({"pixels": (3, 64, 64)}, 2))
     with pytest.raises(UserError, match="batch statistics"):

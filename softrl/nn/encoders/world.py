@@ -17,7 +17,6 @@ from softrl.nn.imagine import film, still
 from softrl.nn.particles import Particles
 from softrl.nn.readout import DENSE, Readout, check_rowwise
 from softrl.nn.rssm import RSSM, Filtered, FilterInputs
-from softrl.nn.sights import gaussian_nll
 from softrl.nn.trunks import TrunkConfig
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Atoms, Batch, Carry, Obs, Spec, Window
@@ -140,7 +139,7 @@ class WorldModel(Encoder):
         end = F.binary_cross_entropy_with_logits(self.persistence(features[1:])[..., 0], continues, reduction="none")
         weights = (config.prior_weight, config.posterior_weight)
         losses = {
-            "reconstruction_loss": gaussian_nll(self.sight.predict(features), trace.target, 2).mean(),
+            "reconstruction_loss": self.sight.loss(features, trace.target).mean(),
             "reward_loss": mean_where(is_decision, 0.5 * (reward - window.reward.T[:-1]).square()),
             "continue_loss": mean_where(is_decision, end),
             "kl_loss": balanced_kl(latent.divergence, params, prior, config.free_nats, weights),

@@ -28,7 +28,7 @@ SPEC = Spec({"state": (3,)}, 2, sequence=6)
 PIXELS = SPEC._replace(obs={"pixels": (3, 16, 16)})
 B, T = 5, 6
 TINY = MLP((8,), activation="elu")
-WORLD = World(Vectors(TINY, TINY), RSSM(7, 8, Normal(4)), TINY, TINY, free_nats=0.0)
+WORLD = World(Vectors(TINY, TINY, deviation=0.5), RSSM(7, 8, Normal(4)), TINY, TINY, free_nats=0.0)
 ONE_HOT = replace(WORLD, dynamics=RSSM(7, 8, OneHot(2, 3)))
 
 
@@ -81,7 +81,7 @@ def test_losses_equal_loops_over_rows() -> None:
     for b in range(B):
         for t in range(T):
             target = symlog(w.obs["state"][b, t])
-            seen += 0.5 * (model.sight.predict(features[t, b][None])[0] - target).square().sum() / (B * T)
+            seen += 0.5 / 0.5**2 * (model.sight.predict(features[t, b][None])[0] - target).square().sum() / (B * T)
             priors.append(model.dynamics.prior(features[t, b, 4:][None]))
             if t + 1 < T and not w.last[b, t]:
                 reward.append(0.5 * (model.reward(features[t + 1, b][None])[0, 0] - w.reward[b, t]).square())
