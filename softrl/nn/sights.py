@@ -37,7 +37,7 @@ class ObservationModel(nn.Module, ABC):
         """The expected target, [..,F] -> [..,O]."""
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
-        """-log N(target; predicted, deviation^2) without its constant, summed over an observation, [T,B,..] -> [T,B]."""
+        """-log N(target; predicted, deviation^2) without its constant, summed over observations, [T,B,..] -> [T,B]."""
         return gaussian_nll(self.predict(features), target, 2) / self.deviation**2
 
     @abstractmethod
@@ -71,7 +71,7 @@ class Vectors:
     scale: Literal["none", "symlog"] = "symlog"
     """What is done to observations before they are read and predicted."""
     deviation: float = 0.1
-    """Standard deviation with which observations are expected around their prediction; smaller ones weigh errors more."""
+    """Standard deviation with which observations are expected around their prediction; a small one weighs errors."""
 
     def __post_init__(self) -> None:
         if not self.deviation > 0:
