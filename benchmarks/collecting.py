@@ -15,7 +15,19 @@ KEPT = ("eval.csv", "episodes.csv", "train.csv", "config.json", "versions.json",
 BEGIN, END = "<!-- learning: begin -->", "<!-- learning: end -->"
 LAST = 3  # evaluations that are averaged
 OURS, PEER = "these runs", "sb3_sac"
-HEADER = ("task", "method", "sees", "env steps", "repeat", "mean", "sd over seeds", "seeds", "source")
+HEADER = (
+    "task",
+    "method",
+    "sees",
+    "env steps",
+    "repeat",
+    "mean",
+    "sd over seeds",
+    "range",
+    "seeds",
+    "planned",
+    "source",
+)
 TARGETS = {
     "state": {"sac_v1": [PEER], "simba": ["simba"], "": ["sac[pytorch_sac]"]},
     "pixels": {
@@ -41,6 +53,8 @@ class Row(NamedTuple):
     sd: float | None
     seeds: int
     source: str
+    range: tuple[float, float] | None = None  # of the seeds
+    planned: float | None = None  # executed actions of a plan, of an agent that plans
 
     @property
     def contest(self) -> tuple[str, str, int]:
@@ -50,7 +64,10 @@ class Row(NamedTuple):
     def cells(self) -> list[str]:
         """The row as text."""
         sd = "" if self.sd is None else f"{self.sd:.1f}"
-        return [self.task, self.method, *map(str, self[2:5]), f"{self.mean:.1f}", sd, str(self.seeds), self.source]
+        ends = "" if self.range is None else "{:.1f} to {:.1f}".format(*self.range)
+        planned = "" if self.planned is None else f"{self.planned:.2f}"
+        head = [self.task, self.method, *map(str, self[2:5]), f"{self.mean:.1f}"]
+        return [*head, sd, ends, str(self.seeds), planned, self.source]
 
 
 def collect(jobs: list[Job], benchmarks: Path) -> int:
@@ -78,33 +95,46 @@ def copy(run: Path, target: Path) -> None:
 
 def measured(recipe: Path) -> list[Row]:
     """A row for each task of one recipe's results: the mean over seeds of the mean of the last three evaluations."""
-    runs: dict[tuple[str, str, int, int], list[float]] = defaultdict(list)
+    runs: dict[tuple[str, str, int, int], list[tuple[float, float | None]]] = defaultdict(list)
     for path in sorted(recipe.glob("**/seed*/eval.csv")):
         if limit(path.parent) is not None:
             continue  # has a table of its own, its steps are those that it would have made
         config = json.loads(path.with_name("config.json").read_text())
         with path.open(newline="") as file:
-            returns = [float(row["return_mean"]) for row in csv.DictReader(file)]
+            last = list(csv.DictReader(file))[-LAST:]
+        lengths = [float(row["chunk_length"]) for row in last if row.get("chunk_length")]
         env = config["env"]
         sees = "pixels" if env.get("pixels") else "state"
         key = (env["name"], sees, config["steps"], env.get("repeat", 1))
-        runs[key].append(statistics.fmean(returns[-LAST:]))
-    return [
-        Row(task, recipe.name, sees, steps, repeat, statistics.fmean(means), spread(means), len(means), OURS)
-        for (task, sees, steps, repeat), means in runs.items()
-    ]
+        total = statistics.fmean(float(row["return_mean"]) for row in last)
+        runs[key].append((total, statistics.fmean(lengths) if lengths else None))
+    return [summed(recipe.name, *key, found) for key, found in runs.items()]
 
 
-def spread(means: list[float]) -> float | None:
-    """Sample standard deviation; none for a single run."""
-    return statistics.stdev(means) if len(means) > 1 else None
+def summed(method: str, task: str, sees: str, steps: int, repeat: int, found: list[tuple[float, float | None]]) -> Row:
+    """The row of runs with these returns and lengths of plans, a pair each."""
+    means, lengths = zip(*found, strict=True)
+    several = len(means) > 1
+    known = [length for length in lengths if length is not None]
+    return Row(
+        task,
+        method,
+        sees,
+        steps,
+        repeat,
+        statistics.fmean(means),
+        statistics.stdev(means) if several else None,
+        len(means),
+        OURS,
+        (min(means), max(means)) if several else None,
+        statistics.fmean(known) if known else None,
+    )
 
 
 def published(reference: Path, ours: list[Row]) -> list[Row]:
-    """The published rows for our tasks at our budgets, from pixels where ours are."""
-    wanted = {row.contest for row in ours}
+    """The published rows for our tasks, from pixels where ours are: at our budgets, else at the next larger one."""
     with reference.open(newline="") as file:
-        return [
+        rows = [
             Row(
                 row["task"],
                 row["method"],
@@ -117,8 +147,15 @@ def published(reference: Path, ours: list[Row]) -> list[Row]:
                 row["source"],
             )
             for row in csv.DictReader(file)
-            if (row["task"], seen(row), int(row["env_steps"])) in wanted
         ]
+    wanted = {nearest(row, rows) for row in ours}
+    return [row for row in rows if row.contest in wanted]
+
+
+def nearest(ours: Row, rows: list[Row]) -> tuple[str, str, int]:
+    """The contest whose published rows stand beside ours: with the smallest budget that is not below ours."""
+    budgets = [row.steps for row in rows if row.contest[:2] == ours.contest[:2] and row.steps >= ours.steps]
+    return (*ours.contest[:2], min(budgets, default=ours.steps))
 
 
 def seen(row: dict[str, str]) -> str:

@@ -50,8 +50,8 @@ def test_means_of_the_last_three_evaluations_beside_published_rows(tmp_path: Pat
     ]
     assert collecting.collect(jobs, target) == 0
     lines = (target / "results" / "README.md").read_text().splitlines()
-    assert "| cheetah_run | sac | state | 300 | 1 | 80.0 | 14.1 | 2 | these runs |" in lines
-    assert "| cheetah_run | sac[pytorch_sac] | state | 300 | 1 | 100.0 | 20.0 | 3 | somewhere |" in lines
+    assert "| cheetah_run | sac | state | 300 | 1 | 80.0 | 14.1 | 70.0 to 90.0 | 2 |  | these runs |" in lines
+    assert "| cheetah_run | sac[pytorch_sac] | state | 300 | 1 | 100.0 | 20.0 |  | 3 |  | somewhere |" in lines
     assert not any("another" in line or "from pixels" in line for line in lines)
     # the larger of one sd, 20, and 15%, 15
     assert "- cheetah_run, sac: 80.0, target 80.0 (sac[pytorch_sac] less the larger of one sd and 15%): met" in lines
@@ -72,8 +72,8 @@ def test_runs_from_pixels_are_held_against_published_ones_from_pixels(tmp_path: 
     ]
     assert collecting.collect(jobs, target) == 0
     lines = (target / "results" / "README.md").read_text().splitlines()
-    assert "| cheetah_run | sac_ae_64 | pixels | 300 | 4 | 84.0 |  | 1 | these runs |" in lines
-    assert "| cheetah_run | sac_ae | pixels | 300 | 4 | 100.0 |  | 10 | from pixels |" in lines
+    assert "| cheetah_run | sac_ae_64 | pixels | 300 | 4 | 84.0 |  |  | 1 |  | these runs |" in lines
+    assert "| cheetah_run | sac_ae | pixels | 300 | 4 | 100.0 |  |  | 10 |  | from pixels |" in lines
     assert not any("pytorch_sac" in line for line in lines)
     assert [line for line in lines if line.startswith("- ")] == [
         "- cheetah_run, drq_64: 250.0, target 250.0 (drq[dreamer] less the larger of one sd and 15%): met",
@@ -82,6 +82,26 @@ def test_runs_from_pixels_are_held_against_published_ones_from_pixels(tmp_path: 
         "- cheetah_run, sac_pixels_64: 29.0, target 30.0 (sac_pixels[sac_ae] less the larger of one sd and 15%): "
         "missed",
     ]
+
+
+def test_a_smaller_budget_stands_beside_the_next_published_one_without_a_verdict(tmp_path: Path) -> None:
+    target = benchmarks(tmp_path)
+    collecting.collect([run(tmp_path, "sac", "cheetah_run", 1, [0, 90, 90], steps=200)], target)
+    text = (target / "results" / "README.md").read_text()
+    assert "sac[pytorch_sac] | state | 300 |" in text
+    assert "sac[pytorch_sac] | state | 600 |" not in text
+    assert "- cheetah_run" not in text
+
+
+def test_executed_lengths_are_averaged_as_returns_are(tmp_path: Path) -> None:
+    target = benchmarks(tmp_path)
+    jobs = [run(tmp_path, "qc_adaptive", "cheetah_run", seed, []) for seed in (1, 2)]
+    for job, length in zip(jobs, (2.0, 3.0), strict=True):
+        rows = [f"{100 * i},{i},{length + i}" for i in range(4)]
+        (job.folder / "eval.csv").write_text("\n".join(["env_steps,return_mean,chunk_length", *rows]) + "\n")
+    collecting.collect(jobs, target)
+    text = (target / "results" / "README.md").read_text()
+    assert "| cheetah_run | qc_adaptive | state | 300 | 1 | 2.0 | 0.0 | 2.0 to 2.0 | 2 | 4.50 | these runs |" in text
 
 
 def test_every_target_is_published() -> None:
@@ -149,4 +169,4 @@ def test_runs_that_the_clock_ends_have_a_table_of_their_own(tmp_path: Path) -> N
         "| cheetah_run | half_hour_tqc | 3 | 400 | 65.0 | 70.0 | 90.0 |  | 1 |",
         "| cheetah_run | half_hour_sac | 3 | 400 | 15.0 | 20.0 | 40.0 | 14.1 | 2 |",
     ]
-    assert "| cheetah_run | sac | state | 300 | 1 | 90.0 |  | 1 | these runs |" in lines
+    assert "| cheetah_run | sac | state | 300 | 1 | 90.0 |  |  | 1 |  | these runs |" in lines
