@@ -130,7 +130,7 @@ def refuse(env: Source, configured: Run) -> spaces.Spaces:
             f"agent.chunk.length {configured.agent.chunk.length} is longer than an episode of {limit} frames: plan "
             "fewer actions at once"
         )
-    compiled(update, configured.compile)
+    compiled(update, configured.compile, configured.device)
     if isinstance(configured.video.every, int):
         graphics.prepare(configured.video.size)
     return seen

@@ -19,27 +19,27 @@ LASTING = ("agent", "L['agent']", "G[", "dict(", "type(")
 NUMBERS = itertools.count()
 
 
-def compiled(update: Callable[..., Any], mode: Mode) -> Callable[..., Any]:
+def compiled(update: Callable[..., Any], mode: Mode, device: str = "cpu") -> Callable[..., Any]:
     """The same function of (agent, window, static flags), run eagerly, as one graph, or as one CUDA graph.
 
     `auto` is for `softrl.run.resolve` to decide, and means off here. Random numbers are drawn by torch's own kernels
     in the same order in every mode, so modes agree up to rounding. A compiled function expects agents whose parts stay
-    the ones it was first called with. Raises UserError where the machine cannot compile.
+    the ones it was first called with, on this device. Raises UserError where the machine cannot compile.
     """
-    step = traced(update, mode)
+    step = traced(update, mode, device)
     return Captured(step) if mode == "cudagraph" else step
 
 
-def launched(update: Callable[..., Any], mode: Mode) -> Callable[..., list[Any]]:
+def launched(update: Callable[..., Any], mode: Mode, device: str = "cpu") -> Callable[..., list[Any]]:
     """Several updates a call, as `in_turn` has them; as a CUDA graph all of them are one launch.
 
     What is compiled is the single update: twenty in one graph would take twenty times as long to compile.
     """
-    step = in_turn(traced(update, mode))
+    step = in_turn(traced(update, mode, device))
     return Captured(step) if mode == "cudagraph" else step
 
 
-def traced(update: Callable[..., Any], mode: Mode) -> Callable[..., Any]:
+def traced(update: Callable[..., Any], mode: Mode, device: str) -> Callable[..., Any]:
     """The same function, run eagerly or as one graph, launched kernel by kernel; raises UserError as `compiled` does.
 
     CUDA graphs are left to `softrl.agent.capture`: inductor's own give results that the next call frees, look at every
@@ -54,12 +54,14 @@ def traced(update: Callable[..., Any], mode: Mode) -> Callable[..., Any]:
     options: dict[str, Any] = {
         "fallback_random": True,
         "guard_filter_fn": guards_of_the_call,
-        "cpp_wrapper": not torch.cuda.is_available(),  # calls the kernels from C++: a tenth of an update on a CPU
+        "cpp_wrapper": device == "cpu",  # calls the kernels from C++: a tenth of an update there
         "size_asserts": False,
         "alignment_asserts": False,
         "unroll_reductions_threshold": 9,  # a softmax over eight experts would start threads for every row
     }
-    return torch.compile(with_own_code_object(update), fullgraph=traces_gradients(), dynamic=False, options=options)
+    torch._dynamo.config.trace_autograd_ops = True
+    # Where a graph broke at a gradient, the next gradient through the same pass would find it used up.
+    return torch.compile(with_own_code_object(update), fullgraph=True, dynamic=False, options=options)
 
 
 def with_own_code_object(function: Any) -> Callable[..., Any]:
@@ -82,15 +84,6 @@ def packed(update: Callable[..., tuple[Metrics, Tensor]]) -> Callable[..., tuple
         return tuple(metrics), torch.stack(tuple(metrics.values())), error
 
     return run
-
-
-def traces_gradients() -> bool:
-    """Switch on the tracing of autograd.grad, which torch has from 2.13; before, the graph breaks at each gradient."""
-    try:
-        torch._dynamo.config.trace_autograd_ops = True
-    except AttributeError:
-        return False
-    return True
 
 
 def guards_of_the_call(guards: Sequence[Any]) -> list[bool]:

@@ -83,7 +83,7 @@ def test_several_updates_a_call_compile_the_single_one(monkeypatch: pytest.Monke
     """And CUDA graphs hold what is compiled."""
     seen: list[Any] = []
 
-    def traced(update: Any, mode: str) -> Any:
+    def traced(update: Any, mode: str, device: str) -> Any:
         seen.append(update)
         return lambda agent, batch, **flags: (mode, len(batch.reward), flags)
 
@@ -94,6 +94,22 @@ def test_several_updates_a_call_compile_the_single_one(monkeypatch: pytest.Monke
     assert isinstance(compiled(step, "cudagraph"), Captured)
     assert isinstance(launched(step, "cudagraph"), Captured)
     assert seen == [step] * 3
+
+
+@pytest.mark.parametrize("cuda", [False, True])
+def test_kernels_are_called_from_cpp_where_the_agent_is_on_the_cpu(cuda: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether or not there is a GPU beside; and gradients are traced, in one graph or not at all."""
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(compiling, "compiler", lambda: "g++")
+    monkeypatch.setattr(torch, "compile", lambda update, **options: told.append(options))
+    with torch._dynamo.config.patch(trace_autograd_ops=False):
+        for make in (compiled, launched):
+            for device in ("cpu", "cuda"):
+                make(lambda: None, "graph", device)
+        assert torch._dynamo.config.trace_autograd_ops
+    assert [options["options"]["cpp_wrapper"] for options in told] == [True, False] * 2
+    assert all(options["fullgraph"] for options in told)
 
 
 def test_without_a_compiler_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
