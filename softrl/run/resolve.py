@@ -76,7 +76,7 @@ def replay_config(run: Run, source: Source) -> ReplayConfig:
 
 
 def updates_per_launch(run: Run, replay: Replay) -> int:
-    """Updates that share a launch where so many are owed at once: whole cycles of the flags that tell updates apart.
+    """Updates that share a launch at most: as many as are owed at once, in whole cycles of the flags that differ.
 
     One, where a launch costs nothing to speak of, where something happens between two updates, or where the windows of
     several are large.
@@ -86,3 +86,12 @@ def updates_per_launch(run: Run, replay: Replay) -> int:
     cycle = math.lcm(run.train.actor_every, run.train.target_every)
     owed = min(MOST_AT_ONCE, int(run.envs * run.train.updates_per_decision))
     return max(1, owed // cycle * cycle)
+
+
+def launch_sizes(most: int, cycle: int) -> list[int]:
+    """Sizes of launches: `most`, its half and so on, in whole cycles; a few, because each is recorded by itself."""
+    sizes = []
+    while most:
+        sizes.append(most)
+        most = most // 2 // cycle * cycle
+    return sizes

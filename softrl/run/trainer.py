@@ -28,7 +28,7 @@ from softrl.run.evaluate import Evaluation, evaluate, filmed
 from softrl.run.heap import keep_freed
 from softrl.run.log import Logger
 from softrl.run.progress import Callback, Progress, asks_to_stop, present
-from softrl.run.resolve import replay_config, updates_per_launch
+from softrl.run.resolve import launch_sizes, replay_config, updates_per_launch
 from softrl.run.seed import Generators, derive, evaluation_seed, repeatable
 from softrl.run.segments import Segments
 from softrl.run.signals import stopped_by_signals
@@ -86,7 +86,7 @@ class Trainer:
         self.agent = run.agent.build(spec).to(run.device)
         spec = self.agent.spec  # which says how many actions are planned at once
         set_precision(self.agent, DTYPES[run.precision])
-        self.compiled_update = launched(packed(self.agent.update_fn), run.compile)
+        self.compiled_update = launched(packed(self.agent.update_fn), run.compile, run.device)
         seed = derive(run.seed, "replay")
         self.replay = Replay(replay_config(run, self.source), spec, run.envs, run.train.gamma, seed, run.device, folder)
         self.experience = experience(run, self.replay, self.env.single_action_space, folder)
@@ -186,13 +186,14 @@ class Trainer:
             owed -= count
 
     def next_launch(self, owed: int) -> int:
-        """Updates in the next launch: a full group, unless fewer are owed, the cycle of actor and target is not at its
-        start, or diagnostics fall inside; then one.
+        """Updates in the next launch: the largest group with no more than are owed and none that diagnostics look at;
+        one, where there is none or the cycle of actor and target is not at its start.
         """
         done, every = self.count.updates, self.run.log.diagnostics
-        looks = every is not None and (done + self.updates_per_launch) // every > done // every
         cycle = math.lcm(self.run.train.actor_every, self.run.train.target_every)
-        return 1 if owed < self.updates_per_launch or done % cycle or looks else self.updates_per_launch
+        most = owed if every is None else min(owed, every - 1 - done % every)
+        fitting = [size for size in launch_sizes(self.updates_per_launch, cycle) if size <= most]
+        return 1 if done % cycle else max(fitting, default=1)
 
     def update(self, count: int = 1) -> None:
         """Sample, then make `count` updates; a single one with diagnostics before and after it when they are due."""

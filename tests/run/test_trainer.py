@@ -6,6 +6,7 @@ import signal
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import gymnasium
@@ -191,7 +192,7 @@ def test_updates_that_share_a_launch_are_the_same_updates(tmp_path: Path, monkey
     monkeypatch.setattr(Trainer, "update", counted)
     monkeypatch.setattr(training, "updates_per_launch", lambda run, replay: 4)
     train(tmp_path / "together", "Pendulum-v1", **options)
-    assert set(sizes) == {1, 4}
+    assert set(sizes) == {1, 2, 4}
     assert sizes.count(4) > 10
     assert weights(tmp_path / "together") == weights(tmp_path / "alone")
 
@@ -215,6 +216,25 @@ def test_as_many_updates_share_a_launch_as_are_owed_at_once(recipe: str, options
     run = override(apply(recipe, Run()), {"compile": "cudagraph", **options})
     replay = Replay(replace(run.replay, capacity=1_000), Spec({"state": (2,)}, 1), 1, 0.99, seed=0)
     assert training.updates_per_launch(run, replay) == updates
+
+
+@pytest.mark.parametrize(
+    ("done", "owed", "cycle", "sizes"),
+    [
+        (0, 32, 1, [16, 16]),
+        (0, 15, 1, [8, 4, 2, 1]),
+        (92, 16, 1, [4, 2, 1, 1, 8]),  # the hundredth update is looked at, and so made alone
+        (3, 8, 2, [1, 4, 2, 1]),  # the policy moves at every second one
+    ],
+)
+def test_launches_are_as_large_as_what_is_owed(done: int, owed: int, cycle: int, sizes: list[int]) -> None:
+    run: Any = override(Run(), {"train.actor_every": cycle, "log.diagnostics": 100})
+    trainer: Any = SimpleNamespace(run=run, count=Counters(updates=done), updates_per_launch=16)
+    made = []
+    while sum(made) < owed:
+        made.append(Trainer.next_launch(trainer, owed - sum(made)))
+        trainer.count.updates += made[-1]
+    assert made == sizes
 
 
 @pytest.mark.slow
