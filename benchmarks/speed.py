@@ -167,8 +167,8 @@ def task(recipe: str, env: str) -> str:
 
 
 def softrl(what: str) -> list[str]:
-    """The command of a measurement of ours."""
-    return [sys.executable, "-m", "softrl.cli.main", "bench", what, "--json"]
+    """The command of a measurement of ours, on the processors that its peers have as well."""
+    return [sys.executable, "-m", "softrl.cli.main", "bench", what, "--json", "--device", "cpu"]
 
 
 def measured(command: list[str], threads: int) -> dict[str, Any]:

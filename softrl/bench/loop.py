@@ -67,7 +67,7 @@ def report(options: Options) -> Iterator[str]:
         yield json.dumps(result)
         return
     yield (
-        f"{options.env}, {run.recipe}, {run.threads} threads, compile {run.compile}: "
+        f"{options.env}, {run.recipe}, {run.device}, {run.threads} threads, compile {run.compile}: "
         f"{result['steps_per_second']:.1f} env steps/s, {result['updates_per_step']:.2f} updates a step, "
         f"{result['peak_mib']:.0f} MiB at most"
     )

@@ -22,6 +22,7 @@ from softrl.nn.layers import set_precision
 from softrl.recipes import apply
 from softrl.run.config import Run, at_least
 from softrl.run.resolve import resolve
+from softrl.run.seed import repeatable
 from softrl.run.trainer import DTYPES
 from softrl.types import Shape, Spec, Window
 
@@ -77,13 +78,14 @@ def report(options: Options) -> Iterator[str]:
     """The lines of the table, or one JSON object."""
     run = configured(options)
     torch.set_num_threads(run.threads or 1)
+    repeatable()
     result = measure(run, options)
     if options.json:
         yield json.dumps(result)
         return
     yield (
         f"{run.recipe}: {seen(run, options)}, actions of {options.actions + sum(options.choices)}, "
-        f"batch {run.train.batch}, "
+        f"batch {run.train.batch}, {run.device}, "
         f"{run.threads} threads, {run.precision}; floor: {result['products']:g} products, {result['gflop']:.2f} GFLOP"
     )
     rows = [("", "ms", "over the floor", "lowest", "highest")]
@@ -153,7 +155,7 @@ def updates(run: Run, spec: Spec, replay: Replay, mode: Mode, cycle: int) -> Cal
     """A call that makes the next `cycle` updates of an agent, as the trainer makes them; compiled when it returns."""
     agent = built(run, spec)
     set_precision(agent, DTYPES[run.precision])
-    step = compiled(packed(agent.update_fn), mode)
+    step = compiled(packed(agent.update_fn), mode, run.device)
     windows: Iterator[Window] = itertools.cycle([replay.sample(run.train.batch) for _ in range(8)])
     flags = [
         {"actor": number % run.train.actor_every == 0, "follow": number % run.train.target_every == 0}

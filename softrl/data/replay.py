@@ -84,7 +84,8 @@ class Replay:
     Of stacked pictures the newest is kept, as uint8. Where the ring was overwritten, the oldest rows whose stacks reach
     back to pictures that are gone start no window.
 
-    Neither adding a row nor sampling waits for a GPU: what is drawn without priorities is drawn on the host.
+    Where rows are on a GPU, neither adding one nor sampling waits for it: what is drawn without priorities is drawn on
+    the host.
 
     Raises:
         UserError: there is less room than a window of each environment takes, windows of this kind cannot be drawn by

@@ -146,6 +146,7 @@ def test_recipes_have_a_ratio_and_the_memory_of_a_run(pretended: Pretended, tmp_
     assert ["--choices" in words for words in updates] == [False, True, True, False]
     tasks = [words[words.index("--env") + 1] for words in runs]
     assert tasks == ["HalfCheetah-v5", "CartPole-v1", "softrl/Gears-v0", "softrl/Gears-v0"]
+    assert all("--device cpu" in " ".join(words) for words in pretended.commands)
     tqc, discrete, *_ = figures(tmp_path)
     assert (tqc.what, tqc.ratios, tqc.verdict) == ("tqc", (1.05, 1.0, 1.2), "yes")
     assert dict(tqc.more) == {"ms": "4.00", "GFLOP": "0.72", "peak MiB": "812"}
@@ -208,7 +209,7 @@ def test_rows_say_where_they_come_from(pretended: Pretended, tmp_path: Path) -> 
     assert ours["measurement"] == theirs["measurement"] == speed.BEGUN
     assert theirs["versions"] == "somebody=1.0"
     assert ours["versions"].startswith("python=")
-    assert ours["command"].startswith("python -m softrl.cli.main bench loop --json --recipe tqc")
+    assert ours["command"].startswith("python -m softrl.cli.main bench loop --json --device cpu --recipe tqc")
     assert source(ours)[-1] != source(theirs)[-1]
 
 

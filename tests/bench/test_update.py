@@ -23,6 +23,16 @@ def test_update_reports_a_ratio_for_each_mode_and_the_share_of_sampling() -> Non
     assert rows[2].startswith("a sample of replay takes ")
 
 
+def test_convolutions_are_those_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU in full float32, which torch leaves to those who ask."""
+    for name, value in (("deterministic", False), ("allow_tf32", True)):
+        monkeypatch.setattr(torch.backends.cudnn, name, value)
+    head, *_ = update.report(update.Options(recipe="sac+tiny", threads=1, compile="off", pairs=1, seconds=0.0))
+    assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.allow_tf32
+    assert "cpu, 1 threads" in head
+
+
 def test_the_floor_grows_with_the_batch() -> None:
     def gflop(recipe: str, **changes: int) -> float:
         options = update.Options(recipe=recipe, threads=1, compile="off", pairs=1, seconds=0.0, **changes)

@@ -29,7 +29,7 @@ def test_a_gpu_fetches_from_page_locked_memory_and_nobody_waits(monkeypatch: pyt
     calls: list[Any] = []
 
     def pinned(values: Tensor) -> Tensor:
-        calls.append("pinned")
+        calls.append("pinned" if values.is_contiguous() else "pinned with gaps")
         return values
 
     def moved(values: Tensor, device: torch.device, non_blocking: bool = False) -> Tensor:
@@ -39,7 +39,8 @@ def test_a_gpu_fetches_from_page_locked_memory_and_nobody_waits(monkeypatch: pyt
     monkeypatch.setattr(Tensor, "pin_memory", pinned)
     monkeypatch.setattr(Tensor, "to", moved)
     sent(torch.zeros(3), torch.device("cuda"))
-    assert calls == ["pinned", ("cuda", True)]
+    sent(torch.zeros(3, 4)[:, 1:3].transpose(0, 1), torch.device("cuda"))
+    assert calls == ["pinned", ("cuda", True)] * 2
 
 
 def test_what_comes_back_to_the_host_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
