@@ -13,7 +13,7 @@ REPEAT := $(if $(filter cartpole_swingup,$(ENV)),--env.repeat 4)
 # Two workers with one thread each use two cores well, where two workers with all threads each would fight for them.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: train test test-slow lint system help
+.PHONY: train test test-slow test-gpu lint system help
 
 train: .venv/installed ## learn ENV with RECIPE for STEPS; further flags in ARGS
 	$(BIN)/softrl train $(ENV) --recipe $(RECIPE) --steps $(STEPS) --seed $(SEED) $(REPEAT) $(ARGS)
@@ -23,6 +23,9 @@ test: lint ## style, types, and the tests that take seconds
 
 test-slow: .venv/installed-dev ## learning, compiling, every task
 	$(PYTEST) -m slow
+
+test-gpu: .venv/installed-dev ## what can be seen on a GPU only
+	$(BIN)/pytest -m gpu
 
 lint: .venv/installed-dev ## style and types
 	$(BIN)/ruff check .

@@ -23,6 +23,21 @@ settings.register_profile("softrl", deadline=None, max_examples=50, suppress_hea
 settings.load_profile("softrl")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Show GPUs with `-m gpu` alone: other tests fork, which fails once a GPU is in use, and run on `auto` devices.
+
+    Torch reads the variable when it is first asked for devices, which is after this.
+    """
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out what needs a GPU where none is seen."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("no GPU is seen")
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     random.seed(0)

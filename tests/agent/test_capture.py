@@ -198,7 +198,7 @@ def test_parts_are_the_rows_in_order(window: Callable[..., Window]) -> None:
     assert parts(window(4), 2)[0].last is None
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.gpu
 def test_a_cuda_graph_equals_eager_updates(window: Callable[..., Window]) -> None:
     eager, other = (agent.cuda() for agent in agents())
     step = Captured(in_turn(packed(other.update_fn)))

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import torch
 
 from softrl.bench import loop
 from softrl.run.fields import override
@@ -45,7 +44,7 @@ def test_products_can_be_in_bfloat16() -> None:
     assert loop.configured(loop.Options(**{**vars(options), "precision": "bfloat16"})).precision == "bfloat16"
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="copies between host and device need a device")
+@pytest.mark.gpu
 def test_copies_to_and_from_a_device_are_told() -> None:
     options = loop.Options(env="Pendulum-v1", recipe="sac+tiny", steps=40, settle=4, threads=1, device="cuda")
     result = loop.measure(loop.configured(loop.Options(**{**vars(options), "compile": "off"})), options)

@@ -101,7 +101,7 @@ def test_a_gpu_that_nothing_was_done_on_is_left_alone(monkeypatch: pytest.Monkey
     assert Generators().state_dict()["cuda"] == {}
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu
 def test_cuda_generators():
     generators = Generators()
     generators.seed(3)
