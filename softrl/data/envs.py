@@ -74,7 +74,7 @@ def make(
     """A Gymnasium environment with float32 observations [D], or stacked pictures, and flat float32 actions [A].
 
     `seed` is used by the first reset that is given none. With `render`, `.render()` gives pictures, uint8, that many
-    pixels high and wide where the environment lets its caller choose. Raises UserError.
+    pixels high and wide in tasks of DeepMind Control and MuJoCo. Raises UserError.
     """
     built = build(source, config.time_limit, render, config.pixels.size if config.pixels else None)
     env = UnitBox(observed(Frames(config.push.applied(built), repeats(source, config)), config))

@@ -13,7 +13,7 @@ from softrl.errors import UserError
 OWN = "+own"
 """Follows a name that stands for another environment than this one, which was made in a way of its own."""
 DRAWING = "render_mode"
-"""An argument that changes no step."""
+"""An argument, and then an attribute, that changes no step."""
 SCALARS = (bool, int, float, str)
 
 
@@ -74,15 +74,15 @@ def same(arguments: dict[str, Any], usual: dict[str, Any]) -> bool:
 def changed(env: AnyEnv) -> bool:
     """Whether numbers were set on an object after it was made, and so belong to its copies as well.
 
-    Looked at are attributes that do not depend on the seed of a reset. What pickles by its arguments is always made
-    anew from them.
+    Looked at are attributes that do not depend on the seed of an episode's first step. What pickles by its arguments is
+    always made anew from them.
     """
     if isinstance(env.unwrapped, EzPickle):
         return False
     spec: Any = env.spec
     try:
         mine, usual, other = (
-            scalars(made, seed)
+            numbers(made, seed)
             for made, seed in (
                 (copied(env, None, None), 0),
                 (registered(spec, None, None), 0),
@@ -91,12 +91,27 @@ def changed(env: AnyEnv) -> bool:
         )
     except Exception:  # one that cannot be reset says so when the run begins
         return False
-    return any(mine.get(name) != value for name, value in usual.items() if value == other.get(name))
+    names = (mine.keys() | usual.keys()) - {DRAWING}
+    settled = [name for name in names if np.array_equal(usual.get(name), other.get(name))]
+    return any(not np.array_equal(mine.get(name), usual.get(name)) for name in settled)
 
 
-def scalars(env: AnyEnv, seed: int) -> dict[str, Any]:
-    """Numbers, truth values and words among the attributes of an environment that has just been reset."""
+def numbers(env: AnyEnv, seed: int) -> dict[str, Any]:
+    """Numbers, truth values and words, also in arrays, among the attributes of an environment and of its class.
+
+    One step has been taken, because some attributes appear with the first.
+    """
+    env.action_space.seed(seed)
     env.reset(seed=seed)
-    held = {name: value for name, value in vars(env.unwrapped).items() if isinstance(value, SCALARS)}
+    env.step(env.action_space.sample())
+    bare = env.unwrapped
+    held = {name: value for home in (*reversed(type(bare).__mro__), bare) for name, value in vars(home).items()}
     env.close()
-    return held
+    return {name: value for name, value in held.items() if number(value)}
+
+
+def number(value: Any) -> bool:
+    """Whether a value is a number, a truth value, a word, or holds nothing but such."""
+    if isinstance(value, list | tuple):
+        return all(isinstance(entry, SCALARS) for entry in value)
+    return isinstance(value, SCALARS) or (isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf")

@@ -4,17 +4,16 @@ import copy
 import warnings
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from typing import Any
 from weakref import WeakValueDictionary
 
 import gymnasium
 from gymnasium.utils import EzPickle
-from gymnasium.wrappers import PassiveEnvChecker, TimeLimit
+from gymnasium.wrappers import HumanRendering, PassiveEnvChecker, TimeLimit
 
 from softrl.data import graphics, physics
 from softrl.data.control import TIME_LIMIT, Control
-from softrl.data.names import TASKS, canonical
+from softrl.data.names import TASKS, canonical, registered as identifier
 from softrl.data.pixels import pictured
 from softrl.data.wrappers import one_line
 from softrl.errors import UserError
@@ -24,6 +23,8 @@ Source = str | Callable[[], AnyEnv] | AnyEnv
 PICTURELESS = (
     "the environment gives no pictures: make it with render_mode='rgb_array', or ask for neither pixels nor videos"
 )
+SIZED = ("mujoco", "softrl.data.gears")
+"""In the entry points of environments whose `width` and `height` are those of their pictures, not of their world."""
 GIVEN: WeakValueDictionary[int, AnyEnv] = WeakValueDictionary()
 """What factories have returned, unwrapped and under its identity, because an environment need not be hashable."""
 
@@ -33,7 +34,7 @@ def build(source: Source, time_limit: int | None, render: int | None, pixels: in
 
     An environment object is a template and is never stepped: others are deep copies, or made from its `spec`. A time
     limit, in frames, takes the place of the environment's own outermost one. Pictures are `render` pixels high and wide
-    for people, `pixels` for agents, where the environment lets its caller choose. Raises UserError.
+    for people, `pixels` for agents, in tasks of DeepMind Control and MuJoCo. Raises UserError.
     """
     graphics.choose()
     if isinstance(source, str):
@@ -77,7 +78,8 @@ def made(factory: Callable[[], AnyEnv]) -> AnyEnv:
 def named(name: str, time_limit: int | None, render: int | None, pixels: int | None) -> AnyEnv:
     """The environment of a canonical name.
 
-    A task of DeepMind Control draws in any size at any time; one of Gymnasium in a single one, then that of the agent.
+    A task of DeepMind Control draws in any size at any time, one of MuJoCo in a single one, then that of the agent, and
+    others in their own.
     """
     if name in TASKS:
         return TimeLimit(Control(*TASKS[name], render=render or pixels), time_limit or TIME_LIMIT)
@@ -94,10 +96,7 @@ def named(name: str, time_limit: int | None, render: int | None, pixels: int | N
 
 def described(name: str) -> gymnasium.envs.registration.EnvSpec:
     """The registered spec of `Id-v0`, or of `module:Id-v0` once the module is imported, which registers it."""
-    module, _, identifier = name.rpartition(":")
-    if module:
-        import_module(module)
-    return gymnasium.spec(identifier)
+    return gymnasium.spec(identifier(name))
 
 
 def registered(spec: gymnasium.envs.registration.EnvSpec, time_limit: int | None, render: int | None) -> AnyEnv:
@@ -114,9 +113,15 @@ def registered(spec: gymnasium.envs.registration.EnvSpec, time_limit: int | None
             return gymnasium.make(spec, **kept)
         kept["render_mode"] = "rgb_array"
         try:
-            return gymnasium.make(spec, width=render, height=render, **kept)
-        except TypeError:  # not every environment lets its caller choose the size
+            return gymnasium.make(spec, **dict.fromkeys(sides(spec), render), **kept)
+        except TypeError:  # not every environment has these arguments
             return unsized(spec, kept)
+
+
+def sides(spec: gymnasium.envs.registration.EnvSpec) -> set[str]:
+    """Which sides of an environment's pictures are for softrl to choose: those that it knows and nobody has chosen."""
+    sized = any(part in str(spec.entry_point) for part in SIZED)
+    return {"width", "height"} - spec.kwargs.keys() if sized else set()
 
 
 def unsized(spec: gymnasium.envs.registration.EnvSpec, kept: dict[str, Any]) -> AnyEnv:
@@ -133,8 +138,8 @@ def unsized(spec: gymnasium.envs.registration.EnvSpec, kept: dict[str, Any]) -> 
 def copied(env: AnyEnv, time_limit: int | None, render: int | None) -> AnyEnv:
     """Another environment like this object: a deep copy, which has what was set on it, where that serves.
 
-    Otherwise it is made anew from its `spec`: where pictures are asked for and it draws none, where it would draw
-    on the screen, or where a copy is made from its arguments anyway. Raises UserError.
+    Otherwise it is made anew from its `spec`: where pictures are asked for and it draws none, or only on the screen,
+    where a copy is made from its arguments anyway, and where it cannot be copied. Raises UserError.
     """
     alike = partial(duplicate, env, time_limit)
     ways: list[Callable[[], AnyEnv]] = [alike]
@@ -157,16 +162,26 @@ def copied(env: AnyEnv, time_limit: int | None, render: int | None) -> AnyEnv:
 
 
 def duplicate(env: AnyEnv, time_limit: int | None) -> AnyEnv:
-    """A deep copy, with the layers of the environment that `registered` makes."""
-    return limited(unchecked(copy.deepcopy(env)), time_limit)
+    """A deep copy that stays off the screen, with the layers of the environment that `registered` makes."""
+    twin = unchecked(copy.deepcopy(env, windows(env)))
+    if twin.unwrapped.render_mode == "human":
+        twin.unwrapped.render_mode = None
+    return limited(twin, time_limit)
+
+
+def windows(env: AnyEnv) -> dict[int, Any]:
+    """What copies have in the place of windows on the screen, which cannot be copied: None, by their identity."""
+    held = vars(env).values() if env.render_mode == "human" else ()
+    inner = windows(env.env) if isinstance(env, gymnasium.Wrapper) else {}
+    return inner | {id(value): None for value in held if type(value).__module__.startswith("pygame")}
 
 
 def unchecked(env: AnyEnv) -> AnyEnv:
-    """The environment without the layer in which Gymnasium checks its first steps.
+    """The environment without the layers in which Gymnasium checks its first steps and shows it on the screen.
 
     A run that learned in copies of an object is resumed by name where that tells everything: the layers must agree.
     """
-    if isinstance(env, PassiveEnvChecker):
+    if isinstance(env, PassiveEnvChecker | HumanRendering):
         return unchecked(env.env)
     if isinstance(env, gymnasium.Wrapper):
         env.env = unchecked(env.env)
@@ -174,9 +189,9 @@ def unchecked(env: AnyEnv) -> AnyEnv:
 
 
 def duplicable(env: AnyEnv, render: int | None) -> bool:
-    """Whether a deep copy keeps what was set on an object, draws where it is to draw, and nowhere else."""
-    draws = env.render_mode == "rgb_array" or (env.render_mode is None and not render)
-    return draws and not isinstance(env.unwrapped, EzPickle)
+    """Whether a deep copy keeps what was set on an object, and draws where it is to draw."""
+    bare = env.unwrapped
+    return (bare.render_mode == "rgb_array" or not render) and not isinstance(bare, EzPickle)
 
 
 def limited(env: AnyEnv, time_limit: int | None) -> AnyEnv:

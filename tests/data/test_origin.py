@@ -3,6 +3,7 @@
 from typing import Any
 
 import gymnasium
+import numpy as np
 import pytest
 from gymnasium.envs.classic_control import CartPoleEnv, PendulumEnv
 from gymnasium.wrappers import RescaleAction, TimeLimit
@@ -18,6 +19,37 @@ class Slippery(gymnasium.Wrapper[Any, Any, Any, Any]):
 def pushed() -> Any:
     env = gymnasium.make("CartPole-v1")
     env.unwrapped.force_mag = 5.0  # type: ignore[attr-defined]
+    return env
+
+
+def slowed() -> Any:
+    """By a number whose default is an attribute of the class."""
+    env = gymnasium.make("Acrobot-v1")
+    env.unwrapped.dt = 0.05  # type: ignore[attr-defined]
+    return env
+
+
+def balanced() -> Any:
+    """By a list that is an attribute of the class."""
+    env = gymnasium.make("Acrobot-v1")
+    env.unwrapped.AVAIL_TORQUE = [-0.5, 0.0, 0.5]  # type: ignore[attr-defined]
+    return env
+
+
+def windy() -> Any:
+    """By an array that only this object has."""
+    env = gymnasium.make("Pendulum-v1")
+    env.unwrapped.wind = np.ones(2)  # type: ignore[attr-defined]
+    return env
+
+
+def flown() -> Any:
+    """One that has taken steps, which give it an attribute that a new one lacks."""
+    env = gymnasium.make("Pendulum-v1")
+    env.reset(seed=7)
+    for _ in range(2):
+        env.step(env.action_space.sample())
+    assert hasattr(env.unwrapped, "last_u")
     return env
 
 
@@ -46,6 +78,10 @@ def walker_walk() -> Any:
         (lambda: Slippery(gymnasium.make("Hopper-v5")), "Hopper-v5+own"),
         (lambda: gymnasium.make("Hopper-v5"), "Hopper-v5"),
         (pushed, "CartPole-v1+own"),
+        (slowed, "Acrobot-v1+own"),
+        (balanced, "Acrobot-v1+own"),
+        (windy, "Pendulum-v1+own"),
+        (flown, "Pendulum-v1"),
         (used, "CartPole-v1"),
         (CartPoleEnv, "CartPoleEnv"),
     ],

@@ -8,10 +8,14 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.envs.classic_control import PendulumEnv
-from gymnasium.wrappers import RescaleAction, TimeLimit
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.wrappers import OrderEnforcing, RescaleAction, TimeLimit
 
 from softrl.data.control import Control
-from softrl.data.envs import EnvConfig, vector
+from softrl.data.envs import EnvConfig, make, vector
+from softrl.data.gears import Gears
+from softrl.data.names import GEARS
+from softrl.data.pixels import Pixels
 from softrl.data.sources import build
 from softrl.errors import UserError
 
@@ -172,10 +176,62 @@ def test_registered_environments_need_not_know_of_rendering() -> None:
         del gymnasium.registry["SoftrlPlain-v0"]
 
 
+class Window:
+    """Of a screen; there is one of it."""
+
+    __module__ = "pygame.surface"
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise TypeError("cannot pickle 'pygame.surface.Surface' object")
+
+
 def test_copies_of_an_environment_on_the_screen_stay_off_it() -> None:
-    template = gymnasium.make("Pendulum-v1")
-    template.unwrapped.spec.kwargs["render_mode"] = "human"
-    assert build(template, None, None).render_mode is None
+    template = gymnasium.make("CartPole-v1", render_mode="human")
+    bare: Any = template.unwrapped
+    bare.force_mag, bare.screen = 5.0, Window()
+    copied: Any = build(template, None, None).unwrapped
+    assert (copied.render_mode, copied.screen, copied.force_mag) == (None, None, 5.0)
+    assert (bare.render_mode, type(bare.screen)) == ("human", Window)
+    bare.windows = [Window()]  # where nobody looks for it: the object is made anew
+    anew: Any = build(template, None, None).unwrapped
+    assert (anew.render_mode, anew.force_mag) == (None, 10.0)
+
+
+@pytest.mark.filterwarnings("ignore:.*doesn't natively support it")
+def test_copies_of_what_is_shown_from_outside_stay_off_the_screen() -> None:
+    template = gymnasium.make(GEARS, render_mode="human")
+    for render in (None, 32):
+        assert layers(build(template, None, render)) == [TimeLimit, OrderEnforcing, Gears]
+
+
+class Board(PendulumEnv):
+    """Squares in rows and columns; draws each in a pixel."""
+
+    def __init__(self, render_mode: str | None = None, width: int = 3, height: int = 2) -> None:
+        super().__init__(render_mode)
+        self.squares = height, width
+
+    def render(self) -> Any:
+        return np.zeros((*self.squares, 3), np.uint8)
+
+
+def test_a_world_keeps_its_size_when_it_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`width` and `height` of a registered environment need not be those of its pictures."""
+    for kwargs, squares in (({}, (2, 3)), ({"width": 7}, (2, 7))):
+        spec = EnvSpec("Board-v0", entry_point=Board, kwargs=kwargs)
+        monkeypatch.setitem(gymnasium.registry, "Board-v0", spec)
+        for source in ("Board-v0", gymnasium.make("Board-v0")):
+            for drawn in (None, 32):
+                assert build(source, None, drawn).unwrapped.squares == squares  # type: ignore[attr-defined]
+    seen = make("Board-v0", EnvConfig(pixels=Pixels(size=20, stack=1)))
+    assert seen.reset()[0].shape == (3, 20, 20)
+    assert seen.unwrapped.squares == (2, 7)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("name", "given"), [("Hopper-v5", {}), (GEARS, {}), (GEARS, {"width": 12})])
+def test_pictures_are_of_the_size_asked_for_where_nobody_chose_another(name: str, given: dict[str, int]) -> None:
+    drawn: Any = build(gymnasium.make(name, **given), None, 32).unwrapped
+    assert (drawn.width, drawn.height) == (given.get("width", 32), 32)
 
 
 def test_pictures_of_an_environment_without_them_are_refused() -> None:
@@ -194,7 +250,7 @@ def test_a_module_registers_its_environments(tmp_path: Path, monkeypatch: pytest
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert length(build("arena:Arena-v0", None, None)) == 7
-    with pytest.raises(UserError, match="needs the module 'nowhere', which cannot be imported"):
+    with pytest.raises(UserError, match="'nowhere:Arena-v0' cannot be imported"):
         build("nowhere:Arena-v0", None, None)
 
 
