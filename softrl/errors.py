@@ -18,6 +18,27 @@ def nearest(name: str, options: Iterable[str]) -> str:
 
 
 @contextmanager
+def import_errors(what: str, module: str, advice: str) -> Iterator[None]:
+    """Turn whatever the import of a person's module raises into one sentence: why not `what`, then `advice`.
+
+    Raises:
+        UserError: the module is not there, is named by its path, or fails.
+    """
+    if not module or module.startswith(".") or module.endswith(".py") or "/" in module or "\\" in module:
+        raise UserError(
+            f"{what} cannot be imported: a module's name, as in `import package.module`, must stand before the colon, "
+            f"and '{module}' is {'a path' if module else 'none'}"
+        )
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # a module of a person's own may raise anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{what} cannot be imported ({reason}): {advice}") from error
+
+
+@contextmanager
 def disk_errors(what: str, advice: str) -> Iterator[None]:
     """Turn an operating system's refusal to write `what` into one sentence that ends with `advice`.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from softrl.agent.dream import update_dreamer
 from softrl.agent.update import update
 from softrl.agent.variants import update_v1
-from softrl.errors import UserError, nearest
+from softrl.errors import UserError, import_errors, nearest
 from softrl.types import Metrics
 
 Learn = Callable[..., tuple[Metrics, Tensor]]
@@ -50,13 +50,9 @@ def find(name: str) -> Update:
     if name in UPDATES:
         return UPDATES[name]
     module, _, attribute = name.partition(":")
-    try:
+    advice = "keep the function in a module that lies in the working folder, on PYTHONPATH or in an installed package"
+    with import_errors(f"agent.update '{name}'", module, advice):
         learn = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"agent.update '{name}' cannot be imported ({error}): keep the function in a module that lies in the "
-            "working folder, on PYTHONPATH or in an installed package"
-        ) from error
     try:
         inspect.signature(learn).bind(None, None, actor=True, follow=True)
     except (TypeError, ValueError) as error:

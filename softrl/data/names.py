@@ -4,7 +4,7 @@ from collections.abc import Collection
 from fnmatch import fnmatch
 from importlib import import_module
 
-from softrl.errors import UserError, nearest
+from softrl.errors import UserError, import_errors, nearest
 
 # A table, because importing dm_control to list its tasks would take half a second; a test holds it to the suite.
 SUITE = {
@@ -92,13 +92,8 @@ def registered(name: str) -> str:
     module, colon, identifier = name.rpartition(":")
     if not colon:
         return name
-    try:
+    with import_errors(f"'{name}'", module, "install its package or mend the module before the colon"):
         import_module(module)
-    except ImportError as error:
-        raise UserError(
-            f"'{name}' needs the module '{module}', which cannot be imported ({error}): install its package or correct "
-            "the name before the colon"
-        ) from error
     return identifier
 
 

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from softrl.errors import UserError, nearest
+from softrl.errors import UserError, import_errors, nearest
 from softrl.recipes import actions, classic, critics, modifiers, scale, vision, worlds
 from softrl.recipes.recipe import Recipe, Say, say_nothing, stack
 from softrl.run.config import Run
@@ -21,12 +21,10 @@ def find(name: str) -> Recipe:
 
     `module:name` imports the module first, which is to put its recipe into RECIPES.
     """
-    module, _, name = name.rpartition(":")
-    if module:
-        try:
+    module, colon, name = name.rpartition(":")
+    if colon:
+        with import_errors(f"recipe '{module}:{name}'", module, "install its package or mend the module"):
             import_module(module)
-        except ImportError as error:
-            raise UserError(f"the module of recipe '{module}:{name}' cannot be imported: {error}") from error
     if name not in RECIPES:
         hint = nearest(name, RECIPES) or "; softrl recipes lists them"
         raise UserError(f"there is no recipe '{name}'{hint}")

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from softrl.errors import UserError
+from softrl.errors import UserError, import_errors
 from softrl.run.kinds import describe, parts
 
 MAIN = "__main__"
@@ -65,14 +65,10 @@ def find(kind: Any, name: str) -> Any:
     module, colon, attribute = name.partition(":")
     if not colon:
         return parts(kind).get(name)
-    try:
+    advice = "keep its class in a module that lies in the working folder, on PYTHONPATH or in an installed package"
+    with import_errors(f"the configuration's part '{name}'", module, advice):
         # The script itself is there already: to import it as well would run it a second time.
         part = getattr(sys.modules[MAIN] if module == script() else import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UserError(
-            f"the configuration holds the part '{name}', which cannot be imported ({error}): keep its class in a "
-            "module that lies in the working folder, on PYTHONPATH or in an installed package"
-        ) from error
     expected = abilities(kind)
     if not expected or not isinstance(part, type) or not is_dataclass(part) or not expected <= set(dir(part)):
         raise UserError(f"the configuration holds '{name}' where {describe(kind)} or a part like them must stand")

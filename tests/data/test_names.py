@@ -63,7 +63,7 @@ def test_an_unknown_namespace_asks_for_its_package() -> None:
 
 
 def test_a_missing_module_is_named() -> None:
-    with pytest.raises(UserError, match="needs the module 'no_such_module'"):
+    with pytest.raises(UserError, match="'no_such_module:Thing-v0' cannot be imported"):
         canonical("no_such_module:Thing-v0")
 
 

@@ -149,7 +149,7 @@ def test_what_cannot_stand_there_is_refused(path: str, value: object, sentence: 
 def test_a_part_that_is_gone_is_said_so(tag: str) -> None:
     written = to_json(with_sines())
     written["agent"]["critic"]["trunk"]["type"] = tag
-    with pytest.raises(UserError, match=rf"the part '{tag}', which cannot be imported"):
+    with pytest.raises(UserError, match=rf"the configuration's part '{tag}' cannot be imported"):
         from_json(Run, written)
 
 
