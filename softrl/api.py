@@ -13,7 +13,7 @@ import gymnasium
 
 from softrl.agent.compile import compiled
 from softrl.agent.update import update
-from softrl.data import envs, graphics
+from softrl.data import envs
 from softrl.data.names import canonical
 from softrl.data.origin import OWN, name_of, source_of
 from softrl.data.partial import Partial
@@ -131,8 +131,8 @@ def refuse(env: Source, configured: Run) -> spaces.Spaces:
             "fewer actions at once"
         )
     compiled(update, configured.compile, configured.device)
-    if isinstance(configured.video.every, int):
-        graphics.prepare(configured.video.size)
+    if isinstance(configured.video.every, int):  # apart, because one that draws may be another than the one that learns
+        envs.make(env, configured.env, render=configured.video.size).close()
     return seen
 
 

@@ -12,7 +12,11 @@ import pytest
 import softrl
 from softrl import api
 from softrl.api import RunResult
+from softrl.data import graphics
+from softrl.data.names import GEARS
 from softrl.errors import UserError
+from softrl.run.config import Run
+from softrl.run.fields import override
 
 Trained = Callable[..., RunResult]
 ReadCSV = Callable[[Path], list[dict[str, str]]]
@@ -113,6 +117,23 @@ def test_recipes_treat_an_object_of_ones_own_as_its_task(trained: Trained, tmp_p
     path = trained(tmp_path / "run", env, "crossq+tiny", steps=20).path
     config = json.loads((path / "config.json").read_text())
     assert (config["env"]["name"], config["train"]["gamma"]) == ("Swimmer-v5+own", 0.9999)
+
+
+def test_videos_are_refused_before_a_run_begins_only_where_the_environment_cannot_draw(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MUJOCO_GL", graphics.OFF)
+
+    def asked(source: Any, name: str) -> None:
+        api.refuse(source, override(Run(), {"env.name": name, "video.every": 100}))
+
+    asked(GEARS, GEARS)
+    asked(lambda: gymnasium.make("CartPole-v1", render_mode="rgb_array"), "CartPole-v1")
+    for name in ("Hopper-v5", "cartpole_swingup"):
+        with pytest.raises(UserError, match="rendering needs OpenGL"):
+            asked(name, name)
+    with pytest.raises(UserError, match="the environment gives no pictures"):
+        asked(Arm, "Arm")
 
 
 def test_the_same_environment_for_all_is_refused(trained: Trained, tmp_path: Path) -> None:
