@@ -8,8 +8,8 @@ SEED ?= 0
 ARGS ?=
 
 BIN := .venv/bin
-# Action repeat 4 is what this first task is usually trained with; any other is trained as it is.
-REPEAT := $(if $(filter cartpole_swingup,$(ENV)),--env.repeat 4)
+# Action repeat 4 is what this first task is usually trained with from states; all else is trained as its recipe says.
+REPEAT := $(if $(filter cartpole_swingup/sac,$(ENV)/$(RECIPE)),--env.repeat 4)
 # Two workers with one thread each use two cores well, where two workers with all threads each would fight for them.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 

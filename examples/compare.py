@@ -25,7 +25,10 @@ def main(env: str = "Pendulum-v1", steps: int = 5_000, seeds: int = 5, one: str 
     runs: dict[str, list[Path]] = {one: [], other: []}
     for recipe, paths in runs.items():
         for seed in range(seeds):
-            paths.append(softrl.train(env, recipe=recipe, steps=steps, seed=seed, quiet=False, **SOON).path)
+            run = softrl.train(env, recipe=recipe, steps=steps, seed=seed, quiet=False, **SOON)
+            if not run.finished:
+                raise SystemExit(f"stopped in {run.path}: nothing is compared, since that run is not whole")
+            paths.append(run.path)
 
     for recipe, paths in runs.items():
         low, high = bootstrap_interval([final(paths)], interquartile_mean)

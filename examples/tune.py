@@ -23,16 +23,19 @@ def random_trial() -> Any:
     return SimpleNamespace(suggest_float=suggest_float, report=print, should_prune=lambda: False)
 
 
-def trained(trial: Any, env: str, steps: int) -> Any:
-    """A run that ends early where the trial does, and its settings."""
+def trained(trial: Any, env: str, steps: int, pruned: type[BaseException] = KeyboardInterrupt) -> tuple[float, Any]:
+    """The last return of a run and its settings; raises `pruned` where the trial ended it early."""
     chosen = {name: trial.suggest_float(name, *limits, log=True) for name, limits in RANGES.items()}
 
     def prune(progress: softrl.Progress) -> bool:
-        if value := progress.values.get("eval/mean_reward"):
+        if (value := progress.values.get("eval/mean_reward")) is not None:
             trial.report(value, progress.env_steps)
         return bool(trial.should_prune())
 
-    return softrl.train(env, steps=steps, seed=1, callback=prune, **chosen), chosen
+    run = softrl.train(env, steps=steps, seed=1, callback=prune, **chosen)
+    if not run.finished:  # Ctrl-C ends a run as the callback does, and is to end the search too
+        raise pruned if trial.should_prune() else KeyboardInterrupt
+    return run.last, chosen
 
 
 def main(env: str = "Pendulum-v1", steps: int = 5_000, trials: int = 10) -> None:
@@ -40,18 +43,11 @@ def main(env: str = "Pendulum-v1", steps: int = 5_000, trials: int = 10) -> None
         import optuna
     except ImportError:
         tried = [trained(random_trial(), env, steps) for _ in range(trials)]
-        run, chosen = max(tried, key=lambda pair: pair[0].last)
-        print("best:", run.last, chosen)
+        print("best:", *max(tried, key=lambda pair: pair[0]))
         return
 
-    def objective(trial: Any) -> float:
-        run, _ = trained(trial, env, steps)
-        if not run.finished:
-            raise optuna.TrialPruned
-        return float(run.last)
-
     study = optuna.create_study(direction="maximize")
-    study.optimize(objective, n_trials=trials)
+    study.optimize(lambda trial: trained(trial, env, steps, optuna.TrialPruned)[0], n_trials=trials)
     print("best:", study.best_value, study.best_params)
 
 

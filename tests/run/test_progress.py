@@ -130,6 +130,47 @@ def test_tracking_without_wandb(example: Any, capsys: pytest.CaptureFixture[str]
     assert "wandb is not installed" in capsys.readouterr().out
 
 
+class Trial:
+    """As Optuna has them."""
+
+    def __init__(self, prunes: bool) -> None:
+        self.prunes = prunes
+        self.reports: list[tuple[float, int]] = []
+
+    def suggest_float(self, name: str, low: float, high: float, log: bool = False) -> float:
+        return low
+
+    def report(self, value: float, step: int) -> None:
+        self.reports.append((value, step))
+
+    def should_prune(self) -> bool:
+        return self.prunes
+
+
+class PrunedError(Exception):
+    pass
+
+
+def test_a_search_is_told_of_returns_of_zero_and_tells_a_signal_from_its_own_end(
+    example: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a comparison is none where a run of it was stopped."""
+
+    def ends(callback: Any = None, **_: Any) -> Any:
+        if callback:
+            callback(types.SimpleNamespace(values={"eval/mean_reward": 0.0}, env_steps=40))
+        return types.SimpleNamespace(path=Path("run"), finished=False, last=0.0)
+
+    monkeypatch.setattr(api, "train", lambda env, **options: ends(**options))
+    for prunes, raised in ((True, PrunedError), (False, KeyboardInterrupt)):
+        trial = Trial(prunes)
+        with pytest.raises(raised):
+            example("tune").trained(trial, "Pendulum-v1", 80, PrunedError)
+        assert trial.reports == [(0.0, 40)]
+    with pytest.raises(SystemExit, match="stopped in run: nothing is compared"):
+        example("compare").main()
+
+
 @pytest.mark.slow
 def test_tuning_at_random(example: Any, capsys: pytest.CaptureFixture[str]) -> None:
     example("tune").main(trials=2)
@@ -143,24 +184,8 @@ def test_tuning_at_random(example: Any, capsys: pytest.CaptureFixture[str]) -> N
 def test_tuning_with_optuna(example: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The second trial is pruned at its first evaluation."""
     values: list[float] = []
-    reports: list[tuple[int, int]] = []
+    trials = [Trial(prunes=False), Trial(prunes=True)]
     fake = types.ModuleType("optuna")
-
-    class PrunedError(Exception):
-        pass
-
-    class Trial:
-        def __init__(self, number: int) -> None:
-            self.number = number
-
-        def suggest_float(self, name: str, low: float, high: float, log: bool = False) -> float:
-            return low
-
-        def report(self, value: float, step: int) -> None:
-            reports.append((self.number, step))
-
-        def should_prune(self) -> bool:
-            return self.number == 1
 
     class Study:
         best_params = "chosen"
@@ -170,9 +195,9 @@ def test_tuning_with_optuna(example: Any, monkeypatch: pytest.MonkeyPatch, capsy
             return max(values)
 
         def optimize(self, objective: Any, n_trials: int) -> None:
-            for number in range(n_trials):
+            for trial in trials[:n_trials]:
                 try:
-                    values.append(objective(Trial(number)))
+                    values.append(objective(trial))
                 except PrunedError:
                     continue
 
@@ -180,6 +205,6 @@ def test_tuning_with_optuna(example: Any, monkeypatch: pytest.MonkeyPatch, capsy
     fake.TrialPruned = PrunedError  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "optuna", fake)
     example("tune").main(trials=2)
-    assert reports == [(0, 0), (0, 40), (0, 80), (1, 0)]
+    assert [[step for _, step in trial.reports] for trial in trials] == [[0, 40, 80], [0]]
     assert len(values) == 1
     assert "chosen" in capsys.readouterr().out
