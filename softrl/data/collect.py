@@ -151,8 +151,7 @@ class Collector:
 
     def close(self, i: int, info: dict[str, Any]) -> Episode:
         """Close the statistics of environment `i`."""
-        success = info.get("is_success")
-        episode = Episode(float(self.total[i]), int(self.length[i]), None if success is None else float(success[i]))
+        episode = Episode(float(self.total[i]), int(self.length[i]), success(info, i))
         self.total[i], self.length[i] = 0.0, 0
         return episode
 
@@ -203,6 +202,12 @@ class Collector:
 def derived(seed: int, rows: int) -> int:
     """The seed, below 2^31, of the episodes that begin after a resume at this row."""
     return int(np.random.SeedSequence(seed, spawn_key=(rows,)).generate_state(1)[0]) >> 1
+
+
+def success(info: dict[str, Any], i: int) -> float | None:
+    """What environment `i` of a vector says of its episode's success, or None where it is silent, as a mask tells."""
+    spoken = info.get("_is_success")
+    return float(info["is_success"][i]) if spoken is not None and spoken[i] else None
 
 
 def finite(values: np.ndarray, what: str) -> None:

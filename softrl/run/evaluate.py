@@ -16,7 +16,7 @@ from torch import Tensor
 from softrl.agent.agent import Agent
 from softrl.agent.chunk import mean_executed
 from softrl.data import envs
-from softrl.data.collect import finite, tensors
+from softrl.data.collect import finite, success, tensors
 from softrl.data.origin import source_of
 from softrl.data.sources import Source
 from softrl.data.spaces import FlatActions
@@ -36,7 +36,7 @@ class Evaluation(NamedTuple):
 
     returns: list[float]
     lengths: list[int]  # frames
-    successes: list[float]  # empty where the environment says nothing of success
+    successes: list[float]  # of those episodes of whose success the environment says something
     plans: list[tuple[float | None, ...]]  # mean executed length and confidence, nothing where actions are not planned
 
 
@@ -65,10 +65,10 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
             returns += np.where(running, reward, 0.0)
             lengths += np.where(running, info.get("frames", 0), 0)
             ended = running & (terminated | truncated)
-            if "is_success" in info:
-                successes |= {int(i): float(info["is_success"][i]) for i in np.flatnonzero(ended)}
             for i in np.flatnonzero(ended).tolist():
                 plans[i] = mean_executed(carry, i)
+                said = success(info, i)
+                successes |= {} if said is None else {i: said}
             running &= ~ended
     return Evaluation(returns.tolist(), lengths.tolist(), [successes[i] for i in sorted(successes)], plans)
 

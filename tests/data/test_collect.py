@@ -46,6 +46,13 @@ class Counting(gymnasium.Env[Any, Any]):
         return obs, self.time + (bad if self.poison == "reward" else 0.0), over and odd, over and not odd, info
 
 
+class Silent(Counting):
+    """Says nothing of success."""
+
+    def step(self, action: Any) -> Any:
+        return *super().step(action)[:4], {}
+
+
 class Constant:
     """Acts 0.5, remembers how many acts an episode has had, and keeps the rows it is shown."""
 
@@ -93,6 +100,14 @@ def test_episode_statistics() -> None:
     made = collector()
     episodes = [episode for _ in range(8) for episode in made.collect().episodes]
     assert [(e.total, e.frames, e.success) for e in episodes] == [(6.0, 3, 0.0), (6.0, 3, 1.0)]
+
+
+def test_an_episode_of_an_environment_that_is_silent_has_no_success() -> None:
+    """Also beside another that speaks in the same step."""
+    kinds = iter([Counting, Silent])
+    vec = envs.vector(lambda: next(kinds)(), EnvConfig(workers="sync"), 2, seed=0)
+    made = Collector(vec, Constant(), envs.spec(vec), seed=0)
+    assert [[e.success for e in made.collect().episodes] for _ in range(3)] == [[], [], [0.0, None]]
 
 
 def test_replay_never_sees_a_transition_across_a_reset() -> None:

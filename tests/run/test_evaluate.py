@@ -69,6 +69,22 @@ def test_each_episode_is_the_one_of_its_seed(agent: Agent) -> None:
         assert result.successes == [float(length == 6) for _, length in truth]
 
 
+class Silent(Walk):
+    """Says nothing of success where the episode is short."""
+
+    def step(self, action: Any) -> Any:
+        *outcome, info = super().step(action)
+        return *outcome, info if self.length == 6 else {}
+
+
+def test_episodes_of_whose_success_nothing_is_said_do_not_count_as_failed(agent: Agent) -> None:
+    seeds = list(range(8))
+    lengths = [expected(seed)[1] for seed in seeds]
+    assert set(lengths) > {6}
+    assert evaluate(agent, envs.vector(Silent, CONFIG, 8, seed=0), seeds).successes == [1.0] * lengths.count(6)
+    assert evaluate(agent, envs.vector(Silent, CONFIG, 1, seed=0), [lengths.index(min(lengths))]).successes == []
+
+
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_training_goes_on_as_if_nothing_had_been(agent: Agent, deterministic: bool) -> None:
     before = {name: value.clone() for name, value in agent.state_dict().items()}
