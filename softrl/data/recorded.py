@@ -20,6 +20,8 @@ MINARI = "minari:"
 """What the name of a data set of Minari begins with."""
 KEYS = ("observations", "actions", "rewards", "terminals", "timeouts")
 """Arrays of a file, [n,..] each, with n decisions one after the other; `next_observations` may come with them."""
+SINGLE = ("rewards", "terminals", "timeouts")
+"""Those with one number a decision, which some files keep in a column."""
 UNREADABLE = (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error)
 """What numpy raises for files that are torn, or none of .npz."""
 
@@ -47,6 +49,7 @@ def file(path: Path) -> Iterator[Recorded]:
     try:
         with np.load(path) as archive:
             arrays = {key: archive[key] for key in archive.files}
+            arrays |= {key: np.ravel(arrays[key]) for key in SINGLE if key in arrays}
     except UNREADABLE as error:
         raise UserError(
             f"the data set {path} cannot be read ({error}): give the folder of a run, {MINARI}ID, or an .npz file with "

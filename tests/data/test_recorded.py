@@ -66,6 +66,11 @@ def test_choices_become_one_hots(tmp_path):
     assert rows["action"][:3, 0].tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]
 
 
+def test_numbers_in_columns_are_those_in_a_row(tmp_path):
+    columned = {key: ARRAYS[key][:, None] for key in ("rewards", "terminals", "timeouts")}
+    assert listed(columns(written(tmp_path, **columned), ACTIONS, 1)) == listed(columns(written(tmp_path), ACTIONS, 1))
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
@@ -74,6 +79,7 @@ def test_choices_become_one_hots(tmp_path):
         ({"observations": np.zeros((5, 2))}, "observations of 2 numbers, and the environment of 1"),
         ({"next_observations": np.zeros((3, 1))}, "arrays of several lengths"),
         ({"rewards": np.float64(0.0)}, "arrays of several lengths"),
+        ({"rewards": np.zeros((5, 2))}, "arrays of several lengths"),
         ({"rewards": np.full(5, np.nan)}, "not finite"),
         ({"rewards": np.full(5, 1e300)}, "not finite"),
         ({"actions": np.zeros((5, 3))}, "none of Box"),
