@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from softrl.data import graphics
+from softrl.run.folder import read_config
 
 if TYPE_CHECKING:
     from softrl.api import RunResult
@@ -24,7 +24,14 @@ def tell(result: "RunResult", quiet: bool) -> None:
 def video(result: "RunResult") -> str:
     """The newest video of a run, or why there is none."""
     videos = sorted((result.path / "videos").glob("*.mp4"), key=lambda file: file.stat().st_mtime)
-    return str(videos[-1]) if videos else f"none: {refusal(result) or graphics.missing() or 'not asked for'}"
+    return str(videos[-1]) if videos else f"none: {reason(result)}"
+
+
+def reason(result: "RunResult") -> str:
+    """Why a run has no video: nobody wanted one, it could not be made, or none was due yet."""
+    if read_config(result.path)["video"]["every"] == "never":
+        return "not asked for"
+    return refusal(result) or "the run was stopped before one was due"
 
 
 def refusal(result: "RunResult") -> str:

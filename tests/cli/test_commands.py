@@ -121,10 +121,15 @@ def test_evaluate_films_an_episode_and_tells_the_returns(run, here, capsys):
         assert sum(1 for _ in file.decode(video=0)) == 21  # twenty steps and the picture before them
 
 
-def test_a_stopped_run_says_how_to_go_on_and_exits_as_interrupted(run, capsys):
+@pytest.mark.parametrize(("every", "why"), [("never", "not asked for"), ("auto", "the run was stopped before one")])
+def test_a_stopped_run_says_how_to_go_on_and_exits_as_interrupted(run, capsys, every, why):
     class Result:
         path, finished, best, last = run, False, 1.0, 0.5
 
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"video": config["video"] | {"every": every}}))
     with pytest.raises(KeyboardInterrupt):
         outcome.tell(Result, quiet=False)
-    assert f"softrl resume {run}" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"softrl resume {run}" in out
+    assert f"video  none: {why}" in out
