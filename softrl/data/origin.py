@@ -81,19 +81,13 @@ def changed(env: AnyEnv) -> bool:
         return False
     spec: Any = env.spec
     try:
-        mine, usual, other = (
-            numbers(made, seed)
-            for made, seed in (
-                (copied(env, None, None), 0),
-                (registered(spec, None, None), 0),
-                (registered(spec, None, None), 1),
-            )
-        )
+        mine = numbers(copied(env, None, None), 0)
+        usual, other = (numbers(registered(spec, None, None), seed) for seed in (0, 1))
     except Exception:  # one that cannot be reset says so when the run begins
         return False
     names = (mine.keys() | usual.keys()) - {DRAWING}
-    settled = [name for name in names if np.array_equal(usual.get(name), other.get(name))]
-    return any(not np.array_equal(mine.get(name), usual.get(name)) for name in settled)
+    held: list[list[Any]] = [[one.get(name) for one in (mine, usual, other)] for name in names]
+    return any(np.array_equal(new, again) and not np.array_equal(new, here) for here, new, again in held)
 
 
 def numbers(env: AnyEnv, seed: int) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def registered(spec: gymnasium.envs.registration.EnvSpec, time_limit: int | None
             return gymnasium.make(spec, **kept)
         kept["render_mode"] = "rgb_array"
         try:
-            return gymnasium.make(spec, **dict.fromkeys(sides(spec), render), **kept)
+            return gymnasium.make(spec, **kept | dict.fromkeys(sides(spec), render))
         except TypeError:  # not every environment has these arguments
             return unsized(spec, kept)
 
