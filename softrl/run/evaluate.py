@@ -178,7 +178,7 @@ class Policy:
         if many.shape[1:] != shape or (name == "pixels" and many.dtype != np.uint8):
             raise UserError(
                 f"the policy was given {given.dtype} {list(given.shape)}: it takes {name} {list(shape)}, or N of them"
-                + (", as uint8" if name == "pixels" else "")
+                + (", as uint8; policy.make() makes an environment that shows them" if name == "pixels" else "")
             )
         device = self.agent.temperature.target.device
         carry = self.agent.initial(len(many)) if state is None else state

@@ -11,12 +11,13 @@ from softrl.cli.flags import split, switches
 from softrl.cli.main import main
 from softrl.cli.train import Options, configured, understood
 from softrl.data import graphics
-from softrl.recipes import apply
+from softrl.recipes import RECIPES, apply
 from softrl.run.config import Run
 from softrl.run.fields import override
 from softrl.types import Spec
 
-PAGE = (Path(__file__).parents[2] / "docs" / "coming_from.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "coming_from.md").read_text()
 SECTIONS = dict(zip(*[iter(re.split(r"^## (.+)$", PAGE, flags=re.MULTILINE)[1:])] * 2, strict=True))
 ROW = re.compile(r"^\| (.+) \| (.+) \|$", re.MULTILINE)
 THEIRS = [
@@ -69,6 +70,20 @@ def test_every_row_says_something_that_can_be_done_or_that_it_cannot_yet():
     for text in SECTIONS.values():
         for there, here in ROW.findall(text)[1:]:
             assert quoted(here) or "not yet" in here or "always" in here or "learned" in here, there
+
+
+def test_what_an_example_does_is_there():
+    for text in SECTIONS.values():
+        for there, here in ROW.findall(text):
+            if "not yet" in here:
+                assert not re.search("-optimize|--track|wandb", there), there
+            for name in re.findall(r"examples/\w+\.py", here):
+                assert (ROOT / name).is_file(), name
+
+
+def test_recipes_whose_temperature_is_not_learned_are_named():
+    [cell] = re.findall(r"\| learned in every recipe but (.+) \|", PAGE)
+    assert set(quoted(cell)) == {name for name in RECIPES if not apply(name, Run()).agent.temperature.learned}
 
 
 def recipe_of(command: str) -> str:

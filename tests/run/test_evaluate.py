@@ -186,7 +186,10 @@ def test_predict_takes_pixels_of_one_environment_or_of_many() -> None:
 @pytest.mark.parametrize(
     ("obs", "sentence"),
     [
-        (np.zeros((6, 8, 8)), r"float64 \[6, 8, 8\]: it takes pixels \[6, 8, 8\], or N of them, as uint8"),
+        (
+            np.zeros((6, 8, 8)),
+            r"float64 \[6, 8, 8\]: it takes pixels \[6, 8, 8\], or N of them, as uint8; policy\.make",
+        ),
         (np.zeros((8, 8, 6), np.uint8), r"uint8 \[8, 8, 6\]: it takes pixels"),
         (np.zeros(6, np.uint8), r"uint8 \[6\]: it takes pixels"),
     ],
