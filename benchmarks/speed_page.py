@@ -1,5 +1,6 @@
 """The speed figures as a page, benchmarks/results/speed/README.md, and as a picture, docs/speed.png."""
 
+import re
 import statistics
 from collections.abc import Iterator
 from itertools import groupby
@@ -31,7 +32,7 @@ def write(folder: Path, picture: Path) -> list[Figure]:
     (folder / "README.md").write_text("\n".join(page(folder, found)) + "\n")
     drawn = [figure for figure in found if figure.ratios]
     if drawn:
-        bars({name: [bar(figure) for figure in group] for name, group in families(drawn)}, picture)
+        bars({name: [bar(figure, group) for figure in group] for name, group in families(drawn)}, picture)
     return found
 
 
@@ -41,12 +42,14 @@ def page(folder: Path, found: list[Figure]) -> Iterator[str]:
     yield HEAD
     for name, group in families(found):
         more = list(group[0].more)
-        yield from heading(name, [*COLUMNS, *more, "from"])
+        yield from heading(name, [*COLUMNS, *more, "processor", "from"])
         for figure in group:
             marks = sorted({sources.setdefault(source(row), len(sources) + 1) for turn in figure.turns for row in turn})
             ratio = f"{figure.ratios[0]:.3f}" if figure.ratios else ""
             cells = [figure.what, ratio, figure.spread, str(len(figure.turns)), figure.bound, figure.verdict]
-            yield line([*cells, *(figure.more.get(name, "") for name in more), ", ".join(map(str, marks))])
+            yield line(
+                [*cells, *(figure.more.get(name, "") for name in more), processor(figure), ", ".join(map(str, marks))]
+            )
         yield ""
     for group in newest(single(read(folder, loop_table("sac"), OURS)), LEAST):
         yield from breakdown([row for (row,) in group])
@@ -85,6 +88,14 @@ def line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def bar(figure: Figure) -> Bar:
-    """A figure as it is drawn."""
-    return Bar(figure.what, *figure.ratios, figure.target)
+def bar(figure: Figure, beside: list[Figure]) -> Bar:
+    """A figure as it is drawn, with its processor where those of several are drawn together."""
+    several = len({processor(each) for each in beside}) > 1
+    what = f"{figure.what} ({processor(figure)})" if several else figure.what
+    return Bar(what, *figure.ratios, figure.target)
+
+
+def processor(figure: Figure) -> str:
+    """Its name, as short as it can be told."""
+    (row, *_), *_ = figure.turns
+    return re.sub(r"\(R\)|\(TM\)| Processor| CPU", "", row["cpu"])

@@ -31,7 +31,7 @@ COMMON: dict[str, Any] = {
     "train.updates_per_decision": 0.2,
     "train.warmup": 10_000,
 }
-"""What the recipes have in common: Dreamer's world model, one picture at a time, a hundred updates in 1000 frames (at repeat 2)."""
+"""In common: Dreamer's world model, one picture at a time, a hundred updates in 1000 frames at repeat 2."""
 
 LATENT: dict[str, Any] = {
     **COMMON,

@@ -152,7 +152,8 @@ def test_recipes_have_a_ratio_and_the_memory_of_a_run(pretended: Pretended, tmp_
     assert dict(tqc.more) == {"ms": "4.00", "GFLOP": "0.72", "peak MiB": "812"}
     assert discrete.what == "sac_discrete"
     lines = (tmp_path / "README.md").read_text().splitlines()
-    assert "| tqc | 1.050 | 1.00 to 1.20 | 1 | <= 1.5 | yes | 4.00 | 0.72 | 812 | 1, 2 |" in lines
+    here = speed_page.processor(tqc)
+    assert f"| tqc | 1.050 | 1.00 to 1.20 | 1 | <= 1.5 | yes | 4.00 | 0.72 | 812 | {here} | 1, 2 |" in lines
     assert any("--recipe NAME" in line for line in lines)
     assert "--recipe tqc" not in "".join(lines)
 
@@ -211,6 +212,16 @@ def test_rows_say_where_they_come_from(pretended: Pretended, tmp_path: Path) -> 
     assert ours["versions"].startswith("python=")
     assert ours["command"].startswith("python -m softrl.cli.main bench loop --json --device cpu --recipe tqc")
     assert source(ours)[-1] != source(theirs)[-1]
+
+
+def test_processors_are_told_apart_where_they_are_drawn_together() -> None:
+    def measured(cpu: str) -> Figure:
+        return Figure("sac", "compiled", (1.0, 1.0, 1.0), 1.1, False, (({"cpu": cpu},),), {})
+
+    one, other = measured("AMD EPYC"), measured("Intel(R) Xeon(R) Processor @ 2.80GHz")
+    assert speed_page.bar(one, [one, one]).label == "compiled"
+    assert speed_page.bar(one, [one, other]).label == "compiled (AMD EPYC)"
+    assert speed_page.bar(other, [one, other]).label == "compiled (Intel Xeon @ 2.80GHz)"
 
 
 def test_a_page_without_numbers_has_no_figures(tmp_path: Path) -> None:
