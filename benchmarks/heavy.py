@@ -33,6 +33,7 @@ from softrl.recipes import apply
 from softrl.run.config import Run
 from softrl.run.fields import override
 from softrl.run.heap import keep_freed
+from softrl.run.processor import quicken_products
 from softrl.run.trainer import DTYPES
 from softrl.types import Spec, Window
 
@@ -76,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"warning: the load is {load:.1f}, something else is running; ratios may hold, times will not")
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: options.threads]))
     torch.set_num_threads(options.threads)
-    keep_freed()  # as a run does; floor and plain code have the same heap
+    keep_freed()  # as a run does; floor and plain code have the same heap, and their products from the same library
+    quicken_products()
     {"pixels": pixels, "worlds": worlds, "smac": smac}[options.what](options)
 
 

@@ -12,7 +12,7 @@ from softrl.data.replay import Replay, ReplayConfig
 from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.run.config import Run
-from softrl.run.processor import multiplies_bfloat16
+from softrl.run.processor import multiplies_bfloat16, quicken_products
 from softrl.run.threads import fastest_thread_count
 
 WORTH_COMPILING = 10_000
@@ -36,6 +36,7 @@ def resolve(run: Run) -> Run:
     mode = run.compile
     if mode == "auto":
         mode = "graph" if updates(run) >= WORTH_COMPILING and compiler() else "off"
+    quicken_products()  # before threads are chosen by the time of a product
     threads = run.threads or fastest_thread_count(run.train.batch)
     env = replace(run.env, repeat=repeats(run.env.name, run.env))
     collect = run.collect if run.collect != "auto" else "async" if run.env.pixels else "sync"

@@ -27,6 +27,7 @@ from softrl.run.dataset import experience
 from softrl.run.evaluate import Evaluation, evaluate, filmed
 from softrl.run.heap import keep_freed
 from softrl.run.log import Logger
+from softrl.run.processor import quicken_products
 from softrl.run.progress import Callback, Progress, asks_to_stop, present
 from softrl.run.resolve import launch_sizes, replay_config, updates_per_launch
 from softrl.run.seed import Generators, derive, evaluation_seed, repeatable
@@ -77,6 +78,7 @@ class Trainer:
         self.opened = np.zeros(run.envs)  # seconds of the run at which each environment's episode began, or went on
         torch.set_num_threads(run.threads or 1)
         repeatable()
+        quicken_products()
         self.generators = Generators()
         self.generators.seed(derive(run.seed, "agent"))
         self.env = envs.vector(source, run.env, run.envs, derive(run.seed, "environment"))

@@ -1,9 +1,10 @@
 """What the processor can do, as Linux describes it."""
 
 import pytest
+import torch
 
 from softrl.run import processor
-from softrl.run.processor import multiplies_bfloat16
+from softrl.run.processor import multiplies_bfloat16, quicken_products
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,38 @@ def test_instructions_are_read_from_the_flags(tmp_path, monkeypatch, description
 def test_a_system_without_a_description_does_not_tell(tmp_path, monkeypatch):
     monkeypatch.setattr(processor, "DESCRIPTION", tmp_path / "none")
     assert multiplies_bfloat16() is None
+
+
+@pytest.fixture
+def setting(monkeypatch):
+    """What torch may round products of float32 numbers to; as it was when the test is over."""
+    matmul = torch.backends.mkldnn.matmul
+    before = matmul.fp32_precision
+    yield matmul
+    matmul.fp32_precision = before
+
+
+@pytest.mark.parametrize("vendor", ["AuthenticAMD", "GenuineIntel"])
+def test_products_stay_products_of_float32(tmp_path, monkeypatch, setting, vendor):
+    (tmp_path / "cpuinfo").write_text(f"vendor_id\t: {vendor}\nflags\t\t: fpu\n")
+    monkeypatch.setattr(processor, "DESCRIPTION", tmp_path / "cpuinfo")
+    before = setting.fp32_precision
+    drawn = torch.get_rng_state()
+    quicken_products()
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert vendor == processor.AMD or setting.fp32_precision == before
+    x, y = torch.randn(2, 300, 200), torch.randn(2, 200, 100)
+    torch.testing.assert_close(torch.bmm(x, y).double(), torch.bmm(x.double(), y.double()), atol=1e-4, rtol=1e-4)
+
+
+def test_products_that_would_be_rounded_are_left_as_they_were(tmp_path, monkeypatch, setting):
+    (tmp_path / "cpuinfo").write_text(f"vendor_id\t: {processor.AMD}\n")
+    monkeypatch.setattr(processor, "DESCRIPTION", tmp_path / "cpuinfo")
+    exact, before = torch.Tensor.__matmul__, setting.fp32_precision
+
+    def rounded(x, y):
+        return exact(x.bfloat16().float() if x.dtype is torch.float32 else x, y)
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", rounded)
+    quicken_products()
+    assert setting.fp32_precision == before
