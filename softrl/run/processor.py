@@ -26,7 +26,7 @@ def quicken_products() -> None:
         return
     import torch
 
-    setting = torch.backends.mkldnn.matmul
+    setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # stubs miss it
     before, setting.fp32_precision = setting.fp32_precision, "bf16"
     g = torch.Generator().manual_seed(0)
     x, y = (torch.randn(256, 256, generator=g) for _ in range(2))

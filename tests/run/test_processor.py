@@ -30,7 +30,7 @@ def test_a_system_without_a_description_does_not_tell(tmp_path, monkeypatch):
 @pytest.fixture
 def setting(monkeypatch):
     """What torch may round products of float32 numbers to; as it was when the test is over."""
-    matmul = torch.backends.mkldnn.matmul
+    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = matmul.fp32_precision
     yield matmul
     matmul.fp32_precision = before
