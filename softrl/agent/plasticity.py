@@ -25,7 +25,7 @@ class Plasticity(nn.Module, ABC):
 
     @abstractmethod
     def intervene(self, agent: "Agent", window: Window, n: int) -> None:
-        """What follows update number `n`, counted from 1, which learned from `window`."""
+        """What stands between update number `n`, counted from 1, and the next one, which learns from `window`."""
 
 
 class Stateless(Plasticity):
@@ -171,7 +171,7 @@ class ReDo:
     threshold: float = 0.025
     """A unit is dormant when its mean activity is at most this share of its layer's mean."""
     batch: int = 64
-    """Rows of the update's batch over which activity is averaged, at most all of them."""
+    """Rows of the next update's batch over which activity is averaged, at most all of them."""
 
     def __post_init__(self) -> None:
         check_period(self.every)

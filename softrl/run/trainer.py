@@ -199,8 +199,11 @@ class Trainer:
 
     def update(self, count: int = 1) -> None:
         """Sample, then make `count` updates; a single one with diagnostics before and after it when they are due."""
-        self.count.updates += count
         window = self.experience.sample(self.run.train.batch, count)
+        # Not as soon as an update is made: evaluations, checkpoints and diagnostics in between see what was learned.
+        if done := self.count.updates:
+            self.agent.plasticity.intervene(self.agent, window, done)
+        self.count.updates += count
         every = self.run.log.diagnostics
         if every is None or self.count.updates % every:
             self.launch_updates(window, count)
@@ -221,7 +224,6 @@ class Trainer:
         for names, values, _ in results:
             self.log.add(names, values)
         self.experience.update_priorities(window.index, results[-1][-1])
-        self.agent.plasticity.intervene(self.agent, window, n)
 
     def run_due_events(self) -> None:
         """What the clocks ask for: log, evaluation, video, checkpoint, in this order."""

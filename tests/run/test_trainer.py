@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from softrl import api
+from softrl.agent.agent import Agent
+from softrl.agent.plasticity import ReDo
 from softrl.data import graphics
 from softrl.data.replay import Replay
 from softrl.errors import UserError
@@ -23,7 +25,7 @@ from softrl.run.config import Run
 from softrl.run.console import Quiet
 from softrl.run.fields import override
 from softrl.run.trainer import Counters, Trainer
-from softrl.types import Spec
+from softrl.types import Spec, Window
 
 SHORT = {
     "steps": 300,
@@ -173,8 +175,8 @@ def test_a_run_ends_when_its_minutes_are_over(tmp_path: Path, monkeypatch: pytes
     assert (tmp_path / "run" / "checkpoints" / f"step_{int(last['env_steps']):09d}").is_dir()
 
 
-def weights(path: Path) -> bytes:
-    return (path / "checkpoints" / "step_000000080" / "agent.safetensors").read_bytes()
+def weights(path: Path, step: int = 80) -> bytes:
+    return (path / "checkpoints" / f"step_{step:09d}" / "agent.safetensors").read_bytes()
 
 
 @pytest.mark.slow
@@ -195,6 +197,39 @@ def test_updates_that_share_a_launch_are_the_same_updates(tmp_path: Path, monkey
     assert set(sizes) == {1, 2, 4}
     assert sizes.count(4) > 10
     assert weights(tmp_path / "together") == weights(tmp_path / "alone")
+
+
+def test_a_reset_that_falls_on_a_checkpoint_comes_once_and_after_it(tmp_path: Path) -> None:
+    """Fifty updates are made at frame 100, a hundred at 200."""
+    options = {**SHORT, "train.updates_per_decision": 1.0}
+    plain = api.train("Pendulum-v1", "sac+tiny", run=tmp_path / "plain", **{**options, "steps": 200}).path
+    options["agent.plasticity.every"] = 50
+    whole = api.train("Pendulum-v1", "resets+tiny", run=tmp_path / "whole", **{**options, "steps": 200}).path
+    parts = api.train("Pendulum-v1", "resets+tiny", run=tmp_path / "parts", **{**options, "steps": 100}).path
+    assert weights(whole, 100) == weights(plain, 100) == weights(parts, 100)
+    assert weights(whole, 200) != weights(plain, 200)
+    api.resume(parts, steps=200)
+    assert weights(parts, 200) == weights(whole, 200)
+
+
+def test_diagnostics_look_before_an_intervention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    launch = Trainer.launch_updates
+
+    def learn(self: Trainer, window: Window, count: int) -> None:
+        told.append("learned")
+        launch(self, window, count)
+
+    def look(agent: Agent, window: Window) -> dict[str, Any]:
+        told.append("looked")
+        return {}
+
+    monkeypatch.setattr(Trainer, "launch_updates", learn)
+    monkeypatch.setattr(training, "diagnose", look)
+    monkeypatch.setattr(ReDo, "intervene", lambda self, agent, window, n: told.append(n))
+    options = {"steps": 54, "train.updates_per_decision": 1.0, "log.diagnostics": 2}
+    api.train("Pendulum-v1", "redo+tiny", run=tmp_path / "run", **{**SHORT, **options})
+    assert told == ["learned", 1, "learned", "looked", 2, "learned", 3, "learned", "looked"]
 
 
 @pytest.mark.parametrize(
