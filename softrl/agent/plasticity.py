@@ -50,6 +50,8 @@ def check_period(updates: int) -> None:
 class Keep:
     """None: gradients alone change weights."""
 
+    first = None
+
     def build(self, agent: "Agent") -> Plasticity:
         """The module, without state."""
         return Stateless(self.intervene)
@@ -65,7 +67,7 @@ class Reset:
     A schedule of the learning rate starts again with its optimiser.
     """
 
-    every: int | None = 2_560_000
+    every: int | None = 200_000
     """Updates between resets; none: only those of `at`."""
     at: tuple[int, ...] = ()
     """Further updates after which to reset."""
@@ -79,14 +81,18 @@ class Reset:
     """Layers of critic and policy to draw anew, counted from the outputs, norms left alone; none: whole networks."""
 
     def __post_init__(self) -> None:
-        for update in self.at if self.every is None else (*self.at, self.every):
-            check_period(update)
         if self.every is None and not self.at:
             raise UserError("agent.plasticity.every is none and agent.plasticity.at is empty: say when to reset")
+        check_period(self.first)
         if not (self.critic or self.actor or self.temperature):
             raise UserError("agent.plasticity resets neither critic nor actor nor temperature: choose one of them")
         if self.layers is not None and self.layers < 1:
             raise UserError(f"agent.plasticity.layers is {self.layers}: give at least 1, or none for whole networks")
+
+    @property
+    def first(self) -> int:
+        """Updates before the first reset."""
+        return min(self.at if self.every is None else (*self.at, self.every))
 
     def build(self, agent: "Agent") -> Plasticity:
         """The module, without state; raises UserError when a network has fewer layers than are to be reset."""
@@ -145,6 +151,11 @@ class ShrinkAndPerturb:
         if self.noise < 0:
             raise UserError(f"agent.plasticity.noise is {self.noise}: it must not be negative")
 
+    @property
+    def first(self) -> int:
+        """Updates before the first intervention."""
+        return self.every
+
     def build(self, agent: "Agent") -> Plasticity:
         """The module, without state."""
         return Stateless(self.intervene)
@@ -182,6 +193,11 @@ class ReDo:
         if self.batch < 1:
             raise UserError(f"agent.plasticity.batch is {self.batch}: activity is averaged over at least one row")
 
+    @property
+    def first(self) -> int:
+        """Updates before the first intervention."""
+        return self.every
+
     def build(self, agent: "Agent") -> Plasticity:
         """The module, without state; raises UserError for trunks without units of their own."""
         check_units(agent)
@@ -216,6 +232,11 @@ class ContinualBackprop:
             raise UserError(f"agent.plasticity.maturity is {self.maturity}: an age in updates cannot be negative")
         if not 0 <= self.decay < 1:
             raise UserError(f"agent.plasticity.decay is {self.decay}: it must lie in [0, 1)")
+
+    @property
+    def first(self) -> int:
+        """Updates before the first intervention."""
+        return self.every
 
     def build(self, agent: "Agent") -> Plasticity:
         """The module, with a population for each layer; raises UserError for trunks without units of their own."""

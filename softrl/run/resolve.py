@@ -46,8 +46,14 @@ def resolve(run: Run) -> Run:
 def cautions(run: Run) -> list[str]:
     """Sentences to tell before a resolved run begins, about what can be done and will hardly be meant."""
     told = []
+    first, made = run.agent.plasticity.first, updates(run)
     if run.steps <= run.train.warmup:
         told.append(f"nothing will be learned: {run.steps} steps end before train.warmup, {run.train.warmup}, does")
+    elif first is not None and made <= first:
+        told.append(
+            f"agent.plasticity will do nothing: it acts for the first time after {first} updates, and the run makes "
+            f"{made:.0f}"
+        )
     if run.precision == "bfloat16" and run.device == "cpu" and multiplies_bfloat16() is False:
         told.append("this processor has no instructions for bfloat16: --precision float32 is faster here")
     return told

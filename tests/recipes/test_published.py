@@ -275,7 +275,7 @@ PUBLISHED = [
     ("flashsac", "humanoid_run", {**FLASHSAC, "env.repeat": None}),
     ("sac_n", "", {"agent.critic.members": 10, "agent.target_rule": "Minimum", "agent.actor_rule": "Minimum"}),
     ("hl_gauss", "", {"agent.critic.head.target": "hl_gauss", "agent.critic.head.sigma": 0.75}),
-    ("resets", "", {"agent.plasticity.every": 2_560_000, "agent.plasticity.layers": None}),
+    ("resets", "", {"agent.plasticity.every": 200_000, "agent.plasticity.layers": None}),
     ("redo", "", {f"agent.plasticity.{k}": v for k, v in {"every": 1_000, "threshold": 0.025, "batch": 64}.items()}),
     (
         "continual_backprop",

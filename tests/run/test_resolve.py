@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 import torch
 
+from softrl.agent.plasticity import ContinualBackprop, ReDo, Reset, ShrinkAndPerturb
 from softrl.data.pixels import Pixels
 from softrl.errors import UserError
+from softrl.recipes import apply
 from softrl.run import resolve as resolving
 from softrl.run.config import Run
 from softrl.run.fields import override
@@ -43,6 +45,32 @@ def test_bfloat16_without_instructions_for_it_is_cautioned_against(
     assert len(cautions(run)) == told
     assert cautions(replace(run, precision="float32")) == []
     assert cautions(replace(run, device="cuda")) == []
+
+
+@pytest.mark.parametrize(
+    ("plasticity", "first"),
+    [
+        (Reset(every=300), 300),
+        (Reset(every=None, at=(900, 300)), 300),
+        (Reset(every=400, at=(300,)), 300),
+        (ShrinkAndPerturb(every=300), 300),
+        (ReDo(every=300), 300),
+        (ContinualBackprop(every=300), 300),
+    ],
+    ids=repr,
+)
+def test_plasticity_that_never_acts_is_cautioned_against(plasticity: Any, first: int) -> None:
+    """What follows the last update comes before the next one, and so never."""
+    run = override(Run(), {"env.name": "Pendulum-v1", "train.warmup": 100, "steps": 100 + first})
+    run = replace(run, agent=replace(run.agent, plasticity=plasticity))
+    (line,) = cautions(run)
+    assert line.endswith("acts for the first time after 300 updates, and the run makes 300")
+    assert cautions(replace(run, steps=run.steps + 1)) == []
+
+
+def test_recipes_act_in_runs_of_their_length() -> None:
+    assert cautions(apply("resets", replace(Run(), steps=1_000_000))) == []
+    assert cautions(Run()) == []
 
 
 def test_what_was_asked_for_stays() -> None:
