@@ -165,14 +165,17 @@ class AdamOptimizer(nn.Module):
             state.zero_()
 
     def forget(self, parameter: Tensor, where: Tensor | None = None) -> None:
-        """Set the moments of a parameter to zero, all or `where` a mask that broadcasts to it says so.
+        """Set the mean of a parameter's gradients to zero, all or `where` a mask that broadcasts to it says so.
 
-        The count goes on, because it belongs to all parameters; one that is not held here is none of our business.
+        The count goes on, because it belongs to all parameters, and after many steps corrects nothing: from a mean
+        square of zero they would be up to seven times as long as the learning rate. It becomes the average of its
+        tensor. A parameter that is not held here is none of our business.
         """
-        for held, *moments in zip(self.parameters_held, *self.moments(), strict=True):
+        for held, mean, square in zip(self.parameters_held, *self.moments(), strict=True):
             if held is parameter:
-                for moment in moments:
-                    moment.masked_fill_(torch.ones_like(moment, dtype=torch.bool) if where is None else where, 0)
+                chosen = torch.ones_like(mean, dtype=torch.bool) if where is None else where
+                mean.masked_fill_(chosen, 0)
+                square.copy_(torch.where(chosen, square.mean(), square))  # masked_fill_ would wait for a GPU's number
 
 
 def clipped(gradients: tuple[Tensor, ...], largest: float) -> tuple[Tensor, ...]:

@@ -68,7 +68,7 @@ def check_units(agent: "Agent") -> None:
 def draw_units(agent: "Agent", marks: Marks) -> None:
     """Draw the marked units anew; where none is marked, nothing is built and no random number drawn.
 
-    They get fresh incoming weights, outgoing weights of zero and no past in Adam's moments. Norms, targets, what their
+    They get fresh incoming weights, outgoing weights of zero and no past gradients in Adam. Norms, targets, what their
     readers add and the count of the optimiser's steps, which belongs to all weights together, are left alone.
     """
     if not torch.cat([mask.flatten() for masks in marks.values() for mask in masks]).any():

@@ -185,16 +185,32 @@ def test_forget_touches_only_the_marked_entries_of_one_parameter() -> None:
     before = {name: value.clone() for name, value in optimizer.state_dict().items()}
     mask = torch.tensor([[True], [False], [False], [True]])  # rows 0 and 3 of [4,6]
     optimizer.forget(ours.weight, mask)
-    for name in ("mean_0", "square_0"):
+    for name, blank in (("mean_0", torch.zeros(())), ("square_0", before["square_0"].mean())):
         now = optimizer.state_dict()[name]
-        assert (now[[0, 3]] == 0).all()
+        assert (now[[0, 3]] == blank).all()
         assert torch.equal(now[1:3], before[name][1:3])
         assert (before[name] != 0).all()
     assert all(torch.equal(optimizer.state_dict()[name], before[name]) for name in ("mean_1", "square_1", "count"))
     optimizer.forget(ours.bias)
     assert not optimizer.get_buffer("mean_1").any()
-    assert not optimizer.get_buffer("square_1").any()
+    assert torch.equal(optimizer.get_buffer("square_1"), before["square_1"].mean().expand(4))
     optimizer.forget(nn.Parameter(torch.ones(3)))  # somebody else's
+
+
+@pytest.mark.parametrize("mask", [None, torch.tensor([[True, True, False]])], ids=["all", "some"])
+def test_what_was_forgotten_late_takes_no_longer_steps_than_the_learning_rate(mask: torch.Tensor | None) -> None:
+    """A gradient of 2 that does not change: step t after it is 1 - 0.9^t of the learning rate."""
+    ours = nn.Linear(3, 1, bias=False)
+    optimizer = Adam(0.01).build(ours)
+    for name, value in (("count", 1e4), ("mean_0", 2.0), ("square_0", 4.0)):
+        optimizer.get_buffer(name).fill_(value)
+    optimizer.forget(ours.weight, mask)
+    for number in range(1, 31):
+        before = ours.weight.detach().clone()
+        optimizer.step({"a": 2 * ours.weight.sum()})
+        steps = ((before - ours.weight.detach()) / 0.01)[0].tolist()
+        fresh = 1 - 0.9**number
+        assert steps == pytest.approx([fresh, fresh, fresh if mask is None else 1.0], abs=1e-3)
 
 
 def test_weights_are_not_registered_twice() -> None:

@@ -73,8 +73,9 @@ def test_three_units_by_hand() -> None:
         [[[0], [1]]],
         [[[1]]],
     ]
-    for moments in optimizer.moments():
-        assert [moment.tolist() for moment in moments] == expected
+    means, squares = optimizer.moments()
+    assert [mean.tolist() for mean in means] == expected
+    assert all(square.eq(1).all() for square in squares)
     assert optimizer.count == 1
     assert [parameter.data_ptr() for parameter in network.parameters()] == memory
 
