@@ -163,6 +163,8 @@ class ReturnScale:
     """Rewards over the spread of discounted returns, so that values fit a fixed support (SimBaV2, arXiv 2502.15280).
 
     r -> r / max(sqrt(Var G + epsilon), max |G| / largest), with G <- r + gamma G within an episode.
+
+    A spread of zero is left out, and before the first reward rewards stay as they are.
     """
 
     largest: float | None = None
@@ -192,9 +194,12 @@ class ReturnNormalizer(RewardNormalizer):
         self.inverse_bound = 0.0 if config.largest is None else 1 / config.largest
 
     def forward(self, reward: Tensor) -> Tensor:
-        spread = (self.moments.variance + self.config.epsilon).sqrt().float()  # [1]
-        seen = self.moments.count > 1  # one return has no spread to divide by
-        return reward / torch.where(seen, torch.maximum(spread, self.extreme * self.inverse_bound), 1.0)
+        variance = self.moments.variance  # [1]
+        # Rewards of a data set are scaled too, and may come before this stream's first one.
+        spread = torch.where(variance > 0, (variance + self.config.epsilon).sqrt().float(), 0.0)
+        divisor = torch.maximum(spread, self.extreme * self.inverse_bound)
+        seen = (self.moments.count > 1) & (divisor > 0)  # one return has no spread to divide by
+        return reward / torch.where(seen, divisor, 1.0)
 
     def initial(self, count: int) -> Carry:
         return {"return": torch.zeros(count, device=self.extreme.device)}

@@ -96,11 +96,24 @@ def test_an_environment_that_waits_for_its_reset_is_not_counted() -> None:
     assert scale(tensor([7.0])).item() == 7.0  # one return has no spread
 
 
-def test_without_any_reward_nothing_becomes_infinite() -> None:
-    scale = ReturnScale().build(SPEC)
+@pytest.mark.parametrize("largest", [None, 5.0])
+def test_rewards_of_a_data_set_stay_as_they_are_until_there_is_a_reward(largest: float | None) -> None:
+    scale = ReturnScale(largest).build(SPEC)
     for _ in range(3):
         scale.observe(tensor([0.0, 0.0]), EVERYONE, scale.initial(2))
-    assert scale(tensor([0.0])).item() == 0.0
+    assert scale(tensor([0.0, 2.0])).tolist() == [0.0, 2.0]
+    scale.observe(tensor([8.0, 0.0]), EVERYONE, scale.initial(2))
+    spread = np.std([*[0.0] * 7, 8.0])
+    assert scale(tensor([2.0])).item() == pytest.approx(2 / spread)
+
+
+def test_returns_that_are_all_the_same_have_no_spread_to_divide_by() -> None:
+    """Episodes of one decision, each with a reward of 4."""
+    for largest, expected in ((None, 4.0), (2.0, 2.0)):
+        scale = ReturnScale(largest).build(SPEC)
+        for _ in range(3):
+            scale.observe(tensor([4.0, 4.0]), EVERYONE, scale.initial(2))
+        assert scale(tensor([4.0])).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
