@@ -14,7 +14,8 @@ class Mixed:
 
     B_data = round(share * B), at least one row of each origin
 
-    Rows of the data set are drawn uniformly and weigh 1; the others are drawn as from replay alone, and come first.
+    Rows of the data set are drawn uniformly and weigh what the others of their batch do on average; these are drawn as
+    from replay alone, and come first.
     """
 
     def __init__(self, replay: Replay, data: Replay, share: float) -> None:
@@ -28,7 +29,9 @@ class Mixed:
     def sample(self, batch: int, times: int = 1) -> Window:
         """`batch` windows, and behind them those of the next `times - 1` samples."""
         brought, recorded = self.counts(batch)
-        return joined(self.replay.sample(brought, times), self.data.sample(recorded, times), times)
+        own, data = self.replay.sample(brought, times), self.data.sample(recorded, times)
+        weight = own.weight.unflatten(0, (times, -1)).mean(1)  # [times]
+        return joined(own, data._replace(weight=weight.repeat_interleave(recorded)), times)
 
     def update_priorities(self, index: Tensor, error: Tensor) -> None:
         """Tell replay's sampler, if it asks for them, the absolute temporal differences of the rows of one batch."""

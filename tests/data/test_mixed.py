@@ -51,6 +51,15 @@ def test_priorities_belong_to_replay_and_never_to_cells_of_the_data_set():
     assert replay.sampler.tree.leaves.max() < 4
 
 
+def test_rows_of_the_data_set_weigh_what_the_others_of_their_batch_do_on_average():
+    replay = filled(1.0, ReplayConfig(capacity=64, sampler=Proportional(alpha=1.0, beta=1.0)))
+    cells = torch.arange(38)
+    replay.update_priorities(cells, 1.0 + cells)
+    weight = Mixed(replay, filled(-1.0), share=0.25).sample(8, times=2).weight.view(2, 8)
+    assert weight[:, :6].mean() < 0.9
+    torch.testing.assert_close(weight[:, 6:], weight[:, :6].mean(1, keepdim=True).expand(2, 2))
+
+
 def test_its_state_leads_to_the_same_samples():
     mixed = Mixed(filled(1.0), filled(-1.0), share=0.5)
     mixed.sample(8)
