@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from softrl.agent.schedule import Constant, CosineDecay, LinearDecay
 from softrl.errors import UserError
-from softrl.nn.layers import project
 from softrl.nn.weights import constrained
 
 
@@ -54,8 +53,8 @@ class AdamOptimizer(nn.Module):
     """m <- lerp(m, g, 1 - b1), v <- lerp(v, g^2, 1 - b2), p <- (1 - lr * decay) p - lr * m' / (sqrt(v') + eps).
 
     m' and v' are unbiased. The parameters are held without being registered: they belong to the networks, and a
-    `state_dict` has each once. Parameters that a layer marks with `decays = False` do not decay, and layers with a
-    constraint on their weights are put back on it after each step.
+    `state_dict` has each once. Parameters that a layer marks with `decays = False` do not decay, and learned
+    layers with a constraint on their weights are put back on it after each step.
     """
 
     learning_rate: Tensor
@@ -66,7 +65,7 @@ class AdamOptimizer(nn.Module):
         self.config = config
         self.parameters_held: list[Tensor] = [p for m in modules for p in m.parameters() if p.requires_grad]
         # Asked once, because to search the modules at every step would cost where there is nothing to find.
-        self.constrained = [module for module in modules if constrained(module)]
+        self.constrained = [layer for module in modules for layer in constrained(module)]
         decays = [config.weight_decay * getattr(p, "decays", True) for p in self.parameters_held]
         self.groups = [(decay, [i for i, own in enumerate(decays) if own == decay]) for decay in sorted(set(decays))]
         self.register_buffer("learning_rate", torch.tensor(config.learning_rate))
@@ -98,8 +97,8 @@ class AdamOptimizer(nn.Module):
         move = self.move_traced if torch.compiler.is_compiling() else self.move_fused
         for decay, held in self.groups:
             move(rate, decay, *([x[i] for i in held] for x in (self.parameters_held, gradients, means, squares)))
-        for module in self.constrained:
-            project(module)
+        for layer in self.constrained:
+            layer.project_()
 
     def move_traced(
         self,

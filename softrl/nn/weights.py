@@ -14,6 +14,7 @@ def weights(module: nn.Module) -> list[nn.Parameter]:
     return [p for part in parts for p in part.parameters(recurse=False) if p.requires_grad]
 
 
-def constrained(module: nn.Module) -> bool:
-    """Whether `softrl.nn.layers.project` has anything to do below a module."""
-    return any(isinstance(part, Projected) for part in module.modules())
+def constrained(module: nn.Module) -> list[Projected]:
+    """The layers below a module that learn and have a constraint: targets average weights that were on it."""
+    parts = [part for part in module.modules() if any(p.requires_grad for p in part.parameters(recurse=False))]
+    return [part for part in parts if isinstance(part, Projected)]

@@ -11,6 +11,7 @@ from softrl.agent.optim import Adam, AdamOptimizer, OptimizerGroup, Optimizers
 from softrl.agent.schedule import CosineDecay, LinearDecay
 from softrl.errors import UserError
 from softrl.nn.layers import UnitLinear
+from softrl.nn.targets import frozen_copy
 
 EVERYTHING = Adam(1e-2, weight_decay=0.1, max_gradient_norm=0.5, schedule=LinearDecay(0.2, 20))
 
@@ -147,6 +148,16 @@ def test_constrained_layers_are_put_back_after_a_step(traced: bool) -> None:
     assert not torch.allclose(layer.weight, before)
     torch.testing.assert_close(layer.weight.norm(dim=1), torch.ones(3, 4))
     assert optimizer.constrained == [layer]  # nothing is searched for where nothing is constrained
+
+
+def test_targets_of_constrained_layers_are_left_where_they_are(traced: bool) -> None:
+    """The average of two vectors of norm one is shorter, and stays so, as published."""
+    value = UnitLinear(6, 4)
+    target = frozen_copy(value)
+    target.weight.mul_(0.5)
+    stepping(Adam(0.1).build(nn.ModuleList([value, target])), traced)({"a": value(torch.randn(5, 6)).square().sum()})
+    torch.testing.assert_close(value.weight.norm(dim=1), torch.ones(1, 4))
+    torch.testing.assert_close(target.weight.norm(dim=1), torch.full((1, 4), 0.5))
 
 
 def test_state_dict_brings_the_moments_back() -> None:

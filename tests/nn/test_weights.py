@@ -5,6 +5,7 @@ from torch import nn
 
 from softrl.nn.layers import DiracLinear, Linear, UnitLinear
 from softrl.nn.norms import BatchNorm, LayerNorm, RMSNorm, UnitBatchNorm, UnitRMSNorm
+from softrl.nn.targets import frozen_copy
 from softrl.nn.trunks.flash import FlashSAC
 from softrl.nn.trunks.mlp import MLP
 from softrl.nn.weights import constrained, weights
@@ -19,19 +20,19 @@ def test_norms_and_frozen_parameters_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "expected"),
+    ("module", "count"),
     [
-        (Linear(2, 2), False),
-        (UnitLinear(2, 2), True),
-        (UnitBatchNorm(2), True),
-        (UnitRMSNorm(2), True),
-        (DiracLinear(2, 2), False),
-        (MLP((4,)).build(2), False),
-        (MLP((4,), unit_norm=True).build(2), True),
-        (FlashSAC(4, 1).build(2), True),
+        (Linear(2, 2), 0),
+        (UnitLinear(2, 2), 1),
+        (UnitBatchNorm(2), 1),
+        (UnitRMSNorm(2), 1),
+        (DiracLinear(2, 2), 0),
+        (MLP((4,)).build(2), 0),
+        (MLP((4, 4), unit_norm=True).build(2), 2),
+        (FlashSAC(4, 1).build(2), 7),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_constraints_are_found_at_any_depth(module: nn.Module, expected: bool) -> None:
-    assert constrained(module) is expected
-    assert constrained(nn.ModuleList([nn.ModuleList([module])])) is expected
+def test_constraints_are_found_at_any_depth_where_something_learns(module: nn.Module, count: int) -> None:
+    assert len(constrained(module)) == count
+    assert constrained(nn.ModuleList([nn.ModuleList([module]), frozen_copy(module)])) == constrained(module)
