@@ -246,8 +246,9 @@ def evaluation(
 ) -> Evaluation:
     """Whole episodes of a policy, or of a run folder's, on its own environment or another: returns and lengths.
 
-    `video` writes an episode of the first seed to that file; where actions are drawn (`deterministic=False`) it is
-    another one than the first that counts. Seeds are those of `seed`, not those used while training.
+    With `deterministic=False` the agent acts as while it collects, exploration included. `video` writes an episode of
+    the first seed to that file; where actions are drawn it is another one than the first that counts. Seeds are those
+    of `seed`, not those used while training.
 
     Raises:
         UserError: no such run or checkpoint, or an environment that it does not fit or that fails.

@@ -17,7 +17,7 @@ class Options:
     episodes: int = 10
     """Episodes to play."""
     stochastic: bool = False
-    """Draw actions from the policy instead of taking its mode."""
+    """Act as while collecting, exploration included, instead of taking the policy's mode."""
     video: str | None = None
     """An .mp4 file for an episode of the first seed; with --stochastic another one than the first that counts."""
     json: bool = False

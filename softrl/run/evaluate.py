@@ -168,6 +168,7 @@ class Policy:
         `softrl.make` has it. One action is exactly what the environment's space declares. N of them are what
         Gymnasium's vector environments take: an array [N,..] for Box, Discrete, MultiDiscrete and MultiBinary; for
         Tuple and Dict the same nest with such an array in each place, which `gymnasium.vector.utils.iterate` splits.
+        With `deterministic=False` they are those of the agent while it collects, exploration included.
         `episode_start`, [N] bool, says which of them have just begun an episode: these forget what `state` remembers.
         Raises UserError for observations of another kind.
         """
