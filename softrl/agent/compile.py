@@ -57,6 +57,7 @@ def traced(update: Callable[..., Any], mode: Mode, device: str) -> Callable[...,
         "cpp_wrapper": device == "cpu",  # calls the kernels from C++: a tenth of an update there
         "size_asserts": False,
         "alignment_asserts": False,
+        "reorder_for_locality": False,  # puts what is only logged behind the step, and keeps what it reads
         "unroll_reductions_threshold": 9,  # a softmax over eight experts would start threads for every row
     }
     torch._dynamo.config.trace_autograd_ops = True
