@@ -176,6 +176,20 @@ FLASHSAC = Recipe(
     defines=("agent.lookahead", "agent.critic.trunk", "agent.critic.head", "agent.reward_scale", "agent.explorer"),
 )
 
+FAST = Recipe(
+    "fast",
+    "FlashSAC in sizes for a processor: the most return of half an hour of one core, to start with on a small machine.",
+    arxiv="2604.04539",
+    changes={
+        **FLASHSAC.changes,
+        "agent.critic.trunk": FlashSAC(128, blocks=1),
+        "agent.actor.trunk": FlashSAC(64, blocks=1),
+        "train.batch": 256,
+        "train.warmup": 5_000,
+    },
+    defines=FLASHSAC.defines,
+)
+
 MOE = Recipe(
     "moe",
     "Critics of four experts that a dense softmax gate mixes for every input.",
@@ -233,6 +247,6 @@ D2RL_RECIPE = Recipe(
 )
 
 RECIPES = (
-    BRO, SIMBA, SIMBAV2, CROSSQ, CROSSQ_WN, XQC_RECIPE, FLASHSAC,
+    BRO, SIMBA, SIMBAV2, CROSSQ, CROSSQ_WN, XQC_RECIPE, FLASHSAC, FAST,
     MOE, SOFT_MOE, BRO_MLP, DIRAC, NORMFORMER, RELU2, D2RL_RECIPE,
 )  # fmt: skip

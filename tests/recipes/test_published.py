@@ -213,6 +213,15 @@ BRO = {
     "train.updates_per_decision": 10.0,
     "train.warmup": 2_500,
 }
+FAST = {  # in the sizes of benchmarks/lists/half_hour.txt
+    **FLASHSAC,
+    "agent.critic.trunk.width": 128,
+    "agent.critic.trunk.blocks": 1,
+    "agent.actor.trunk.width": 64,
+    "agent.actor.trunk.blocks": 1,
+    "train.batch": 256,
+    "train.warmup": 5_000,
+}
 CHOICES = {"agent.actor": "Categorical", "agent.temperature.target_share": 0.98, **rates(epsilon=1e-4)}
 WORLD = {
     "env.repeat": 2,
@@ -273,6 +282,8 @@ PUBLISHED = [
     ("xqc", "humanoid_run", {**XQC, "train.gamma": 0.99, "env.repeat": 2}),
     ("flashsac", "Humanoid-v4", FLASHSAC),
     ("flashsac", "humanoid_run", {**FLASHSAC, "env.repeat": None}),
+    ("fast", "HalfCheetah-v4", FAST),
+    ("fast", "cheetah_run", {**FAST, "env.repeat": None}),
     ("sac_n", "", {"agent.critic.members": 10, "agent.target_rule": "Minimum", "agent.actor_rule": "Minimum"}),
     ("hl_gauss", "", {"agent.critic.head.target": "hl_gauss", "agent.critic.head.sigma": 0.75}),
     ("resets", "", {"agent.plasticity.every": 200_000, "agent.plasticity.layers": None}),
