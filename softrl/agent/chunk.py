@@ -103,7 +103,8 @@ class AdaptiveChunk:
     doubt: float = 1.0
     """Standard deviations of the critics' disagreement by which going on may look worse and still count as no worse."""
     whole: float = 0.2
-    """Share of plans that are executed whole while collecting, so that the values of long plans stay known."""
+    """Share of plans that are executed whole while collecting, and weight of whole plans in the policy's loss, so that
+    long plans stay known."""
     trunk: MLP = MLP((64, 64))
     """Body of the network of confidences."""
     prefixes = True
@@ -205,12 +206,13 @@ class OpenLoop(QueuedChunks):
 
 
 class AdaptiveOpenLoop(QueuedChunks):
-    """Confidences regress to what the critics say of plans that are drawn afresh.
+    """Confidences regress to what the critics say of plans that are drawn afresh; whole plans are learned besides.
 
     softrl's own, unpublished; builds on Q-chunking, arXiv 2507.07969.
 
     U_k = Q(s, x_1..x_k) - alpha sum_{i<=k} gamma^(i-1) log pi(x_i | s),    x ~ pi(. | s)
     c_i -> P( U_i no worse than U_{i-1} ), see `softrl.math.chunks.no_worse`
+    J_whole = whole * E[ alpha sum_{i<=h} gamma^(i-1) log pi(x_i | s) - Q(s, x_1..x_h) ], for the policy
 
     Entropy counts here as it does in the critic's target: Q values what follows a beginning with it, or without.
     Every beginning is judged for one row in 2 h, so that all of them together are half as many rows as the batch has.
