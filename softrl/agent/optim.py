@@ -111,13 +111,15 @@ class AdamOptimizer(nn.Module):
     ) -> None:
         """The equations line by line, for a compiler to make one pass of."""
         c = self.config
+        # As parts of one tensor they are computed once; else a compiler takes the powers anew for every few weights.
+        root, size = torch.stack([self.correction(c.beta2).rsqrt(), -self.correction(c.beta1) / rate]).unbind()
         torch._foreach_lerp_(means, gradients, 1 - c.beta1)
         torch._foreach_mul_(squares, c.beta2)
         torch._foreach_addcmul_(squares, gradients, gradients, 1 - c.beta2)
         denominators = torch._foreach_sqrt(squares)
-        torch._foreach_mul_(denominators, self.correction(c.beta2).rsqrt())
+        torch._foreach_mul_(denominators, root)
         torch._foreach_add_(denominators, c.epsilon)
-        torch._foreach_mul_(denominators, -self.correction(c.beta1) / rate)
+        torch._foreach_mul_(denominators, size)
         if decay:
             torch._foreach_mul_(parameters, 1 - decay * rate)
         torch._foreach_addcdiv_(parameters, means, denominators)

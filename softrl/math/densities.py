@@ -12,6 +12,12 @@ def normal_log_prob(noise: Tensor, log_std: Tensor) -> Tensor:
     return -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
 
 
+def standard_normal(like: Tensor) -> Tensor:
+    """Independent draws of N(0, 1) in the shape, type and place of a tensor."""
+    # Not randn_like, for which a compiler stores the tensor itself.
+    return torch.randn(like.shape, device=like.device, dtype=like.dtype)
+
+
 def squash_log_det(u: Tensor) -> Tensor:
     """Log-derivative of a = tanh(u), elementwise and stable for any u (arXiv 1812.05905, appendix C).
 
@@ -22,7 +28,7 @@ def squash_log_det(u: Tensor) -> Tensor:
 
 def squashed(mean: Tensor, log_std: Tensor) -> Tensor:
     """A sample of the tanh-Gaussian without its density, a = tanh(mean + std * noise), [..,A] (arXiv 1812.05905)."""
-    return torch.tanh(mean + log_std.exp() * torch.randn_like(mean))
+    return torch.tanh(mean + log_std.exp() * standard_normal(mean))
 
 
 def squash(mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,7 +38,7 @@ def squash(mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
 
     `mean` and `log_std` are [..,A]; returns a, [..,A] in (-1, 1), and log pi(a), [..].
     """
-    noise = torch.randn_like(mean)
+    noise = standard_normal(mean)
     u = mean + log_std.exp() * noise
     log_prob = normal_log_prob(noise, log_std) - squash_log_det(u)
     return u.tanh(), log_prob.sum(-1)

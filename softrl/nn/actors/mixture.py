@@ -9,7 +9,7 @@ from torch import Tensor
 from softrl.errors import UserError
 from softrl.math.bounds import check_log_std, log_std_bound
 from softrl.math.choices import likeliest, sample_one_hot
-from softrl.math.densities import normal_log_prob, squash_log_det, squashed
+from softrl.math.densities import normal_log_prob, squash_log_det, squashed, standard_normal
 from softrl.nn.actors import Actor
 from softrl.nn.networks import AnyTrunk
 from softrl.nn.trunks.mlp import MLP
@@ -65,7 +65,7 @@ class MixtureActor(Actor):
 
     def forward(self, z: Tensor) -> Actions:  # [B,D]
         log_weight, mean, log_std = self.distributions(z)
-        noise = torch.randn_like(mean)
+        noise = standard_normal(mean)
         u = mean + log_std.exp() * noise  # [K,B,A]
         log_prob = mixture_log_prob(u, noise, log_weight.T, mean, log_std) - squash_log_det(u).sum(-1)
         return Actions(u.tanh(), log_prob[..., None], log_weight.T.exp())
