@@ -93,28 +93,38 @@ class UniformSampler(Unprioritised):
 class Recency:
     """Emphasising recent experience (ERE): the k-th of K updates draws from the newest rows out of n.
 
-    max(n eta^(1000 k / K), least)
+    max(n eta_t^(1000 k / K), least),  eta_t = eta + (final_eta - eta) min(t / anneal, 1) at update t
 
     Source: arXiv 1906.04009.
     """
 
     eta: float = 0.996
-    """How fast old rows are left out as k grows; 1 is uniform."""
+    """How fast old rows are left out as k grows, at the start; 1 is uniform."""
+    final_eta: float = 1.0
+    """The same at the end."""
+    anneal: int = 1_000_000
+    """Updates over which eta becomes final_eta."""
     least: int = 5_000
     """Fewest rows to draw from."""
     cycle: int = 1_000
     """Updates K after which it begins anew with nearly all rows; in the paper the length of an episode."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.eta <= 1:
-            raise UserError(f"replay.sampler.eta is {self.eta}: it must lie in (0, 1], try 0.996")
+        if not (0 < self.eta <= 1 and 0 < self.final_eta <= 1):
+            raise UserError(
+                f"replay.sampler has eta {self.eta} and final_eta {self.final_eta}: both must lie in (0, 1], try 0.996 "
+                "and 1"
+            )
+        if self.anneal < 1:
+            raise UserError(f"replay.sampler.anneal is {self.anneal}: it must be at least one update")
         if self.least < 1 or self.cycle < 1:
             raise UserError(f"replay.sampler has least {self.least} and cycle {self.cycle}: both must be at least one")
 
     def recent(self, update: int, count: int) -> int:
         """Rows to draw from, out of `count`, at an update (counted from zero)."""
         k = update % self.cycle + 1
-        return max(round(count * self.eta ** (1000 * k / self.cycle)), self.least)
+        eta = self.eta + (self.final_eta - self.eta) * min(1.0, update / self.anneal)
+        return max(round(count * eta ** (1000 * k / self.cycle)), self.least)
 
     def build(self, length: int, envs: int, device: torch.device) -> "RecentSampler":
         """The sampler of a ring of `length` rows of time."""

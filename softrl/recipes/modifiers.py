@@ -29,7 +29,7 @@ LAP_RECIPE = Recipe(
 
 ERE = Recipe(
     "ere",
-    "Emphasising recent experience (ERE): in the course of a thousand updates only newer and newer rows are replayed.",
+    "Emphasising recent experience (ERE): newer and newer rows alone in each thousand updates; uniform in the end.",
     arxiv="1906.04009",
     changes={"replay.sampler": Recency()},
     defines=("replay.sampler",),

@@ -182,6 +182,14 @@ def test_recency_shrinks_along_the_cycle() -> None:
     assert [config.recent(k, 1000) for k in (0, 1, 2, 499, 500)] == [810, 656, 531, 10, 810]
 
 
+def test_recency_is_annealed_to_uniform() -> None:
+    config = Recency(eta=0.8, anneal=1000, least=10, cycle=500)
+    # the first update of a cycle takes eta_t^2 of the rows, with eta_t 0.8, 0.9, 1 and 1
+    assert [config.recent(t, 1000) for t in (0, 500, 1000, 5000)] == [640, 810, 1000, 1000]
+    assert config.recent(1499, 1000) == 1000
+    assert Recency(eta=0.8, final_eta=0.8, anneal=1000, least=10, cycle=500).recent(5000, 1000) == 640
+
+
 @pytest.mark.parametrize("rows", [15, 47])
 def test_recency_is_uniform_over_the_newest_cells(rows: int) -> None:
     world = grown(Recency(eta=0.5, least=6, cycle=1000), rows, length=20, envs=2)
@@ -276,6 +284,9 @@ def test_replay_draws_with_it_and_goes_on_exactly(config: Any) -> None:
         (LAP, {"alpha": -1.0}),
         (Recency, {"eta": 0.0}),
         (Recency, {"eta": 1.5}),
+        (Recency, {"final_eta": 0.0}),
+        (Recency, {"final_eta": 1.1}),
+        (Recency, {"anneal": 0}),
         (Recency, {"least": 0}),
         (Recency, {"cycle": 0}),
     ],

@@ -298,7 +298,7 @@ PUBLISHED = [
     ("shrink_perturb", "", {"agent.plasticity": "ShrinkAndPerturb"}),
     ("per", "", {"replay.sampler": "Proportional", "replay.sampler.alpha": 0.6, "replay.sampler.beta": 0.4}),
     ("lap", "", {"replay.sampler": "LAP", "replay.sampler.alpha": 0.4, "agent.critic.head.error": "huber"}),
-    ("ere", "", {"replay.sampler": "Recency", "replay.sampler.eta": 0.996, "replay.sampler.least": 5_000}),
+    ("ere", "", {"replay.sampler.eta": 0.996, "replay.sampler.final_eta": 1.0, "replay.sampler.least": 5_000}),
     ("n_step", "", {"replay.steps": 3}),
     ("gsde", "", {"agent.actor.log_std_initial": -3.0}),
     ("normalize", "", {"agent.encoder.normalizer": "Running", "agent.encoder.normalizer.epsilon": 1e-8}),
