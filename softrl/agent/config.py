@@ -140,7 +140,9 @@ class AgentConfig:
             )
         ensemble = frozenset({"ensemble"} if self.critic.members > 1 else ())
         planned = frozenset() if self.explorer.needs else frozenset({"plans"})  # held noise is for single actions
+        normed = frozenset({"batch norms"} if BATCH_STATISTICS in self.critic.trunk.needs else ())
         require("agent.critic.trunk", self.critic.trunk.needs, "agent.lookahead", self.lookahead.offers)
+        require("agent.lookahead", self.lookahead.needs, "agent.critic.trunk", normed)
         for trunk in self.lookahead.trunks:
             require("agent.lookahead.value.trunk", trunk.needs, "agent.lookahead", self.lookahead.offers)
         require("agent.critic", self.critic.needs, "agent.actor", self.actor.offers)
@@ -193,6 +195,7 @@ def require(part: str, needs: frozenset[str], other: str, offers: frozenset[str]
 
 ADVICE = {
     BATCH_STATISTICS: "use a lookahead with a joint pass, as recipe crossq does, or another norm",
+    "batch norms": "set agent.critic.trunk.norm batch_renorm, as recipe crossq does, or use a lookahead with a target",
     "distribution": "use the Gaussian actor",
     "latents": "use the Marginal actor, as recipe smac does, or agent.encoder.particles.count 0",
     "ensemble": "give the critic at least two members (or, of agent.chunk, set doubt to 0)",

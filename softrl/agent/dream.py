@@ -32,6 +32,7 @@ class Imagination:
     """Weight of longer returns against shorter ones: lambda."""
     tau: float = 1.0
     """Polyak coefficient of the target state value; 1 copies the weights, which is no target."""
+    needs = frozenset[str]()
     offers = frozenset({"imagined value"})
     trunks = ()
 

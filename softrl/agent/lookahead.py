@@ -22,6 +22,7 @@ class Split:
 
     tau: float = 0.005
     """Polyak coefficient; 1 copies the weights (a hard update)."""
+    needs = frozenset[str]()
     offers = frozenset({"action value", "target copy"})
     trunks = ()
 
@@ -56,6 +57,7 @@ class SplitLookahead(nn.Module):
 class Joint:
     """The critic judges taken and next actions in one batch, and needs no target copy (CrossQ, arXiv 1902.05605)."""
 
+    needs = frozenset({"batch norms"})  # without them a critic that bootstraps from itself diverges
     offers = frozenset({"action value", BATCH_STATISTICS})
     trunks = ()
 
@@ -85,6 +87,7 @@ class JointTarget:
 
     tau: float = 0.005
     """Polyak coefficient; 1 copies the weights (a hard update)."""
+    needs = frozenset[str]()
     offers = frozenset({"action value", "target copy", BATCH_STATISTICS})
     trunks = ()
 
@@ -144,6 +147,7 @@ class StateTarget:
     """The network V."""
     tau: float = 0.005
     """Polyak coefficient; 1 copies the weights (a hard update)."""
+    needs = frozenset[str]()
     offers = frozenset({"state value"})
 
     def __post_init__(self) -> None:

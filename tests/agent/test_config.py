@@ -15,6 +15,7 @@ from softrl.math.rules import Pessimism, SubsetMinimum, Truncate
 from softrl.nn.actors.deterministic import Deterministic
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.actors.latent import Latent, Marginal
+from softrl.nn.actors.mixture import Mixture
 from softrl.nn.critics import ActionIn, StateValue
 from softrl.nn.heads import Categorical
 from softrl.nn.normalize import Scale
@@ -33,6 +34,8 @@ def test_the_defaults_are_possible() -> None:
     AgentConfig().check(SPEC)
     AgentConfig(update="sac_v1", lookahead=StateTarget(), temperature=Fixed()).check(SPEC)
     AgentConfig(critic=ActionIn(XQC()), lookahead=Joint()).check(SPEC)
+    AgentConfig(critic=ActionIn(XQC()), lookahead=Joint(), actor=Mixture()).check(SPEC)
+    AgentConfig(lookahead=JointTarget()).check(SPEC)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,8 @@ def test_the_defaults_are_possible() -> None:
         (AgentConfig(update="sac_v1", lookahead=StateTarget()), SPEC, "fixed temperature"),
         (AgentConfig(critic=ActionIn(MLP(norm="batch"))), SPEC, "batch statistics, which agent.lookahead does not"),
         (AgentConfig(critic=ActionIn(XQC())), SPEC, "crossq"),
+        (AgentConfig(lookahead=Joint()), SPEC, "agent.lookahead needs batch norms, .* set agent.critic.trunk.norm"),
+        (AgentConfig(lookahead=Joint(), critic=ActionIn(MLP(norm="layer"))), SPEC, "or use a lookahead with a target"),
         (
             replace(V1, lookahead=StateTarget(StateValue(MLP(norm="batch")))),
             SPEC,
