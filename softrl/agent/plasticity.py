@@ -235,8 +235,8 @@ class ContinualBackprop:
 
     @property
     def first(self) -> int:
-        """Updates before the first intervention."""
-        return self.every
+        """Updates before the first look that finds mature units, of which it may give one up."""
+        return self.every * (self.maturity // self.every + 1)
 
     def build(self, agent: "Agent") -> Plasticity:
         """The module, with a population for each layer; raises UserError for trunks without units of their own."""

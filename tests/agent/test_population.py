@@ -74,5 +74,14 @@ def test_by_hand() -> None:
     assert population.owed.tolist() == [0.75]
 
 
+@pytest.mark.parametrize(("every", "maturity"), [(1, 0), (1, 5), (3, 5), (3, 6), (3, 0)])
+def test_the_first_unit_is_given_up_at_the_first_look_at_which_it_is_mature(every: int, maturity: int) -> None:
+    config = ContinualBackprop(every=every, rate=0.25, maturity=maturity)  # four mature units owe one at once
+    population = Population(config, 1, 4)
+    for _ in range(config.first // every - 1):
+        assert not population.give_up(torch.rand(1, 4), torch.rand(1, 4, 2)).any()
+    assert population.give_up(torch.rand(1, 4), torch.rand(1, 4, 2)).any()
+
+
 def test_what_it_remembers_is_state() -> None:
     assert set(Population(ContinualBackprop(), 2, 3).state_dict()) == {"utility", "age", "owed"}

@@ -55,7 +55,9 @@ def test_bfloat16_without_instructions_for_it_is_cautioned_against(
         (Reset(every=400, at=(300,)), 300),
         (ShrinkAndPerturb(every=300), 300),
         (ReDo(every=300), 300),
-        (ContinualBackprop(every=300), 300),
+        (ContinualBackprop(), 10_001),
+        (ContinualBackprop(every=300), 10_200),
+        (ContinualBackprop(every=300, maturity=0), 300),
     ],
     ids=repr,
 )
@@ -64,7 +66,7 @@ def test_plasticity_that_never_acts_is_cautioned_against(plasticity: Any, first:
     run = override(Run(), {"env.name": "Pendulum-v1", "train.warmup": 100, "steps": 100 + first})
     run = replace(run, agent=replace(run.agent, plasticity=plasticity))
     (line,) = cautions(run)
-    assert line.endswith("acts for the first time after 300 updates, and the run makes 300")
+    assert line.endswith(f"acts for the first time after {first} updates, and the run makes {first}")
     assert cautions(replace(run, steps=run.steps + 1)) == []
 
 
