@@ -29,6 +29,9 @@ DISCOUNTS: dict[str, dict[str, float]] = {
 }
 """Of Gymnasium's MuJoCo environments, whose episodes have T decisions: (T/5 - 1) / (T/5) between 0.95 and 0.995."""
 
+RESETS = (125_000, 475_000, 2_475_000, 4_975_000, 7_475_000, 9_975_000, 14_975_000, 19_975_000)
+"""Of BRO, in updates: ten a step after its 2,500 steps of warm-up."""
+
 BRO = Recipe(
     "bro",
     "Wide regularised critics of 100 quantiles without a minimum, optimistic exploration, full resets; UTD ratio 10.",
@@ -40,7 +43,7 @@ BRO = Recipe(
         "agent.target_rule": Pessimism(0.0),
         "agent.actor_rule": Pessimism(0.0),
         "agent.explorer": Optimistic(trunk=BroNet(256, blocks=1)),
-        "agent.plasticity": Reset(every=None, at=(125_000, 475_000, 2_475_000, 4_975_000, 7_475_000, 9_975_000)),
+        "agent.plasticity": Reset(every=None, at=RESETS),
         "agent.actor.log_std_bound": "tanh",
         "agent.actor.log_std_min": -10.0,
         "agent.optim.*.weight_decay": 1e-4,

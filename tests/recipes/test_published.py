@@ -180,7 +180,7 @@ FLASHSAC = {
     "train.warmup": 10_000,
     "replay.capacity": 1_000_000,
 }
-RESETS_AT = (15_000, 50_000, 250_000, 500_000, 750_000, 1_000_000)  # environment steps
+RESETS_AT = (15_000, 50_000, 250_000, 500_000, 750_000, 1_000_000, 1_500_000, 2_000_000)  # environment steps
 BRO = {
     "agent.critic.trunk": "BroNet",
     "agent.critic.trunk.width": 512,
