@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -178,6 +179,24 @@ IS: dict[str, Callable[[AgentConfig], bool]] = {
 """What some recipes are, said once more by hand."""
 
 
+FREE = {"hidden", "tau", "value"}
+"""Widths, a rate and a temperature: a later recipe may set them inside what defines another, and says so."""
+
+
+def definition(name: str, run: Run) -> dict[str, Any]:
+    """The entries that define a recipe, as a run of it alone has them, and what it gives to parts among these."""
+    entries = {path: get(run, path) for path in find(name).defines}
+    given = {
+        f"{path}.{field.name}": getattr(part, field.name)
+        for path, part in entries.items()
+        if dataclasses.is_dataclass(part)
+        for field in dataclasses.fields(part)
+        if field.default is not dataclasses.MISSING and field.name not in FREE
+        if getattr(part, field.name) != field.default
+    }
+    return entries | given
+
+
 @pytest.mark.parametrize(
     ("env", "stride"),
     [("", 1), *((env, 7) for env in TASKS), *(pytest.param(env, 1, marks=pytest.mark.slow) for env in TASKS)],
@@ -185,6 +204,7 @@ IS: dict[str, Callable[[AgentConfig], bool]] = {
 def test_no_pair_is_refused_without_a_sentence_and_none_loses_what_defines_it(env: str, stride: int) -> None:
     counts: Counter[str] = Counter()
     alone = {name: apply(name, override(Run(), {"env.name": env})) for name in NAMES}
+    definitions = {name: definition(name, alone[name]) for name in NAMES}
     for first, second in PAIRS[::stride]:
         run = stacked(first, second, env)
         counts["refused" if isinstance(run, str) else "accepted"] += 1
@@ -195,8 +215,8 @@ def test_no_pair_is_refused_without_a_sentence_and_none_loses_what_defines_it(en
         # A third is what the delay of one recipe makes of the updates of the other.
         assert pace(run[0]) >= 0.99 * slower / 3, f"{first}+{second} starves the policy"
         for name in (first, second):
-            for path in find(name).defines:
-                assert show(get(run[0], path)) == show(get(alone[name], path)), f"{first}+{second} is no {name}"
+            for path, value in definitions[name].items():
+                assert show(get(run[0], path)) == show(value), f"{first}+{second} is no {name}: {path}"
             assert IS.get(name, lambda agent: True)(run[0].agent), f"{first}+{second} is no {name}"
     print(dict(counts))
     assert counts["accepted"] > counts["refused"] > 0

@@ -41,16 +41,17 @@ def show(names: str) -> str:
     """A recipe's entries, or what a stack of them changes; those that define it starred, and those by environment."""
     from softrl.recipes import apply, find
     from softrl.run.config import Run
-    from softrl.run.fields import ABSENT, difference
+    from softrl.run.fields import ABSENT, difference, get
     from softrl.run.kinds import show as typed
 
-    recipes = [find(name) for name in names.split("+")]
-    differing = difference(Run(), apply(names, Run()))
+    recipes, run = [find(name) for name in names.split("+")], apply(names, Run())
+    differing = difference(Run(), run)
     stacked = {path: new for path, _, new in differing if path != "recipe" and new != ABSENT}
     values = stacked if len(recipes) > 1 else {path: typed(value) for path, value in recipes[0].changes.items()}
-    defining = {path for recipe in recipes for path in recipe.defines}
+    defining = dict.fromkeys(path for recipe in recipes for path in recipe.defines)
+    values |= {path: typed(get(run, path)) for path in defining if path not in values}
     entries = [(f"{path}{'*' * (path in defining)}", value) for path, value in values.items()]
-    note = ["(* defines the recipe: nothing stacked on it may change it)"] if defining else []
+    note = ["(* defines the recipe: nothing stacked on it may put another part or value there)"] if defining else []
     heads = [f"{recipe.name} ({recipe.paper}): {recipe.about}" for recipe in recipes]
     return "\n".join((*heads, *table([*entries, *by_task(recipes)], "  "), *note))
 

@@ -9,6 +9,7 @@ from softrl.nn.trunks.mlp import MLP
 from softrl.recipes.recipe import Recipe
 
 TARGET, DROPOUT = "agent.temperature.target_per_action", "agent.critic.trunk.dropout"
+LARGEST = "agent.reward_scale.largest"
 TARGETS = {"Hopper-*": -1 / 3, "HalfCheetah-*": -0.5, "Walker2d-*": -0.5, "Ant-*": -0.5, "Humanoid-*": -2 / 17}
 """Target entropies an action at twenty updates a step (MBPO, arXiv 1906.08253)."""
 DROPOUTS = {"Hopper-*": 1e-4, "Walker2d-*": 5e-3, "Humanoid-*": 0.1}
@@ -73,7 +74,7 @@ def categorical(name: Literal["c51", "hl_gauss", "two_hot"], about: str, arxiv: 
             "agent.reward_scale": ReturnScale(largest=5.0),
             "agent.temperature.initial": 0.01,
         },
-        defines=("agent.critic.head", "agent.critic.head.target", "agent.reward_scale"),
+        defines=("agent.critic.head", "agent.critic.head.target", "agent.reward_scale", LARGEST),
     )
 
 

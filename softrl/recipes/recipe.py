@@ -32,7 +32,10 @@ class Recipe:
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Dotted path -> value or part; a path with `*` stands for every field that it matches."""
     defines: tuple[str, ...] = ()
-    """Those paths without which it would be another algorithm: no recipe stacked on this one may change them."""
+    """Those paths without which it would be another algorithm: no recipe stacked on this one may change them.
+
+    A part's path stands for its kind; a value inside it that must stay has a path of its own.
+    """
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Further changes for environments whose name matches a pattern, or for CONTROL; the first that matches holds.
 

@@ -17,6 +17,7 @@ from softrl.nn.trunks.normformer import NormFormer
 from softrl.nn.trunks.simba import SimBa
 from softrl.nn.trunks.simbav2 import SimBaV2
 from softrl.nn.trunks.xqc import XQC
+from softrl.recipes.critics import LARGEST
 from softrl.recipes.recipe import CONTROL, Recipe
 
 LONG = (
@@ -99,7 +100,7 @@ SIMBAV2 = Recipe(
         "train.updates_per_decision": 2.0,
         "train.actor_every": 1,
     },
-    defines=("agent.critic.trunk", "agent.actor.trunk", "agent.critic.head", "agent.reward_scale"),
+    defines=("agent.critic.trunk", "agent.actor.trunk", "agent.critic.head", "agent.reward_scale", LARGEST),
     tasks={CONTROL: {"agent.critic.members": 1, "env.repeat": 2}, **DISCOUNTS},
 )
 
@@ -176,7 +177,10 @@ FLASHSAC = Recipe(
         "train.batch": 512,
         "train.warmup": 10_000,
     },
-    defines=("agent.lookahead", "agent.critic.trunk", "agent.critic.head", "agent.reward_scale", "agent.explorer"),
+    defines=(
+        *("agent.lookahead", "agent.critic.trunk", "agent.critic.head"),
+        *("agent.reward_scale", LARGEST, "agent.explorer"),
+    ),
 )
 
 FAST = Recipe(
@@ -190,7 +194,7 @@ FAST = Recipe(
         "train.batch": 256,
         "train.warmup": 5_000,
     },
-    defines=FLASHSAC.defines,
+    defines=(*FLASHSAC.defines, "agent.critic.trunk.blocks"),
 )
 
 MOE = Recipe(

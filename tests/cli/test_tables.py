@@ -30,6 +30,13 @@ def test_a_recipe_is_shown_with_what_defines_it_and_its_tasks(capsys):
     assert ["agent.reward_scale.factor", "in", "Humanoid-*", "20.0"] in shown
 
 
+def test_what_defines_a_recipe_inside_a_part_is_shown_too(capsys):
+    shown = [line.split() for line in lines(capsys, "recipes", "show", "hl_gauss")]
+    assert ["agent.critic.head*", "Categorical"] in shown
+    assert ["agent.critic.head.target*", "hl_gauss"] in shown
+    assert ["agent.reward_scale.largest*", "5.0"] in shown
+
+
 def test_a_recipe_without_changes_is_shown(capsys):
     assert lines(capsys, "recipes", "show", "sac")[0].startswith("sac (arXiv 1812.05905): Twin critics")
 
