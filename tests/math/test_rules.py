@@ -1,5 +1,6 @@
 """Rules on integers that can be sorted in the head, and what they refuse."""
 
+import statistics
 from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
@@ -130,6 +131,22 @@ def test_pessimism_of_two_takes_off_half_their_distance() -> None:
     assert q.value.tolist() == [[[2.0, 0.0]]]
     assert q.prob.tolist() == [[[0.5, 0.5]]]
     assert Pessimism(0.5)(equal(value)).value.tolist() == [[[2.5, 1.5]]]
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_average_and_pessimism_equal_loops_over_members(members: int) -> None:
+    value, prob = torch.randn(members, 2, 4, 5), torch.rand(members, 2, 4, 5)
+    pooled, lowered = Average()(Atoms(value, prob)), Pessimism(0.7)(equal(value))
+    for k in range(2):
+        for b in range(4):
+            pairs = [(value[e, k, b, m], prob[e, k, b, m] / members) for e in range(members) for m in range(5)]
+            assert pooled.value[k, b].tolist() == [float(atom) for atom, _ in pairs]
+            torch.testing.assert_close(pooled.prob[k, b], tensor([float(weight) for _, weight in pairs]))
+            for m in range(5):
+                each = [float(value[e, k, b, m]) for e in range(members)]
+                expected = statistics.fmean(each) - 0.7 * statistics.pstdev(each)
+                torch.testing.assert_close(lowered.value[k, b, m], tensor(expected))
+    assert lowered.prob.eq(0.2).all()
 
 
 def test_pessimism_of_nothing_is_the_mean_of_quantiles_and_no_mixture() -> None:

@@ -24,3 +24,14 @@ def test_parameters_of_the_papers_network() -> None:
     trunk = D2RL().build(17)
     assert sum(p.numel() for p in trunk.parameters()) == (17 + 1) * 256 + 3 * (256 + 17 + 1) * 256
     assert trunk.out(1).weight.shape == (1, 256, 1)
+
+
+def test_weights_are_orthogonal_unless_told_otherwise() -> None:
+    trunk = D2RL((32, 24, 16)).build(8)
+    for layer in (*trunk.layers, trunk.out(4)):
+        values = torch.linalg.svdvals(layer.weight[0])
+        torch.testing.assert_close(values, torch.ones_like(values))
+        assert not layer.bias.any()
+    trunk = D2RL((32, 24, 16), init="lecun").build(8)
+    for layer, reads in zip((*trunk.layers, trunk.out(40)), (8, 32 + 8, 24 + 8, 16), strict=True):
+        assert 0.9 * reads**-0.5 < layer.weight.abs().max() <= reads**-0.5

@@ -27,6 +27,17 @@ def test_at_the_start_a_hundred_layers_keep_signal_and_gradient() -> None:
     assert 0.01 < gradient.norm() < 100
 
 
+def test_weights_are_orthogonal_and_scales_start_at_one_and_a_tenth() -> None:
+    trunk = Dirac(32, 2).build(8)
+    for linear in (trunk.embed, *(layer.linear for layer in trunk.layers), trunk.out(4)):
+        values = torch.linalg.svdvals(linear.weight[0])
+        torch.testing.assert_close(values, torch.ones_like(values))
+    for layer in trunk.layers:
+        assert layer.identity.eq(1.0).all()
+        assert layer.direction.eq(0.1).all()
+        assert not layer.bias.any()
+
+
 def test_parameters_are_those_of_plain_layers_and_two_scales() -> None:
     trunk = Dirac().build(23)
     assert sum(p.numel() for p in trunk.parameters()) == 24 * 256 + 4 * (256 * 256 + 3 * 256)

@@ -75,6 +75,16 @@ def test_parameters() -> None:
     assert sum(p.numel() for p in gated.parameters()) == embed + 257 * 4 + 4 * 257 * 256
 
 
+def test_experts_are_orthogonal_and_what_chooses_among_them_uniform() -> None:
+    soft, gated = SoftExperts().build(23, 2), GatedExperts().build(23, 2)
+    for layer in (soft.embed, soft.expand, soft.contract, soft.out(4), gated.embed, gated.expert, gated.out(4)):
+        values = torch.linalg.svdvals(layer.weight)  # of members, or members times experts
+        torch.testing.assert_close(values, torch.ones_like(values), atol=1e-5, rtol=0)
+        assert not torch.allclose(layer.weight[0], layer.weight[1])
+    for layer, reads in ((soft.route, 32), (gated.gate, 256)):
+        assert 0.9 * reads**-0.5 < layer.weight.abs().max() <= reads**-0.5
+
+
 def test_tokens_that_do_not_divide_the_width() -> None:
     with pytest.raises(UserError, match="cannot be split into 3 tokens"):
         SoftExperts(256, tokens=3)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from softrl.nn.init import initialise
 from softrl.nn.layers import project
 from softrl.nn.norms import batch_statistics
 from softrl.nn.trunks.flash import FlashSAC
@@ -38,6 +39,17 @@ def test_parameters_of_the_papers_critic() -> None:
     block = 2 * 256 * 1024 + 2 * 1024 + 2 * 256
     assert sum(p.numel() for p in trunk.parameters()) == 2 * 23 + 23 * 256 + 2 * block + 256
     assert sum(p.numel() for p in trunk.out(101).parameters()) == 256 * 101 + 101
+
+
+def test_kernels_are_directions_of_orthogonal_matrices() -> None:
+    torch.manual_seed(0)
+    trunk, first = FlashSAC(16).build(4, 2), torch.empty(2, 4, 16)
+    torch.manual_seed(0)
+    initialise(first, "orthogonal")
+    torch.testing.assert_close(trunk.embed.weight.detach(), functional.normalize(first, dim=1))
+    for layer in (trunk.blocks[0].contract, trunk.blocks[1].contract, trunk.out(3)):
+        gram = layer.weight.detach().mT @ layer.weight.detach()
+        torch.testing.assert_close(gram, torch.eye(gram.shape[-1]).expand_as(gram), atol=1e-5, rtol=0)
 
 
 def test_a_projection_puts_every_parameter_of_the_trunk_on_its_sphere(shaken) -> None:

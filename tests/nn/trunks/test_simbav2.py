@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, strategies as st
 
 from softrl.errors import UserError
+from softrl.nn.init import initialise
 from softrl.nn.trunks.simbav2 import SimBaV2
 
 
@@ -57,6 +58,18 @@ def test_scales_start_as_published() -> None:
     torch.testing.assert_close(block.scaler(torch.ones(1, 1, 2048)), block.scaler.weight)
     torch.testing.assert_close(block.rate.weight.detach(), one / math.sqrt(512))
     torch.testing.assert_close(block.rate(one), one / 3)
+
+
+def test_kernels_are_directions_of_orthogonal_matrices() -> None:
+    torch.manual_seed(0)
+    trunk, first = SimBaV2(16).build(4, 2), torch.empty(2, 5, 16)
+    torch.manual_seed(0)
+    initialise(first, "orthogonal")
+    torch.testing.assert_close(trunk.embed.weight.detach(), unit(first.mT).mT)  # of norm one in columns
+    mix, _, last = trunk.out(3)
+    for layer in (trunk.blocks[0].contract, trunk.blocks[1].contract, mix, last):
+        gram = layer.weight.detach().mT @ layer.weight.detach()
+        torch.testing.assert_close(gram, torch.eye(gram.shape[-1]).expand_as(gram), atol=1e-5, rtol=0)
 
 
 def test_parameters_of_the_papers_critic() -> None:
