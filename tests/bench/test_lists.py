@@ -46,3 +46,12 @@ def test_only_the_entropy_of_the_target_differs() -> None:
     assert sorted(chosen) == [("conditional", 1), ("conditional", 2), ("marginal", 1), ("marginal", 2)]
     same = {"agent.encoder.particles.entropy": "conditional", "seed": 1}
     assert len({override(run, same) for run in found}) == 1
+
+
+def test_the_best_three_are_trained_as_they_were_chosen() -> None:
+    same = {"env.name": "HalfCheetah-v4", "seed": 1}
+    names = ("half_hour.txt", "best_three.txt")
+    chosen, best = ({override(run, same) for run in runs(BENCHMARKS / "lists" / name)} for name in names)
+    assert {run.recipe for run in best} == {"flashsac", "xqc", "crossq"}
+    assert len(best) == 3
+    assert best < chosen
