@@ -17,6 +17,8 @@ from softrl.run.threads import fastest_thread_count
 
 WORTH_COMPILING = 10_000
 """Updates below which compiling (half a minute) costs more than it saves."""
+UPDATES_A_MINUTE = 6_000
+"""What a run with a limit of time is expected to make at most, whatever its steps: `sac` on two threads."""
 SMALLEST = 1_000
 """Rows of each environment that replay has room for at least: a window may look far ahead."""
 MOST_AT_ONCE = 32
@@ -35,7 +37,7 @@ def resolve(run: Run) -> Run:
     check_device(device, "use --device cpu or auto")
     mode = run.compile
     if mode == "auto":
-        mode = "graph" if updates(run) >= WORTH_COMPILING and compiler() else "off"
+        mode = "graph" if updates_in_time(run) >= WORTH_COMPILING and compiler() else "off"
     quicken_products()  # before threads are chosen by the time of a product
     threads = run.threads or fastest_thread_count(run.train.batch)
     env = replace(run.env, repeat=repeats(run.env.name, run.env))
@@ -69,6 +71,11 @@ def updates(run: Run) -> float:
     """Updates that the run makes, about."""
     frames = max(0, run.steps - run.train.warmup)
     return frames / repeats(run.env.name, run.env) * run.train.updates_per_decision
+
+
+def updates_in_time(run: Run) -> float:
+    """The same, or as many as its minutes have room for where those are fewer."""
+    return updates(run) if run.minutes is None else min(updates(run), UPDATES_A_MINUTE * run.minutes)
 
 
 def replay_config(run: Run, source: Source) -> ReplayConfig:

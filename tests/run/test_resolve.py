@@ -94,6 +94,17 @@ def test_short_runs_are_not_compiled_and_long_ones_are(monkeypatch: pytest.Monke
     assert resolve(replace(Run(), steps=1_000_000)).compile == "off"
 
 
+@pytest.mark.parametrize(
+    ("minutes", "steps", "mode"),
+    [(1.0, 5_000_000, "off"), (5.0, 5_000_000, "graph"), (5.0, 14_000, "off"), (None, 5_000_000, "graph")],
+)
+def test_runs_of_a_minute_are_not_compiled_however_many_steps_they_may_make(
+    minutes: float | None, steps: int, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolving, "compiler", lambda: "g++")
+    assert resolve(replace(Run(), steps=steps, minutes=minutes)).compile == mode
+
+
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="--device cpu"):
