@@ -35,6 +35,8 @@ PICTURE = ROOT / "docs" / "speed.png"
 QUIET = 0.5  # load average above which the machine has something else to do
 UPDATES, SETTLING = 3_000, 500
 """Updates of a loop that are measured, where nothing else is asked for, and those before them."""
+ROWS = 100_000
+"""Rows of replay before the first of them: as many as a run has after a while, and more than caches hold."""
 BEGUN = time.strftime("%Y-%m-%d %H:%M:%S")
 """What the rows of one measurement have in common."""
 HERE = versions()
@@ -45,7 +47,7 @@ DISCRETE = ("sac_discrete", "sd_sac", "ddsac")
 CHOICES = ["--choices", "6", "--actions", "0"]
 ACTIONS = {**dict.fromkeys(DISCRETE, CHOICES), "sac_hybrid": ["--choices", "6"]}
 """Flags of the recipes that have something to choose; all others have HalfCheetah's actions."""
-SHORT = ["--settle", "20", "--steps", "20"]
+SHORT = ["--settle", "20", "--steps", "20", "--rows", "0"]
 """Steps with updates before the memory of a run is read; world models make few of them in a minute."""
 
 
@@ -98,7 +100,8 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     """How each contender of a race of loops is run; ours also in bfloat16 where there is a target and the processor."""
     each = apply(options.algorithm, Run()).train.updates_per_decision
     steps, settle = options.steps or int(UPDATES / each), int(SETTLING / each)
-    common = ["--env", options.env, "--steps", str(steps), "--settle", str(settle), "--threads", str(options.threads)]
+    common = ["--env", options.env, "--steps", str(steps), "--settle", str(settle), "--rows", str(ROWS)]
+    common += ["--threads", str(options.threads)]
     ours = [*softrl("loop"), "--recipe", options.algorithm, *common]
     found = {OURS: ours}
     if options.algorithm in IN_BFLOAT16 and multiplies_bfloat16():

@@ -18,9 +18,12 @@ Made by `benchmarks/speed.py table` from the raw numbers beside it. A ratio is t
 environment steps a second of ours over theirs, which took turns on the same processors; of the updates, the time of an
 update over that of its matrix products alone, in blocks that took turns. Ratios are medians, with the range of all
 turns; where a measurement was repeated the newest counts, for each machine. Compiling, warming up, evaluations and
-checkpoints are left out of all of them. An end of a range below 1, for an update over its floor, is a block of the
-floor that something else on the machine held up. The last column tells the number in the last table under which
-machine, commit, versions and commands are found.
+checkpoints are left out of all of them. Before the first update of a loop, ours or a peer's, replay holds as many rows
+as `--rows` in its command says, those of warming up repeated: more than the processor's caches hold. Loops whose
+commands have no `--rows` sampled from what they had brought themselves, at most 7,500 rows, which do stay in a cache.
+An end of a range below 1, for an update in float32 over its floor, is a block of the floor that something else on the
+machine held up; in bfloat16 an update may really be below its floor, which is in float32. The last column tells the
+number in the last table under which machine, commit, versions and commands are found.
 """
 COLUMNS = ("", "ratio", "range", "turns", "target", "met")
 BREAKDOWN = "sac: where the time of a step goes"

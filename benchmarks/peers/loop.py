@@ -30,6 +30,8 @@ ALGORITHMS: dict[tuple[str, str], tuple[str, str, dict[str, Any], dict[str, Any]
     ("sbx", "droq"): ("sbx", "SAC", DROQ, {"gradient_steps": 20, "policy_delay": 20}),
 }
 """Package, class, policy and further arguments; SBX's TQC has two critics whatever it is told, and is left out."""
+COLUMNS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+"""Arrays of a buffer of Stable-Baselines3, which SBX has as well."""
 
 
 def main() -> None:
@@ -41,6 +43,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3_000, help="environment steps that are measured")
     parser.add_argument("--settle", type=int, default=500, help="steps with updates before that")
     parser.add_argument("--warmup", type=int, default=1_000, help="random steps before the first update")
+    parser.add_argument("--rows", type=int, default=100_000, help="rows of replay before the first update")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="compile TorchRL's updates; SBX always does, sb3 cannot")
     options = parser.parse_args()
@@ -74,9 +77,21 @@ def learn(options: argparse.Namespace, steps: int, note: Callable[[int], None]) 
 
     def on_step(local: dict[str, Any], _: dict[str, Any]) -> bool:
         note(local["self"].num_timesteps)
+        if local["self"].num_timesteps == options.warmup:
+            fill(local["self"].replay_buffer, options.rows)
         return True
 
     build(options).learn(total_timesteps=steps, callback=on_step)
+
+
+def fill(buffer: Any, rows: int) -> None:
+    """Write what a buffer of Stable-Baselines3 holds again and again, until it has about so many rows, as ours does."""
+    here = buffer.pos
+    for name in COLUMNS:
+        column = getattr(buffer, name)
+        for start in range(here, rows - here + 1, here):
+            column[start : start + here] = column[:here]
+    buffer.pos = max(1, rows // here) * here
 
 
 def build(options: argparse.Namespace) -> Any:

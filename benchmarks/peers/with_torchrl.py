@@ -44,6 +44,10 @@ def learn(options: argparse.Namespace, steps: int, note: Callable[[int], None]) 
         replay.add(row(observation, action, following, float(reward), terminated, truncated))
         observation = numbers(env.reset()[0] if terminated or truncated else following)
         note(step)
+        if step == options.warmup:
+            held = replay[:].clone()  # again and again, as with ours
+            for _ in range(options.rows // len(held) - 1):
+                replay.extend(held)
         if step > options.warmup:
             for update in updates:
                 update(replay.sample())

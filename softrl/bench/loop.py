@@ -14,7 +14,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from softrl.bench.memory import peak
 from softrl.bench.timing import Stopwatch, settle, table
+from softrl.bench.update import full
 from softrl.data.envs import ASYNCHRONOUS
+from softrl.data.replay import Replay
 from softrl.recipes import apply
 from softrl.run.config import Run, at_least
 from softrl.run.fields import override
@@ -42,6 +44,8 @@ class Options:
     """Environment steps that are measured, after warming up."""
     settle: int = 500
     """Environment steps with updates before that, which are not measured: compiling, caches."""
+    rows: int | None = None
+    """Rows in replay before the first update, those of warming up repeated; none is 100000, or 4000 of pictures."""
     envs: int = 1
     """Environments that are stepped together."""
     threads: int | None = None
@@ -57,6 +61,7 @@ class Options:
 
     def __post_init__(self) -> None:
         at_least(1, {f"--{name}": getattr(self, name) for name in ("steps", "settle", "envs", "threads")})
+        at_least(0, {"--rows": self.rows})
 
 
 def report(options: Options) -> Iterator[str]:
@@ -102,6 +107,7 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
         trainer.run_due_events()  # the evaluation and the checkpoint of step 0
         once = dict(watch.seconds)
         advance(trainer, WARMUP)
+        fill(trainer.replay, full(run) if options.rows is None else options.rows)
         while not trainer.count.updates:  # a window of many environments may be long in coming
             advance(trainer, trainer.count.env_steps + 1)
         advance(trainer, trainer.count.env_steps + options.settle)
@@ -127,6 +133,19 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
         "checkpoint_seconds": once[SAVE],
         "settle_seconds": settled - once[EVALUATION] - once[SAVE],
     }
+
+
+def fill(replay: Replay, rows: int) -> None:
+    """Repeat what replay holds up to so many rows: a few would stay in the processor's cache, and be sampled sooner."""
+    here = replay.newest
+    times = min(rows // replay.envs, replay.length) // here
+    if times < 2:
+        return
+    held = replay.rows(0, here)
+    replay.restore(0, times * here, ((here * i, held) for i in range(times)))
+    if replay.prioritised:
+        alike = (~replay.invalid[: times * here]).flatten().float()
+        replay.sampler.load_state_dict(replay.sampler.state_dict() | {"priority": alike})
 
 
 class Stretch(NamedTuple):

@@ -34,7 +34,7 @@ MODES: dict[str, tuple[Mode, ...]] = {
 }
 NAMES = {"graph": "compiled", "off": "eager", "cudagraph": "CUDA graph"}
 SAMPLE, AUGMENTATION = "replay sample", "augmentation"
-ROWS, PICTURES = 100_000, 4_000  # in replay while sampling is timed, of states and of pictures
+ROWS, PICTURES = 100_000, 4_000  # in replay while something is timed, of states and of pictures
 
 
 @dataclass(frozen=True)
@@ -200,9 +200,14 @@ def on_device(call: Call, device: str) -> Call:
     return graph.replay
 
 
+def full(run: Run) -> int:
+    """Rows that replay holds while something is timed: more than a processor keeps in its caches."""
+    return PICTURES if run.env.pixels else ROWS
+
+
 def filled(run: Run, spec: Spec) -> Replay:
     """A replay of random rows, whose stacks are made of as many pictures as they can be and whose plans are whole."""
-    rows = PICTURES if run.env.pixels else ROWS
+    rows = full(run)
     replay = Replay(replace(run.replay, capacity=rows), spec, 1, run.train.gamma, seed=0, device=run.device)
     columns = {name: drawn(column) for name, column in replay.rows(0, rows).items()}
     marks = {name: (torch.rand(columns[name].shape) < 1e-3).float() for name in ("terminated", "first", "last")}

@@ -3,9 +3,13 @@
 import json
 
 import pytest
+import torch
 
 from softrl.bench import loop
+from softrl.data.priority import Proportional, Uniform
+from softrl.data.replay import Replay, ReplayConfig
 from softrl.run.fields import override
+from softrl.types import Spec, Step
 
 
 def test_loop_says_where_the_time_of_a_step_goes() -> None:
@@ -36,6 +40,24 @@ def test_updates_are_there_however_long_a_window_is_in_coming() -> None:
     )
     run = override(loop.configured(options), {"train.updates_per_decision": 0.01})
     assert loop.measure(run, options)["updates_per_step"] > 0
+
+
+@pytest.mark.parametrize("sampler", [Uniform(), Proportional()])
+@pytest.mark.parametrize(("asked", "rows"), [(20, 18), (100, 30), (11, 6), (0, 6)])
+def test_replay_is_filled_with_whole_copies_of_what_it_holds(
+    sampler: Uniform | Proportional, asked: int, rows: int
+) -> None:
+    """Three rows of time of two environments, in a ring of fifteen."""
+    replay = Replay(ReplayConfig(30, sampler=sampler), Spec({"state": (1,)}, 1), envs=2, gamma=0.9, seed=0)
+    for time in range(3):
+        row, no = torch.tensor([time, 10.0 + time]), torch.zeros(2, dtype=torch.bool)
+        replay.add(Step({"state": row[:, None]}, row[:, None], row, no, no))
+    loop.fill(replay, asked)
+    assert 2 * replay.newest == rows
+    stored = replay.rows(0, replay.newest)["obs.state"].reshape(-1, 6)
+    assert (stored == torch.tensor([0.0, 10.0, 1.0, 11.0, 2.0, 12.0])).all()
+    drawn = replay.sample(2_000).index
+    assert set(drawn.tolist()) == set(range(rows - 2))  # behind the newest row lies none
 
 
 def test_products_can_be_in_bfloat16() -> None:

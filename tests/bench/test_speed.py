@@ -111,7 +111,7 @@ def test_shares_of_a_step_and_its_breakdown(pretended: Pretended, tmp_path: Path
 
 def test_torchrl_runs_as_it_is_and_compiled(pretended: Pretended) -> None:
     speed.main(["loop", "--algorithm", "redq", "--peers", "python", "--rounds", "1"])
-    plain = "torchrl --algorithm redq --env HalfCheetah-v5 --steps 150 --settle 25 --threads 2"
+    plain = "torchrl --algorithm redq --env HalfCheetah-v5 --steps 150 --settle 25 --rows 100000 --threads 2"
     theirs = [" ".join(words[2:]) for words in pretended.commands if words[0] == "python"]
     assert theirs == [plain, f"{plain} --compile"]
 
