@@ -33,6 +33,8 @@ HEAVY = {
 """Tables of `benchmarks/heavy.py`: what a compiled or eager update may take at most over its floor, and is to save."""
 PARTICLES = {"smac_8": 1.1, "smac_16": 1.2, "smac_32": 1.4}
 """What an update of `smac` may take at most over one of `latent_sac`, by the number of further latents."""
+FIRST_CALL = "s for the first"
+"""Column with what compiling takes."""
 LEAST = 3
 """Turns of a contender below which a measurement says too little."""
 PEERS = {"sb3": "Stable-Baselines3", "sbx": "SBX", "torchrl": "TorchRL", "torchrl compiled": "compiled TorchRL"}
@@ -180,8 +182,14 @@ def over_floor(family: str, what: str, target: float | None, group: tuple[Turn, 
     rows = [row for (row,) in group]
     median = statistics.median(float(row["median"]) for row in rows)
     lowest, highest = min(float(row["lowest"]) for row in rows), max(float(row["highest"]) for row in rows)
-    took = {"ms": f"{statistics.median(float(row['ms']) for row in rows):.2f}"}
+    took = {"ms": f"{statistics.median(float(row['ms']) for row in rows):.2f}", FIRST_CALL: first_call(rows)}
     return Figure(family, what, (median, lowest, highest), target, False, group, took | more)
+
+
+def first_call(rows: list[Row]) -> str:
+    """Seconds until an update has run once, of the first process, and the least of those that found its code."""
+    seconds = [float(row["first_seconds"]) for row in rows if row.get("first_seconds")]
+    return ", then ".join(f"{value:.1f}" for value in (*seconds[:1], *sorted(seconds[1:])[:1]))
 
 
 # ------------------------------------------------------------ of rows

@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -39,6 +40,8 @@ ROWS = 100_000
 """Rows of replay before the first of them: as many as a run has after a while, and more than caches hold."""
 BEGUN = time.strftime("%Y-%m-%d %H:%M:%S")
 """What the rows of one measurement have in common."""
+COMPILED = tempfile.TemporaryDirectory(prefix="compiled-")
+"""Where torch keeps what it compiles: nothing at first, so that the time for it is that of a first run."""
 HERE = versions()
 """Ours, once: the raw numbers that are kept change the working tree, and so what its commit is called."""
 MACHINE = ("commit", "platform", "cpu")
@@ -176,7 +179,7 @@ def softrl(what: str) -> list[str]:
 
 def measured(command: list[str], threads: int) -> dict[str, Any]:
     """The JSON object that a process prints on its last line."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TORCHINDUCTOR_CACHE_DIR": COMPILED.name}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stderr}")

@@ -22,8 +22,9 @@ checkpoints are left out of all of them. Before the first update of a loop, ours
 as `--rows` in its command says, those of warming up repeated: more than the processor's caches hold. Loops whose
 commands have no `--rows` sampled from what they had brought themselves, at most 7,500 rows, which do stay in a cache.
 An end of a range below 1, for an update in float32 over its floor, is a block of the floor that something else on the
-machine held up; in bfloat16 an update may really be below its floor, which is in float32. The last column tells the
-number in the last table under which machine, commit, versions and commands are found.
+machine held up; in bfloat16 an update may really be below its floor, which is in float32. The seconds for the
+first update are those of compiling, in a process that finds nothing compiled, then in one that finds what the first has
+left. The last column tells the number in the last table under which machine, commit, versions and commands are found.
 """
 COLUMNS = ("", "ratio", "range", "turns", "target", "met")
 BREAKDOWN = "sac: where the time of a step goes"

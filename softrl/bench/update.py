@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -34,6 +35,7 @@ MODES: dict[str, tuple[Mode, ...]] = {
 }
 NAMES = {"graph": "compiled", "off": "eager", "cudagraph": "CUDA graph"}
 SAMPLE, AUGMENTATION = "replay sample", "augmentation"
+FIRST = "first_seconds"  # from the start of an agent to where each kind of its updates has run once, compiling included
 ROWS, PICTURES = 100_000, 4_000  # in replay while something is timed, of states and of pictures
 
 
@@ -93,10 +95,13 @@ def report(options: Options) -> Iterator[str]:
         rows.append((name, *(f"{figures[key]:.3f}" for key in ("ms", "median", "lowest", "highest"))))
     yield from table(rows)
     parts = {SAMPLE: "a sample of replay", AUGMENTATION: "augmentation, by itself and eager,"}
-    for name, (part, words) in itertools.product((NAMES[mode] for mode in MODES[options.compile]), parts.items()):
+    names = [NAMES[mode] for mode in MODES[options.compile]]
+    for name, (part, words) in itertools.product(names, parts.items()):
         if part in result["measured"]:
             share = result["measured"][part]["ms"] / result["measured"][name]["ms"]
             yield f"{words} takes {share:.1%} of the {name} update"
+    took = (f"{result['measured'][name][FIRST]:.1f} s for the first {name} update" for name in names)
+    yield f"beside: {' and '.join(took)}, compiling included"
 
 
 def configured(options: Options) -> Run:
@@ -132,7 +137,12 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
         for i in range(1, cycle + 1)
         for product in products(built(run, spec), replay.sample(run.train.batch), i % run.train.actor_every == 0)
     ]
-    calls: dict[str, Call] = {NAMES[mode]: updates(run, spec, replay, mode, cycle) for mode in MODES[options.compile]}
+    calls: dict[str, Call] = {}
+    first = {}
+    for mode in MODES[options.compile]:
+        begin = time.perf_counter()
+        calls[NAMES[mode]] = updates(run, spec, replay, mode, cycle)
+        first[NAMES[mode]] = {FIRST: time.perf_counter() - begin}
     calls[SAMPLE] = lambda: [replay.sample(run.train.batch) for _ in range(cycle)]
     calls |= augmenting(run, replay, cycle)
     with torch.device(run.device):
@@ -140,7 +150,7 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
     measured = {}
     for name, call in calls.items():
         ratio = paired(call, yardstick, options.pairs, options.seconds)
-        measured[name] = {"ms": 1e3 * ratio.seconds / cycle, **ratio._asdict()}
+        measured[name] = {"ms": 1e3 * ratio.seconds / cycle, **ratio._asdict(), **first.get(name, {})}
     return {
         **asdict(options),
         "threads": run.threads,

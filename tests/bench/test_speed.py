@@ -35,7 +35,8 @@ class Pretended:
     def __call__(self, command: list[str], threads: int) -> dict[str, Any]:
         self.commands.append(command)
         if "update" in command:
-            part = {"ms": 4.0, "median": 1.05, "lowest": 1.0, "highest": 1.2}
+            turn = self.turns["update"] = self.turns.get("update", 0) + 1
+            part = {"ms": 4.0, "median": 1.05, "lowest": 1.0, "highest": 1.2, "first_seconds": 30.0 / turn}
             return {"measured": {"compiled": part, "eager": part | {"median": 3.0, "highest": 3.5}}, "gflop": 0.72}
         name = next((peer for peer in ("sb3", "sbx", "torchrl") if peer in command), "softrl")
         turn = self.turns[name] = self.turns.get(name, 0) + 1
@@ -137,6 +138,12 @@ def test_updates_have_the_range_of_all_pairs(pretended: Pretended, tmp_path: Pat
     found = named(figures(tmp_path))
     assert (found["compiled"].ratios, found["compiled"].verdict) == ((1.05, 1.0, 1.2), "yes")
     assert (found["eager"].ratios, found["eager"].verdict) == ((3.0, 1.0, 3.5), "")
+    assert found["compiled"].more[ratios.FIRST_CALL] == "30.0, then 15.0"
+
+
+def test_measurements_without_the_time_of_compiling_say_nothing_of_it() -> None:
+    assert ratios.first_call([{"first_seconds": ""}, {}]) == ""
+    assert ratios.first_call([{}, {"first_seconds": "9.04"}]) == "9.0"
 
 
 def test_recipes_have_a_ratio_and_the_memory_of_a_run(pretended: Pretended, tmp_path: Path) -> None:
@@ -149,11 +156,11 @@ def test_recipes_have_a_ratio_and_the_memory_of_a_run(pretended: Pretended, tmp_
     assert all("--device cpu" in " ".join(words) for words in pretended.commands)
     tqc, discrete, *_ = figures(tmp_path)
     assert (tqc.what, tqc.ratios, tqc.verdict) == ("tqc", (1.05, 1.0, 1.2), "yes")
-    assert dict(tqc.more) == {"ms": "4.00", "GFLOP": "0.72", "peak MiB": "812"}
+    assert dict(tqc.more) == {"ms": "4.00", "s for the first": "30.0", "GFLOP": "0.72", "peak MiB": "812"}
     assert discrete.what == "sac_discrete"
     lines = (tmp_path / "README.md").read_text().splitlines()
     here = speed_page.processor(tqc)
-    assert f"| tqc | 1.050 | 1.00 to 1.20 | 1 | <= 1.5 | yes | 4.00 | 0.72 | 812 | {here} | 1, 2 |" in lines
+    assert f"| tqc | 1.050 | 1.00 to 1.20 | 1 | <= 1.5 | yes | 4.00 | 30.0 | 0.72 | 812 | {here} | 1, 2 |" in lines
     assert any("--recipe NAME" in line for line in lines)
     assert "--recipe tqc" not in "".join(lines)
 

@@ -21,6 +21,8 @@ def test_update_reports_a_ratio_for_each_mode_and_the_share_of_sampling() -> Non
     assert "28 products" in head
     assert [row.split()[0] for row in rows[:2]] == ["eager", "replay"]
     assert rows[2].startswith("a sample of replay takes ")
+    assert 0 < eager["first_seconds"] < 60
+    assert rows[3].endswith(" s for the first eager update, compiling included")
 
 
 def test_convolutions_are_those_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +66,7 @@ def test_a_stack_of_replay_is_of_different_pictures() -> None:
 
 def test_augmentation_is_measured_where_there_is_some() -> None:
     options = update.Options(recipe="drq+tiny", threads=1, compile="off", batch=4, pairs=1, seconds=0.0)
-    *_, sampling, augmenting = update.report(options)
+    *_, sampling, augmenting, _ = update.report(options)
     assert sampling.startswith("a sample of replay takes ")
     assert augmenting.startswith("augmentation, by itself and eager, takes ")
 
