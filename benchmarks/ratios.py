@@ -35,6 +35,14 @@ PARTICLES = {"smac_8": 1.1, "smac_16": 1.2, "smac_32": 1.4}
 """What an update of `smac` may take at most over one of `latent_sac`, by the number of further latents."""
 FIRST_CALL = "s for the first"
 """Column with what compiling takes."""
+WORKERS = ("sync", "async", "envpool")
+"""Kinds of workers that environments run in side by side."""
+SIDE_BY_SIDE = {
+    "env steps/s in training": ("training", 1),
+    "decisions/s alone": ("stepping", 0),
+    "updates a step": ("updates", 2),
+}
+"""Columns of their table: those of the raw numbers, and digits."""
 LEAST = 3
 """Turns of a contender below which a measurement says too little."""
 PEERS = {"sb3": "Stable-Baselines3", "sbx": "SBX", "torchrl": "TorchRL", "torchrl compiled": "compiled TorchRL"}
@@ -85,7 +93,8 @@ def figures(folder: Path) -> list[Figure]:
     found = [figure for algorithm in TARGETS for figure in loops(folder, algorithm)]
     heavy = [figure for table in HEAVY for figure in updates_of(folder, table)]
     overheads = [figure for form in ("compiled", "eager") for figure in particles(folder, form)]
-    return [*found, *shares(folder), *updates(folder), *recipes(folder), *heavy, *overheads]
+    many = [figure for kind in WORKERS for figure in environments(folder, kind)]
+    return [*found, *many, *shares(folder), *updates(folder), *recipes(folder), *heavy, *overheads]
 
 
 # ------------------------------------------------------------ families
@@ -107,6 +116,21 @@ def loops(folder: Path, algorithm: str) -> Iterator[Figure]:
             if not turns and name == OURS_IN_BFLOAT16:
                 cannot = [group for group in newest(single(read(folder, table, OURS)), LEAST) if lacks(group)]
                 yield from (Figure(family, what, (), target, True, group, {}) for group in cannot)
+
+
+def environments(folder: Path, kind: str) -> Iterator[Figure]:
+    """Training in N environments, at a fixed number of updates a step, over training in the fewest in this process."""
+    for group in newest(joined(read(folder, "envs", kind), read(folder, "envs", WORKERS[0])), LEAST):
+        counts = [name.removeprefix("training ") for name, value in group[0][0].items() if value and "training" in name]
+        family = f"sac: environment steps a second with N environments, over those with {counts[0]}"
+        for count in counts:
+            ratios = [float(row[f"training {count}"]) / float(base[f"training {counts[0]}"]) for row, base in group]
+            more = {
+                name: f"{statistics.median(float(row[f'{column} {count}']) for row, _ in group):.{digits}f}"
+                for name, (column, digits) in SIDE_BY_SIDE.items()
+            }
+            what = f"{kind}, N = {count}, {flag(group[0][0], '--env')}"
+            yield Figure(family, what, spread(ratios), None, True, group, more)
 
 
 def shares(folder: Path) -> Iterator[Figure]:

@@ -1,6 +1,7 @@
 """The speed figures in one go: softrl's loop and its peers' in turns, the update over its floor, memory.
 
     .venv/bin/python benchmarks/speed.py [loop | update | all] [--algorithm sac] [--rounds 5]
+    .venv/bin/python benchmarks/speed.py envs [--counts 1,4,16,64] [--rounds 5]
     .venv/bin/python benchmarks/speed.py [recipes | memory] [--only tqc,crossq] [--threads 2]
     .venv/bin/python benchmarks/speed.py table
 
@@ -58,11 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "what", nargs="?", choices=("loop", "update", "all", "recipes", "memory", "table"), default="all"
+        "what", nargs="?", choices=("loop", "update", "all", "envs", "recipes", "memory", "table"), default="all"
     )
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender (default 5)")
     parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     parser.add_argument("--steps", type=int, help="environment steps of each loop (default: those of 3000 updates)")
+    parser.add_argument("--counts", default="1,4,16,64", help="environments side by side (default 1,4,16,64)")
     parser.add_argument("--env", default="HalfCheetah-v5")
     parser.add_argument("--algorithm", choices=TARGETS, default="sac", help="recipe of the loops (default sac)")
     parser.add_argument("--peers", help="interpreter; default $PEERS_PYTHON, or one that is made in .peers")
@@ -77,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         loops(options)
     if options.what in ("update", "all"):
         updates(options)
+    if options.what == "envs":
+        environments(options)
     if options.what == "recipes":
         recipes(options)
     if options.what == "memory":
@@ -127,6 +131,21 @@ def updates(options: argparse.Namespace) -> None:
         for name, (words, part) in parts.items():
             keep("update", name, options.threads, words, turn, part)
             print(f"round {turn}: {name} {part['ms']:.3f} ms, {part['median']:.3f} of the floor", flush=True)
+
+
+def environments(options: argparse.Namespace) -> None:
+    """Environments side by side in every kind of workers, stepped alone and in training: a process a round."""
+    command = [*softrl("envs"), "--env", options.env, "--envs", options.counts, "--threads", str(options.threads)]
+    command += ["--steps", str(options.steps)] if options.steps else []
+    for turn in range(1, options.rounds + 1):
+        result = measured(command, options.threads)
+        for kind, cells in result["training"].items():
+            row = {"stepping": result["decisions_per_second"][kind]}
+            row |= {"training": {count: cell["steps_per_second"] for count, cell in cells.items()}}
+            row |= {"updates": {count: cell["updates_per_step"] for count, cell in cells.items()}}
+            keep("envs", kind, options.threads, command, turn, row)
+            speeds = ", ".join(f"{speed:.1f} with {count}" for count, speed in row["training"].items())
+            print(f"round {turn}: {kind} {speeds} env steps/s", flush=True)
 
 
 def recipes(options: argparse.Namespace) -> None:

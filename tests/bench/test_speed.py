@@ -38,6 +38,12 @@ class Pretended:
             turn = self.turns["update"] = self.turns.get("update", 0) + 1
             part = {"ms": 4.0, "median": 1.05, "lowest": 1.0, "highest": 1.2, "first_seconds": 30.0 / turn}
             return {"measured": {"compiled": part, "eager": part | {"median": 3.0, "highest": 3.5}}, "gflop": 0.72}
+        if "envs" in command:
+            turn = self.turns["envs"] = self.turns.get("envs", 0) + 1
+            cells = {n: {"steps_per_second": 100.0 * turn * int(n), "updates_per_step": 0.9} for n in ("1", "4")}
+            sync = {n: cell | {"steps_per_second": 200.0} for n, cell in cells.items()}
+            alone = {kind: {"1": 3000.0, "4": 6000.0} for kind in ("sync", "async")}
+            return {"decisions_per_second": alone, "training": {"sync": sync, "async": cells}}
         name = next((peer for peer in ("sb3", "sbx", "torchrl") if peer in command), "softrl")
         turn = self.turns[name] = self.turns.get(name, 0) + 1
         if name == "softrl":
@@ -163,6 +169,19 @@ def test_recipes_have_a_ratio_and_the_memory_of_a_run(pretended: Pretended, tmp_
     assert f"| tqc | 1.050 | 1.00 to 1.20 | 1 | <= 1.5 | yes | 4.00 | 30.0 | 0.72 | 812 | {here} | 1, 2 |" in lines
     assert any("--recipe NAME" in line for line in lines)
     assert "--recipe tqc" not in "".join(lines)
+
+
+def test_many_environments_are_held_against_one_in_this_process(pretended: Pretended, tmp_path: Path) -> None:
+    speed.main(["envs", "--counts", "1,4", "--rounds", "3", "--steps", "7"])
+    assert [" ".join(words[-8:]) for words in pretended.commands] == [
+        "--env HalfCheetah-v5 --envs 1,4 --threads 2 --steps 7"
+    ] * 3
+    found = named(figures(tmp_path))
+    assert found["sync, N = 4, HalfCheetah-v5"].ratios == (1.0, 1.0, 1.0)
+    many = found["async, N = 4, HalfCheetah-v5"]
+    assert (many.ratios, many.verdict) == ((4.0, 2.0, 6.0), "")
+    assert list(many.more.values()) == ["800.0", "6000", "0.90"]
+    assert list(many.more)[1] == "decisions/s alone"
 
 
 def test_a_recipe_that_cannot_be_measured_is_told_and_the_next_has_its_turn(
