@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from clocked import clocked, limit
 from jobs import Job
+from reached import reached
 
 KEPT = ("eval.csv", "episodes.csv", "train.csv", "config.json", "versions.json", "command.txt")
 BEGIN, END = "<!-- learning: begin -->", "<!-- learning: end -->"
@@ -81,7 +82,7 @@ def collect(jobs: list[Job], benchmarks: Path) -> int:
             print(f"{job.folder}: not done, left out")
     ours = [row for recipe in sorted(results.iterdir()) if recipe.is_dir() for row in measured(recipe)]
     rows = sorted(ours + published(benchmarks / "reference.csv", ours), key=lambda row: (row.task, row.steps))
-    write(results / "README.md", [*table(rows), "", *verdicts(rows), "", *clocked(results)])
+    write(results / "README.md", [*table(rows), "", *verdicts(rows), "", *clocked(results), "", *reached(results)])
     return 0 if all(job.done() for job in jobs) else 1
 
 

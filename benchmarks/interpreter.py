@@ -6,7 +6,10 @@ import sys
 import venv
 from pathlib import Path
 
-PEERS = ("stable-baselines3", "sb3-contrib", "sbx-rl", "torchrl", "tensordict", "gymnasium[mujoco]", "mujoco<4")
+PEERS = (
+    *("stable-baselines3", "sb3-contrib", "sbx-rl", "torchrl", "tensordict"),
+    *("gymnasium[mujoco]", "mujoco<4", "dm-control"),  # the last for tasks of DeepMind Control
+)
 
 
 def interpreter(root: Path) -> str:
@@ -17,11 +20,11 @@ def interpreter(root: Path) -> str:
     home = root / ".peers"
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     filled = home / "filled"
-    if not filled.exists():
+    if not filled.exists() or filled.read_text() != "\n".join(PEERS):
         print(f"installing {', '.join(PEERS)} in {home}", file=sys.stderr, flush=True)
         venv.create(home, with_pip=True)
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PEERS], check=True)
-        filled.touch()  # a cut installation is made again
+        filled.write_text("\n".join(PEERS))  # a cut installation is made again
     return str(python)
 
 

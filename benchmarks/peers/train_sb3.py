@@ -1,7 +1,8 @@
 """Trains Stable-Baselines3's SAC with its defaults under softrl's evaluation protocol, in the peers' interpreter.
 
 Ten episodes of the deterministic policy at step 0, every 5000 steps and at the end, in an environment and with seeds of
-their own; eval.csv and episodes.csv have softrl's columns. A run that was cut begins anew.
+their own, which take nothing of `--minutes`; eval.csv and episodes.csv have softrl's columns. Tasks of DeepMind Control
+are softrl's environments, for which the interpreter needs dm_control. A run that was cut begins anew.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[2]
 EVALUATION = (
     *("env_steps", "decisions", "updates", "return_mean", "return_sd", "return_min", "return_max"),
     *("length_mean", "success_mean", "seconds"),
@@ -30,6 +32,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("env")
     parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument(
+        "--minutes", type=float, help="minutes of learning after which the run ends, whatever its steps"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=5_000, help="steps between evaluations")
     parser.add_argument("--threads", type=int, default=1)
@@ -47,11 +52,19 @@ def describe(options: argparse.Namespace) -> None:
     config = {
         "recipe": "sb3_sac",
         "steps": options.steps,
+        "minutes": options.minutes,
         "seed": options.seed,
         "threads": options.threads,
         "env": {"name": options.env, "repeat": 1},
     }
-    packages = ("stable-baselines3", "torch", "gymnasium", "mujoco", "numpy")
+    packages = [
+        "stable-baselines3",
+        "torch",
+        "gymnasium",
+        "mujoco",
+        "numpy",
+        *["dm-control"][: of_control(options.env)],
+    ]
     versions = {"python": platform.python_version(), **{package: version(package) for package in packages}}
     command = ["python", "benchmarks/peers/train_sb3.py", *sys.argv[1:]]
     (options.run / "config.json").write_text(json.dumps(config, indent=2) + "\n")
@@ -61,21 +74,22 @@ def describe(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Learn, with evaluations on the way."""
-    import gymnasium
     import torch
     from stable_baselines3 import SAC
 
     torch.set_num_threads(options.threads)
-    model = SAC("MlpPolicy", options.env, seed=options.seed, device="cpu")
-    env = gymnasium.make(options.env)
-    begin = time.monotonic()
+    model = SAC("MlpPolicy", made(options.env), seed=options.seed, device="cpu")
+    env = made(options.env)
+    begin, evaluated, beside = time.monotonic(), -1, 0.0
+    limit = float("inf") if options.minutes is None else 60 * options.minutes
     with (options.run / "eval.csv").open("w", newline="") as means, (options.run / "episodes.csv").open("w") as each:
         tables = csv.writer(means), csv.writer(each)
         tables[0].writerow(EVALUATION)
         tables[1].writerow(EPISODE)
 
         def evaluation() -> None:
-            steps = model.num_timesteps
+            nonlocal evaluated, beside
+            steps, start = model.num_timesteps, time.monotonic()
             played = [play(model, env, SEEDS * (1 + options.seed) + steps + i) for i in range(EPISODES)]
             returns, lengths = zip(*played, strict=True)
             tables[1].writerows((steps, i, *result) for i, result in enumerate(played))
@@ -84,14 +98,36 @@ def train(options: argparse.Namespace) -> None:
             tables[0].writerow((steps, steps, model._n_updates, *spread, statistics.fmean(lengths), "", seconds))
             means.flush()
             each.flush()
+            evaluated, beside = steps, beside + time.monotonic() - start
 
         def on_step(local: dict[str, Any], _: dict[str, Any]) -> bool:
             if model.num_timesteps % options.every == 0 or model.num_timesteps == options.steps:
                 evaluation()
-            return True
+            return time.monotonic() - begin - beside < limit
 
         evaluation()
         model.learn(options.steps, callback=on_step)
+        if evaluated != model.num_timesteps:
+            evaluation()
+
+
+def of_control(name: str) -> bool:
+    """Whether a name is that of a DeepMind Control task and not of a Gymnasium environment."""
+    import gymnasium
+
+    return name not in gymnasium.registry
+
+
+def made(name: str) -> Any:
+    """A new environment."""
+    import gymnasium
+
+    if not of_control(name):
+        return gymnasium.make(name)
+    sys.path.append(str(ROOT))
+    from softrl.data.sources import build
+
+    return build(name, time_limit=None, render=None)
 
 
 def play(model: Any, env: Any, seed: int) -> tuple[float, int]:

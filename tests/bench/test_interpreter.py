@@ -46,4 +46,8 @@ def test_an_environment_is_made_once_and_made_again_when_it_was_cut(
     assert first == second
     assert Path(first).is_relative_to(tmp_path / ".peers")
     assert made == [tmp_path / ".peers"] * 2
+    monkeypatch.setattr(interpreter, "PEERS", (*interpreter.PEERS, "another"))
+    ends.append(None)
+    assert interpreter.interpreter(tmp_path) == first
+    assert "another" in asked.pop()
     assert all(command[0] == first and {"stable-baselines3", "sbx-rl", "torchrl"} < set(command) for command in asked)
