@@ -18,13 +18,17 @@ Made by `benchmarks/speed.py table` from the raw numbers beside it. A ratio is t
 environment steps a second of ours over theirs, which took turns on the same processors; of the updates, the time of an
 update over that of its matrix products alone, in blocks that took turns. Ratios are medians, with the range of all
 turns; where a measurement was repeated the newest counts, for each machine. Compiling, warming up, evaluations and
-checkpoints are left out of all of them. Before the first update of a loop, ours or a peer's, replay holds as many rows
-as `--rows` in its command says, those of warming up repeated: more than the processor's caches hold. Loops whose
-commands have no `--rows` sampled from what they had brought themselves, at most 7,500 rows, which do stay in a cache.
+checkpoints are left out of all of them.
+
+Before the first update of a loop, ours or a peer's, replay holds as many rows as `--rows` in its command says, those of
+warming up repeated: more than the processor's caches hold. Loops whose commands have no `--rows` sampled from what they
+had brought themselves, at most 7,500 rows, which do stay in a cache. `tqc` has one peer: SBX's TQC has two critics
+whatever it is told, where ours and that of Stable-Baselines3's contrib have five.
+
 An end of a range below 1, for an update in float32 over its floor, is a block of the floor that something else on the
-machine held up; in bfloat16 an update may really be below its floor, which is in float32. The seconds for the
-first update are those of compiling, in a process that finds nothing compiled, then in one that finds what the first has
-left. The last column tells the number in the last table under which machine, commit, versions and commands are found.
+machine held up; in bfloat16 an update may really be below its floor, which is in float32. The seconds for the first
+update are those of compiling, in a process that finds nothing compiled, then in one that finds what the first has left.
+The last column tells the number in the last table under which machine, commit, versions and commands are found.
 """
 COLUMNS = ("", "ratio", "range", "turns", "target", "met")
 BREAKDOWN = "sac: where the time of a step goes"
