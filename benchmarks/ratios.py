@@ -1,7 +1,7 @@
 """What the raw numbers of benchmarks/results/speed say: ratios, with their ranges and targets."""
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,9 @@ TARGETS = {
 """What each recipe's loop is to be at least, times its peers'."""
 IN_BFLOAT16 = {"sac": {"sb3": 3.0, "torchrl": 3.0, "torchrl compiled": 3.0, "sbx": 2.2}}
 """The same where our products are in bfloat16."""
-OURS, OURS_IN_BFLOAT16 = "softrl", "softrl bfloat16"
+ON_GPU = {"sb3": 8.0, "torchrl": None, "torchrl compiled": 1.5, "torchrl CUDA graph": 1.5}
+"""What our updates a second are to be at least on a GPU, times the peers'; a CUDA graph is what TorchRL compiles to."""
+OURS, OURS_IN_BFLOAT16, OURS_AT_ONCE = "softrl", "softrl bfloat16", "softrl 16 a launch"
 UPDATES = {"compiled": 1.1, "eager": None, "bfloat16": 0.65, "replay sample": None}
 """What the parts of an update of `sac` may take at most, over the floor in float32."""
 RECIPE_OVER_FLOOR = 1.5
@@ -45,7 +47,13 @@ SIDE_BY_SIDE = {
 """Columns of their table: those of the raw numbers, and digits."""
 LEAST = 3
 """Turns of a contender below which a measurement says too little."""
-PEERS = {"sb3": "Stable-Baselines3", "sbx": "SBX", "torchrl": "TorchRL", "torchrl compiled": "compiled TorchRL"}
+PEERS = {
+    "sb3": "Stable-Baselines3",
+    "sbx": "SBX",
+    "torchrl": "TorchRL",
+    "torchrl compiled": "compiled TorchRL",
+    "torchrl CUDA graph": "TorchRL in a CUDA graph",
+}
 CANNOT = "not measured: the processor has no bfloat16 instructions"
 
 
@@ -94,7 +102,8 @@ def figures(folder: Path) -> list[Figure]:
     heavy = [figure for table in HEAVY for figure in updates_of(folder, table)]
     overheads = [figure for form in ("compiled", "eager") for figure in particles(folder, form)]
     many = [figure for kind in WORKERS for figure in environments(folder, kind)]
-    return [*found, *many, *shares(folder), *updates(folder), *recipes(folder), *heavy, *overheads]
+    rates = [figure for name in (OURS, OURS_AT_ONCE) for figure in updates_a_second(folder, name)]
+    return [*found, *rates, *many, *shares(folder), *updates(folder), *recipes(folder), *heavy, *overheads]
 
 
 # ------------------------------------------------------------ families
@@ -116,6 +125,23 @@ def loops(folder: Path, algorithm: str) -> Iterator[Figure]:
             if not turns and name == OURS_IN_BFLOAT16:
                 cannot = [group for group in newest(single(read(folder, table, OURS)), LEAST) if lacks(group)]
                 yield from (Figure(family, what, (), target, True, group, {}) for group in cannot)
+
+
+def updates_a_second(folder: Path, name: str) -> Iterator[Figure]:
+    """The updates of `sac` that a second has room for, with a sample of replay and the log, against the peers'."""
+    for peer, target in ON_GPU.items():
+        for group in newest(joined(read(folder, "updates", name), read(folder, "updates", peer)), LEAST):
+            ours, theirs = zip(*group, strict=True)
+            column = "updates_per_second"
+            ratios = [float(mine[column]) / float(other[column]) for mine, other in group]
+            speeds = (statistics.median(float(row[column]) for row in rows) for rows in (ours, theirs))
+            more = {
+                "updates/s, ours and theirs": " and ".join(f"{value:.0f}" for value in speeds),
+                FIRST_CALL: f"{first_call(ours)} and {first_call(theirs)}",
+            }
+            asked = target if group[0][0].get("gpu") and name == OURS else None
+            what = f"{name} over {PEERS[peer]}, {flag(group[0][0], '--env')}"
+            yield Figure("sac: updates a second", what, spread(ratios), asked, True, group, more)
 
 
 def environments(folder: Path, kind: str) -> Iterator[Figure]:
@@ -210,7 +236,7 @@ def over_floor(family: str, what: str, target: float | None, group: tuple[Turn, 
     return Figure(family, what, (median, lowest, highest), target, False, group, took | more)
 
 
-def first_call(rows: list[Row]) -> str:
+def first_call(rows: Sequence[Row]) -> str:
     """Seconds until an update has run once, of the first process, and the least of those that found its code."""
     seconds = [float(row["first_seconds"]) for row in rows if row.get("first_seconds")]
     return ", then ".join(f"{value:.1f}" for value in (*seconds[:1], *sorted(seconds[1:])[:1]))

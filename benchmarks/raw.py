@@ -67,7 +67,8 @@ def by_name(rows: list[Row]) -> dict[str, list[Row]]:
 
 def machine(row: Row) -> str:
     """Where a row was measured."""
-    return f"{row['cpu']}, {row['processors']} processors, {row['threads']} threads"
+    gpu = f", {row['gpu']}" if row.get("gpu") else ""
+    return f"{row['cpu']}, {row['processors']} processors, {row['threads']} threads{gpu}"
 
 
 def setting(row: Row) -> tuple[str, ...]:

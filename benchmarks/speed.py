@@ -225,6 +225,7 @@ def keep(
         **dict(numbers(result)),
         "load": round(os.getloadavg()[0], 2),
         "cpu": HERE["cpu"],
+        **{name: value for name, value in result.items() if name == "gpu" and value},
         "processors": os.cpu_count(),
         "bfloat16": "yes" if multiplies_bfloat16() else "no",
         "commit": HERE["commit"],

@@ -106,4 +106,4 @@ def bar(figure: Figure, beside: list[Figure]) -> Bar:
 def processor(figure: Figure) -> str:
     """Its name, as short as it can be told."""
     (row, *_), *_ = figure.turns
-    return re.sub(r"\(R\)|\(TM\)| Processor| CPU", "", row["cpu"])
+    return row.get("gpu") or re.sub(r"\(R\)|\(TM\)| Processor| CPU", "", row["cpu"])

@@ -75,11 +75,17 @@ def networks(env: gymnasium.Env[Any, Any]) -> tuple[ProbabilisticActor, Probabil
     return acting, learning, ValueOperator(critic, in_keys=["action", *inputs])
 
 
-def sac(actor: ProbabilisticActor, critic: ValueOperator, compile: bool) -> tuple[Update, Update]:
-    """One update of all: critics, policy and temperature from one backward pass, as in the example."""
+def sac(
+    actor: ProbabilisticActor, critic: ValueOperator, compile: bool, capturable: bool = False
+) -> tuple[Update, Update]:
+    """One update of all: critics, policy and temperature from one backward pass, as in the example.
+
+    `capturable` lets a CUDA graph hold the steps of the optimiser.
+    """
     loss = SACLoss(actor, critic, num_qvalue_nets=2, loss_function="l2", delay_actor=False, delay_qvalue=True)
     loss.make_value_estimator(gamma=GAMMA)
-    optimizer, targets = torch.optim.Adam(loss.parameters(), lr=RATE), SoftUpdate(loss, eps=KEPT)
+    optimizer = torch.optim.Adam(loss.parameters(), lr=RATE, capturable=capturable)
+    targets = SoftUpdate(loss, eps=KEPT)
 
     def update(batch: TensorDict) -> TensorDict:
         losses = loss(batch)
