@@ -3,6 +3,7 @@
 import itertools
 import math
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -79,14 +80,17 @@ def train(
         UserError: a name, value, pair of parts or folder that cannot be; nothing on disk is changed then.
     """
     given = {"seed": seed, **overrides} | ({} if steps is None else {"steps": steps})
-    say = print_unless(quiet)
     name = name_of(env)
+    taken_over: list[str] = []
     # A recipe has the same values for a task and for one that was made of it.
-    configured = apply(recipe, override(Run(), {"env.name": name.removesuffix(OWN)}), say)
+    configured = apply(recipe, override(Run(), {"env.name": name.removesuffix(OWN)}), taken_over.append)
     configured = resolve(override(configured, {"env.name": name, **given}))
     seen = refuse(env, configured)
-    for line in cautions(configured):
-        say(line)
+    for line in [*taken_over, *cautions(configured)]:
+        if quiet:  # as it is by default
+            warnings.warn(line, stacklevel=2)
+        else:
+            print(line)
     weights = None if init is None else weights_of(Path(init))
     path = folders.create(
         to_json(configured),

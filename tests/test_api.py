@@ -201,6 +201,17 @@ def test_a_run_that_ends_before_it_learns_says_so(
     assert "nothing will be learned" not in capsys.readouterr().out
 
 
+def test_what_will_hardly_be_meant_is_a_warning_where_nothing_is_printed(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    trained(tmp_path / "run", recipe="simba+sac_yarats+tiny", steps=60)
+    *changes, last = (str(warning.message) for warning in recwarn)
+    assert "recipe 'sac_yarats' changes agent.temperature.initial from 0.01, set by 'simba', to 0.1" in changes
+    assert last.startswith("nothing will be learned: 60 steps")
+    assert {Path(warning.filename).name for warning in recwarn} == {"conftest.py"}  # which calls softrl.train
+    assert capsys.readouterr().out == ""
+
+
 def test_an_action_of_the_environment_goes_back_to_what_agents_do(run: RunResult) -> None:
     env, policy = softrl.make("Pendulum-v1", seed=0), softrl.load(run.path)
     obs, _ = env.reset()

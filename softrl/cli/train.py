@@ -1,5 +1,6 @@
 """`softrl train`: a new run, configured by a recipe and by flags for every field of its parts."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,8 @@ def main(words: Sequence[str]) -> None:
 
     from softrl import api
 
+    if options.quiet:  # `api.train` warns whoever calls it, which is this module
+        warnings.filterwarnings("ignore", module=__name__)
     result = api.train(
         found.operands[0],
         recipe=options.recipe,

@@ -60,6 +60,12 @@ def test_a_run_is_written_where_it_says_and_as_it_was_asked(here, tiny, capsys):
     assert (run / "curve.png").exists()
 
 
+def test_quiet_is_said_by_those_who_mean_it(here, tiny, capsys, recwarn):
+    assert main(["train", "Pendulum-v1", *tiny, "--train.warmup", "60"]) == 0  # nothing will be learned
+    assert capsys.readouterr() == ("runs/Pendulum-v1/sac+tiny/seed0\n", "")
+    assert not recwarn.list
+
+
 def test_the_end_of_a_run_says_where_everything_is(here, tiny, capsys):
     words = [word for word in tiny if word != "--quiet"]
     assert main(["train", "Pendulum-v1", *words, "--run", "mine"]) == 0
