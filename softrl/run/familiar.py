@@ -66,3 +66,11 @@ FAMILIAR = {
     "image_size": "env.pixels.size",
 }
 """Name elsewhere, with underscores -> dotted path here."""
+
+LEARNED = " (its first value, then it is learned; recipe fixed_temperature keeps it)"
+REMARKS = {
+    "alpha": LEARNED,
+    "ent_coef": LEARNED,
+    "target_entropy": " (for each action component, not their sum)",
+}
+"""What to say beside a name here whose numbers mean something else than under the name elsewhere."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar, get_origin, get_type_hints
 
 from softrl.errors import UserError, nearest
 from softrl.run import foreign
-from softrl.run.familiar import FAMILIAR
+from softrl.run.familiar import FAMILIAR, REMARKS
 from softrl.run.kinds import alternatives, conform, element_kinds, parse, parts, show
 
 C = TypeVar("C")
@@ -133,7 +133,7 @@ def suggestion(path: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown path: the one that is meant, else the nearest, else nothing."""
     paths, word = list(known), path.lower().replace("-", "_")
     meant = [other for other in paths if other.rpartition(".")[2] == word or other == FAMILIAR.get(word)]
-    return f"; did you mean '{meant[0]}'?" if meant else nearest(path, paths)
+    return f"; did you mean '{meant[0]}'{REMARKS.get(word, '')}?" if meant else nearest(path, paths)
 
 
 def read(config: Any, texts: Mapping[str, str]) -> dict[str, Any]:

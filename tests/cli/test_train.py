@@ -118,6 +118,14 @@ def test_weights_of_another_run_are_the_start(here, finished, tiny):
         (["cheetah_run", "--init", "nowhere"], "nowhere"),
         (["cheetah_run", "--batch-size", "64"], "there is no flag '--batch-size'; did you mean '--train.batch'?"),
         (["cheetah_run", "--lr", "1e-3"], "there is no flag '--lr'; did you mean '--agent.optim.value.learning_rate'?"),
+        (
+            ["cheetah_run", "--ent_coef", "0.2"],
+            "did you mean '--agent.temperature.initial' (its first value, then it is learned; recipe fixed_temperature",
+        ),
+        (
+            ["cheetah_run", "--target-entropy", "-6"],
+            "'--agent.temperature.target_per_action' (for each action component, not their sum)?",
+        ),
         (["cheetah_run", "--env.pixels", "Pixels"], "'env.pixels' is a part, and none here: choose it with a recipe"),
         (["cheetah_run", "--config", "nowhere.toml"], "cannot read nowhere.toml: No such file or directory"),
     ],

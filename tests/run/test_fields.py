@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 from softrl.errors import UserError
 from softrl.recipes import apply
 from softrl.run.config import Run
-from softrl.run.familiar import FAMILIAR
+from softrl.run.familiar import FAMILIAR, REMARKS
 from softrl.run.fields import difference, fields, flat, from_json, get, override, read, suggestion, to_json
 
 
@@ -128,7 +128,7 @@ def test_what_is_called_otherwise_elsewhere_is_recognised():
     for word, path in FAMILIAR.items():
         known = ["other.part", path]
         for spelling in (word, word.replace("_", "-"), word.upper()):
-            assert suggestion(spelling, known) == f"; did you mean '{path}'?"
+            assert suggestion(spelling, known) == f"; did you mean '{path}'{REMARKS.get(word, '')}?"
         assert f"'{path}'" not in suggestion(word, ["other.part"])  # where this recipe has no such field
 
 
