@@ -16,6 +16,7 @@ _HOMES = {
     "recipe": "softrl.api",
     "Policy": "softrl.api",
     "Progress": "softrl.api",
+    "RunResult": "softrl.api",
     "Agent": "softrl.agent.agent",
     "Run": "softrl.run.config",
     "Pixels": "softrl.data.pixels",

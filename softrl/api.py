@@ -37,7 +37,7 @@ from softrl.run.trainer import Trainer
 from softrl.run.weights import start_from, take, weights_of
 from softrl.types import Spec
 
-__all__ = ["Policy", "Progress", "evaluate", "load", "make", "play", "recipe", "resume", "spec", "train"]
+__all__ = ["Policy", "Progress", "RunResult", "evaluate", "load", "make", "play", "recipe", "resume", "spec", "train"]
 
 
 class RunResult(NamedTuple):
@@ -70,11 +70,17 @@ def train(
     command: Sequence[str] = (),
     **overrides: Any,
 ) -> RunResult:
-    """Train an agent on an environment: a name, a factory or a Gymnasium environment.
+    """Train an agent on an environment, in a run folder of its own.
 
-    `overrides` are dotted names of the configuration, such as `**{"agent.critic.members": 3}`; `init` starts from
-    another run's weights, with the optimisers and the entropy target of this configuration; `callback` is called with
-    `Progress` and stops the run by returning True.
+    `env` is a name (a Gymnasium id, or a task of DeepMind Control), a class or function that makes an environment, or
+    an environment, which is copied. `recipe` is one, or several joined by `+`. `steps` counts frames, 100,000 by
+    default. `run` is the folder, by default runs/ENV/RECIPE/seedS, numbered where that exists. `callback` is called
+    with `Progress` and stops the run by returning True. With `quiet=False` progress is printed. `init` starts from
+    another run's weights, with the optimisers and the entropy target of this configuration. `command` is what
+    command.txt shall say. `overrides` are all other fields, under the names of their flags: `envs=8`, or
+    `**{"agent.critic.members": 3}`.
+
+    Ctrl-C and SIGTERM end the run with everything saved: it is not `finished` then, and `resume` goes on.
 
     Raises:
         UserError: a name, value, pair of parts or folder that cannot be; nothing on disk is changed then.
@@ -85,7 +91,7 @@ def train(
     # A recipe has the same values for a task and for one that was made of it.
     configured = apply(recipe, override(Run(), {"env.name": name.removesuffix(OWN)}), taken_over.append)
     configured = resolve(override(configured, {"env.name": name, **given}))
-    seen = refuse(env, configured)
+    seen = checked(env, configured)
     for line in [*taken_over, *cautions(configured)]:
         if quiet:  # as it is by default
             warnings.warn(line, stacklevel=2)
@@ -119,8 +125,8 @@ AT_ONCE = 10
 """Episodes of an evaluation that are played side by side."""
 
 
-def refuse(env: Source, configured: Run) -> spaces.Spaces:
-    """Raise what training would raise before its first step, while no folder is made yet; returns what agents see."""
+def checked(env: Source, configured: Run) -> spaces.Spaces:
+    """What agents see; raises what training would raise before its first step, while no folder is made yet."""
     made = envs.make(env, configured.env)
     try:
         seen = spaces.of(made)
@@ -134,7 +140,7 @@ def refuse(env: Source, configured: Run) -> spaces.Spaces:
             f"agent.chunk.length {configured.agent.chunk.length} is longer than an episode of {limit} frames: plan "
             "fewer actions at once"
         )
-    compiled(update, configured.compile, configured.device)
+    compiled(update, configured.compile, configured.device)  # for its UserError alone, `Trainer` compiles by itself
     if isinstance(configured.video.every, int):  # apart, because one that draws may be another than the one that learns
         envs.make(env, configured.env, render=configured.video.size).close()
     return seen
@@ -235,7 +241,11 @@ def evaluate(
     deterministic: bool = True,
     seed: int = 0,
 ) -> list[float]:
-    """Returns of whole episodes of a policy, or of a run folder's, on its own environment or another like it."""
+    """Returns of whole episodes of a policy, or of a run folder's, on its own environment or another like it.
+
+    With `deterministic=False` the agent acts as while it collects, exploration included. Raises UserError as
+    `evaluation` does.
+    """
     return evaluation(policy, env, episodes, deterministic, seed=seed).returns
 
 
@@ -264,12 +274,12 @@ def evaluation(
     seeds = [derive(seed, "evaluation", episode) for episode in range(episodes)]
     if video is not None:  # first, because it is what may not work here
         film(policy, source, Path(video), seeds[0], deterministic)
-    parts = [batch(policy, source, seeds[i : i + AT_ONCE], deterministic) for i in range(0, episodes, AT_ONCE)]
+    parts = [side_by_side(policy, source, seeds[i : i + AT_ONCE], deterministic) for i in range(0, episodes, AT_ONCE)]
     return Evaluation(*(list(itertools.chain(*column)) for column in zip(*parts, strict=True)))
 
 
-def batch(policy: Policy, source: Source, seeds: Sequence[int], deterministic: bool) -> Evaluation:
-    """One episode for each seed, in as many environments side by side."""
+def side_by_side(policy: Policy, source: Source, seeds: Sequence[int], deterministic: bool) -> Evaluation:
+    """One episode for each seed, in as many environments."""
     vec = envs.vector(source, replace(policy.run.env, workers="sync"), len(seeds), seeds[0])
     try:
         spaces.check_same_spec(policy.agent.spec, envs.spec(vec))

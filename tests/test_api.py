@@ -45,6 +45,12 @@ def test_evaluations_come_on_schedule(run: RunResult, read_csv: ReadCSV) -> None
     assert len(read_csv(run.path / "episodes.csv")) == 3
 
 
+def test_what_the_api_offers_is_at_hand(run: RunResult) -> None:
+    assert isinstance(run, softrl.RunResult)
+    for name in api.__all__:
+        assert getattr(softrl, name) is getattr(api, name)
+
+
 def test_training_episodes_are_counted_in_frames(run: RunResult, read_csv: ReadCSV) -> None:
     table = read_csv(run.path / "train.csv")
     assert [int(row["length"]) for row in table] == [60] * 5
@@ -382,7 +388,7 @@ def test_weights_that_are_not_finite_are_never_saved(trained: Trained, tmp_path:
 def test_a_plan_may_be_as_long_as_an_episode_has_decisions() -> None:
     def asked(length: int) -> None:
         values = {"env.name": "Pendulum-v1", "env.repeat": 4, "env.time_limit": 10, "agent.chunk.length": length}
-        api.refuse("Pendulum-v1", override(Run(), values))
+        api.checked("Pendulum-v1", override(Run(), values))
 
     asked(3)
     with pytest.raises(UserError, match="longer than an episode of 10 frames"):

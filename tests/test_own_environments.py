@@ -125,7 +125,7 @@ def test_videos_are_refused_before_a_run_begins_only_where_the_environment_canno
     monkeypatch.setenv("MUJOCO_GL", graphics.OFF)
 
     def asked(source: Any, name: str) -> None:
-        api.refuse(source, override(Run(), {"env.name": name, "video.every": 100}))
+        api.checked(source, override(Run(), {"env.name": name, "video.every": 100}))
 
     asked(GEARS, GEARS)
     asked(lambda: gymnasium.make("CartPole-v1", render_mode="rgb_array"), "CartPole-v1")
