@@ -335,7 +335,10 @@ def make(
 
 
 def spec(env: gymnasium.Env[Any, Any]) -> Spec:
-    """What an agent must know of an environment from `make`; raises UserError for any other."""
+    """What an agent must know of an environment from `make`; raises UserError for any other.
+
+    Its discount is 0.99; for that of a recipe, `softrl.spec(env)._replace(gamma=run.train.gamma)`.
+    """
     try:
         return envs.spec(env)
     except AttributeError as error:

@@ -23,15 +23,15 @@ Carry = dict[str, Tensor]  # recurrent state: what parts remember between acts, 
 class Spec(NamedTuple):
     """What environment, agent and replay agree on.
 
-    First the spaces, discount and frame stack of the environment; then, set by the agent from its parts, which windows
-    replay must return. Each field says whose it is.
+    Spaces and frame stack are the environment's, the discount is the run's, and which windows replay must return is set
+    by the agent from its parts. Each field says whose it is.
     """
 
     obs: dict[str, Shape]  # environment: shapes of the observations by name
     continuous: int  # environment: continuous action components, each in [-1, 1]
     choices: tuple[int, ...] = ()  # environment: sizes of the discrete choices, one-hots before the continuous part
     chunk: int = 1  # agent: actions of a chunk, chosen at once
-    gamma: float = 0.99  # environment: discount of one decision
+    gamma: float = 0.99  # run: discount of one decision, train.gamma
     prefixes: bool = False  # agent: whether every beginning of a chunk is to be valued, and not whole ones only
     stack: int = 1  # environment: newest frames that lie one after the other in the channels of `pixels`
     sequence: int = 0  # agent: rows of a window that is a stretch of experience; 0 for windows of single decisions
@@ -55,16 +55,17 @@ class Step(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A batch of n-step transitions from replay: consecutive decisions and the observations around them.
+    """A batch of what replay says at once: transitions, of one step, n steps or a chunk, or sequences.
 
-    A sequence (`Spec.sequence`) holds whole rows, T observations and the T decisions taken there; it may span episodes.
+    A transition has two observations, T actions (the first, or those of a chunk, each with its mask behind it) and one
+    return, R = 1. A sequence (`Spec.sequence`) has T of everything, R = T, and may span episodes.
     """
 
-    obs: Obs  # [B,T+1,..], of a sequence [B,T,..]
-    action: Tensor  # [B,T,A]
-    reward: Tensor  # [B,T]
-    discount: Tensor  # [B,T]
-    first: Tensor  # [B,T] bool: the decision opens an episode
+    obs: Obs  # [B,2,..], of a sequence [B,T,..]
+    action: Tensor  # [B,T,A], of chunks [B,T,A+1]
+    reward: Tensor  # [B,R]
+    discount: Tensor  # [B,R]
+    first: Tensor  # [B,R] bool: the decision opens an episode
     weight: Tensor  # [B], ones for uniform replay
     index: Tensor  # type: ignore[assignment]  # [B], where the rows came from
     last: Tensor | None = None  # [B,T] bool, in sequences: a final observation, whose decision is none

@@ -190,7 +190,7 @@ class Replay:
     def sample(self, batch: int, times: int = 1) -> Window:
         """`batch` windows whose starts the sampler draws from all that there are, with replacement.
 
-        obs [B,2,..], action [B,T,A], reward, discount and first [B,1], weight and index [B]
+        obs [B,2,..], action [B,T,A] or of chunks [B,T,A+1], reward, discount and first [B,1], weight and index [B]
         obs [B,T,..], action [B,T,A], reward, discount, first and last [B,T], weight and index [B] of sequences
 
         Behind them lie those of the next `times - 1` samples, fetched in one go.

@@ -23,12 +23,12 @@ class ReplayView(NamedTuple):
 
 
 class WindowData(NamedTuple):
-    """What windows say: the actions, what came of them, and the rows of their observations."""
+    """What windows say: the actions, what came of them, and the rows of their observations; shapes as in `Window`."""
 
-    action: Tensor  # [B,T,A]
-    reward: Tensor  # [B,T]
-    discount: Tensor  # [B,T]
-    first: Tensor  # [B,T]
+    action: Tensor  # [B,T,A], of chunks [B,T,A+1]
+    reward: Tensor  # [B,R]
+    discount: Tensor  # [B,R]
+    first: Tensor  # [B,R]
     rows: Tensor  # [O,B,W], O observations
     cells: Tensor  # [O,B], where these rows lie
     last: Tensor | None = None  # [B,T]
