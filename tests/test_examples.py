@@ -18,6 +18,7 @@ import softrl
 from softrl import api
 from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
+from softrl.math.chunks import masked
 from softrl.recipes import apply
 from softrl.run.config import Run
 from softrl.run.fields import override
@@ -184,17 +185,20 @@ def test_an_own_loss_is_what_its_equation_says(monkeypatch: pytest.MonkeyPatch) 
     assert {name: float(loss) for name, loss in losses.items()} == {"effort_loss": 0.625}
 
 
-def test_an_own_loss_is_what_the_own_update_adds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The part and the update with lines of its own make the same agent, weight by weight, and not that of sac."""
+@pytest.mark.parametrize("recipe", ["sac", "l2_init+bc", "optimistic", "qc_adaptive"])
+def test_an_own_loss_is_what_the_own_update_adds(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The part and the update with lines of its own make the same agent, weight by weight, and not the recipe's."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
     monkeypatch.setattr(import_module("own_update"), "PRICE", 10.0)
-    flags = torch.zeros(8, 1, dtype=torch.bool)
-    numbers = torch.rand(8, 1, 2), torch.randn(8, 1), torch.full((8, 1), 0.9)
+    config = softrl.recipe(recipe).agent
+    length, flags = config.chunk.length, torch.zeros(8, 1, dtype=torch.bool)
+    plan = masked(torch.rand(8, length, 2), torch.full((8,), length))
+    numbers = plan if length > 1 else plan[..., :2], torch.randn(8, 1), torch.full((8, 1), 0.9)
     window = Window({"state": torch.randn(8, 2, 5)}, *numbers, flags, torch.ones(8), torch.arange(8))
 
     def learned(**parts: Any) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
-        agent = replace(softrl.recipe("sac").agent, **parts).build(Spec({"state": (5,)}, 2))
+        agent = replace(config, **parts).build(Spec({"state": (5,)}, 2))
         for _ in range(3):
             agent.update(window)
         return agent.state_dict()
