@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
-from test_pairs import PAIRS, verdict  # noqa: E402
+from test_pairs import NAMES, PAIRS, verdict  # noqa: E402
 
 from softrl.run.versions import versions  # noqa: E402
 
@@ -56,12 +56,15 @@ def write(results: Path) -> None:
             refused[row["first"]].append(row["second"])
         stacked[row["first"]] += row["end"] == "trained"
     trained = sum(stacked.values())
+    tried = {row[place] for row in rows for place in ("first", "second")}
+    newer = [name for name in NAMES if name not in tried]
     lines = [
         "# Every pair of recipes",
         "",
         f"`softrl train ENV --recipe FIRST+SECOND`: of {len(rows)} ordered pairs {trained} trained for four updates, "
         f"with every part moved that should move, and {len(rows) - trained} were refused with a sentence. These are in "
         f"[pairs.csv](pairs.csv), made by `benchmarks/pairs.py` at commit {rows[0]['commit']}.",
+        *(["", f"Newer than that, and in no pair yet: {', '.join(newer)}."] if newer else []),
         "",
         "| first | stacks with | refuses |",
         "|---|---|---|",

@@ -1,6 +1,8 @@
 """benchmarks/pairs.py: how pairs end, kept and told."""
 
 import csv
+import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -23,3 +25,12 @@ def test_pairs_are_tried_kept_and_told(tmp_path: Path) -> None:
     assert "of 3 ordered pairs 2 trained" in text
     assert "| tqc | 2 | none |" in text
     assert "| redq | 0 | tqc |" in text
+    [newer] = re.findall(r"^Newer than that, and in no pair yet: (.+)\.$", text, re.MULTILINE)
+    assert set(newer.split(", ")) == set(pairs.NAMES) - {"tqc", "redq", "layer_norm", "simba"}
+
+
+def test_the_page_is_what_the_kept_pairs_and_the_recipes_say(tmp_path: Path) -> None:
+    """Where this fails for a new recipe: benchmarks/pairs.py --page."""
+    shutil.copy(pairs.RESULTS / "pairs.csv", tmp_path)
+    pairs.write(tmp_path)
+    assert (tmp_path / "README.md").read_text() == (pairs.RESULTS / "README.md").read_text()
