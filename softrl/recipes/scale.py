@@ -185,7 +185,7 @@ FLASHSAC = Recipe(
 
 FAST = Recipe(
     "fast",
-    "FlashSAC in sizes for a processor: the most return of half an hour of one core, to start with on a small machine.",
+    "FlashSAC in sizes for a processor, to start with on a small machine; compared on two tasks only.",
     arxiv="2604.04539",
     changes={
         **FLASHSAC.changes,
