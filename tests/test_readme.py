@@ -68,7 +68,9 @@ def test_recipes_exist() -> None:
 def test_files_exist() -> None:
     assert len(FILES) > 10
     for name in {*FILES, *LINKS}:
-        assert (ROOT / name).exists(), name
+        path, _, heading = name.partition("#")
+        assert (ROOT / path).exists(), name
+        assert not heading or f"\n## {heading.replace('-', ' ')}\n" in (ROOT / path).read_text().lower(), name
 
 
 def test_targets_exist() -> None:
