@@ -1,7 +1,9 @@
 """Runs in environments of a user's own: factories, classes and objects, and how a run folder remembers them."""
 
 import json
+import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,18 @@ def test_a_run_in_an_object_that_its_id_tells_is_resumed_by_name(
     assert softrl.resume(run, steps=120).finished
     assert read_csv(run / "train.csv")[-1]["return"] == read_csv(whole / "train.csv")[-1]["return"]
     assert "cannot give its state" not in (run / "log.txt").read_text()
+
+
+def test_the_page_says_how_to_train_act_evaluate_and_go_on(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = Path(__file__).parents[1] / "docs" / "environments.md"
+    [code] = re.findall(r"^```python\n(.+?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    monkeypatch.setattr(softrl, "train", partial(trained, tmp_path / "run"), raising=False)
+    monkeypatch.setattr(api, "curve", lambda path: None)
+    exec(code.replace("100_000", "60").replace("200_000", "90"), {"MyEnv": partial(gymnasium.make, "Pendulum-v1")})
+    assert "[-" in capsys.readouterr().out  # returns of Pendulum
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["steps"] == 90
 
 
 class Arm(gymnasium.Env[Any, Any]):
