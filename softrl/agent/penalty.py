@@ -1,4 +1,4 @@
-"""What keeps a policy's entropy from sudden changes. Shapes: see `softrl.types`."""
+"""Further losses on the policy's actions: none, or one on changes of entropy. Shapes: see `softrl.types`."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Penalty(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class Unpenalized:
-    """None: entropy changes as fast as it will."""
+    """No further loss."""
 
     needs = frozenset[str]()
 

@@ -156,7 +156,7 @@ class Collector:
         return episode
 
     def forget(self, begun: np.ndarray) -> None:
-        """Start afresh what the encoder remembers in environments whose episode has just begun, [N] bool."""
+        """Start afresh all that the policy remembers of environments whose episode has just begun, [N] bool."""
         if self.carry:
             fresh = self.policy.initial(len(begun))
             where = sent(torch.from_numpy(begun), self.device)

@@ -28,8 +28,8 @@ MOST_AT_ONCE = 32
 def resolve(run: Run) -> Run:
     """The run with every `auto` replaced by a choice, and the action repeat, which pixels choose by the task.
 
-    It is stored with the run and used again when that is resumed. Raises UserError where the machine cannot do what is
-    asked.
+    It is stored with the run and used again when that is resumed. From here on torch's products go to the library that
+    is faster on this machine. Raises UserError where the machine cannot do what is asked.
     """
     device = run.device
     if device == "auto":
