@@ -16,7 +16,7 @@ from softrl.data.envpool import VectorStepResult
 from softrl.data.envs import begin
 from softrl.data.snapshot import restores, snapshots
 from softrl.data.transfer import sent
-from softrl.data.workers import spoken
+from softrl.data.workers import worker_errors
 from softrl.errors import UserError
 from softrl.types import Carry, Obs, Spec, Step
 
@@ -75,7 +75,7 @@ class Collector:
         self.seed, self.generator = seed, torch.Generator().manual_seed(seed)
         self.rows = 0  # vector steps finished, over all processes that worked on the run
         count = env.num_envs
-        with spoken(env):
+        with worker_errors(env):
             observation, _ = env.reset()
         self.obs = self.observed(observation)
         self.done = np.zeros(count, bool)  # waiting for the reset
@@ -188,7 +188,7 @@ class Collector:
         """
         self.rows = state.get("rows", 0)  # which older checkpoints do not have
         states = [state["environments"].get(str(i)) for i in range(self.env.num_envs)]
-        restores(self.env, states, derived(self.seed, self.rows))
+        restores(self.env, states, seed_after_resume(self.seed, self.rows))
         self.obs = {name: value.to(self.device) for name, value in state["obs"].items()}
         self.exact = np.array(state["exact"])
         self.cut = ~self.exact & ~np.asarray(state["over"], bool)
@@ -199,15 +199,15 @@ class Collector:
         self.generator.set_state(state["generator"])
 
 
-def derived(seed: int, rows: int) -> int:
+def seed_after_resume(seed: int, rows: int) -> int:
     """The seed, below 2^31, of the episodes that begin after a resume at this row."""
     return int(np.random.SeedSequence(seed, spawn_key=(rows,)).generate_state(1)[0]) >> 1
 
 
 def success(info: dict[str, Any], i: int) -> float | None:
     """What environment `i` of a vector says of its episode's success, or None where it is silent, as a mask tells."""
-    spoken = info.get("_is_success")
-    return float(info["is_success"][i]) if spoken is not None and spoken[i] else None
+    told = info.get("_is_success")
+    return float(info["is_success"][i]) if told is not None and told[i] else None
 
 
 def finite(values: np.ndarray, what: str) -> None:

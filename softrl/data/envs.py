@@ -22,7 +22,7 @@ from softrl.data.push import Push
 from softrl.data.snapshot import Resumable
 from softrl.data.sources import AnyEnv, Source, build
 from softrl.data.spaces import FlatActions, named
-from softrl.data.workers import Workers, outlive_signals, spoken, start_method, unimported_main
+from softrl.data.workers import Workers, outlive_signals, start_method, unimported_main, worker_errors
 from softrl.data.wrappers import Brief, Flat, Frames, Spoken, UnitBox, one_line
 from softrl.errors import UserError
 
@@ -162,14 +162,14 @@ def begin(vec: VectorEnv[Any, Any, Any], actions: np.ndarray) -> Callable[[], Ve
     """
     if not isinstance(vec, ASYNCHRONOUS):
         return partial(ended, vec, partial(vec.step, actions))
-    with spoken(vec):
+    with worker_errors(vec):
         vec.step_async(actions)
     return partial(ended, vec, vec.step_wait)
 
 
 def ended(vec: VectorEnv[Any, Any, Any], outcome: Callable[[], VectorStepResult]) -> VectorStepResult:
     """The outcome of a step that was begun."""
-    with spoken(vec):
+    with worker_errors(vec):
         return outcome()
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from softrl.data import answers, physics
 from softrl.data.constants import common, replaceable
 from softrl.data.plain import OpaqueError, Packer, Unpacker
-from softrl.data.workers import spoken
+from softrl.data.workers import worker_errors
 from softrl.errors import UserError
 
 AnyEnv = gymnasium.Env[Any, Any]
@@ -161,7 +161,7 @@ def restore(env: AnyEnv, state: State) -> None:
 
 def snapshots(vec: Any) -> list[State | None]:
     """Exact states of the environments of a vector, None for each that cannot give its own."""
-    with spoken(vec):
+    with worker_errors(vec):
         return list(vec.get_attr("exact_state"))
 
 
@@ -171,7 +171,7 @@ def restores(vec: Any, states: list[State | None], seed: int | None = None) -> N
     One whose state is None begins with a reset, in episodes of this seed, unless it is None as well: its next step is
     the reset row after an episode's end.
     """
-    with spoken(vec):
+    with worker_errors(vec):
         # A reset also clears what the vector remembers of ended episodes.
         vec.reset(seed=seed if None in states else None)
         vec.set_attr("exact_state", states)

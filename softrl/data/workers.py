@@ -76,7 +76,7 @@ def unimported_main() -> Iterator[None]:
 
 
 @contextmanager
-def spoken(vec: Any) -> Iterator[None]:
+def worker_errors(vec: Any) -> Iterator[None]:
     """Turn the failures of a vector's workers into UserError, and end the workers that are left."""
     level, gymnasium.logger.min_level = gymnasium.logger.min_level, SILENT  # it would print the worker's traceback
     try:
