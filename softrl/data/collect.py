@@ -12,11 +12,11 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from softrl.data.envpool import VectorStepResult
 from softrl.data.envs import begin
 from softrl.data.snapshot import restores, snapshots
 from softrl.data.transfer import sent
 from softrl.data.workers import worker_errors
+from softrl.data.wrappers import VectorStepResult
 from softrl.errors import UserError
 from softrl.types import Carry, Obs, Spec, Step
 

@@ -15,11 +15,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from softrl.data.spaces import FlatActions, named
+from softrl.data.wrappers import Info, VectorStepResult
 from softrl.errors import UserError, nearest
-
-Info = dict[str, Any]
-VectorStepResult = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Info]
-"""What a step of a vector returns: observations [N,..], rewards [N], terminated [N], truncated [N], infos."""
 
 NEVER = 2**31 - 1
 """The time limit that EnvPool is given: in the frame of its own limit it cannot tell an end from a cut."""

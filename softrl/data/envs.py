@@ -14,16 +14,16 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import Autoreset
 
-from softrl.data.envpool import Pool, VectorStepResult
+from softrl.data.envpool import Pool
 from softrl.data.names import aliases, canonical, registry
 from softrl.data.partial import Partial
 from softrl.data.pixels import COLOURS, Pixels, Stack, seen, stated, usual_repeat
 from softrl.data.push import Push
 from softrl.data.snapshot import Resumable
-from softrl.data.sources import AnyEnv, Source, build
+from softrl.data.sources import Source, build
 from softrl.data.spaces import FlatActions, named
 from softrl.data.workers import Workers, outlive_signals, start_method, unimported_main, worker_errors
-from softrl.data.wrappers import Brief, Flat, Frames, Spoken, UnitBox, one_line
+from softrl.data.wrappers import AnyEnv, Brief, Flat, Frames, Spoken, UnitBox, VectorStepResult, one_line
 from softrl.errors import UserError
 
 if TYPE_CHECKING:

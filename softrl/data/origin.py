@@ -7,7 +7,8 @@ import numpy as np
 from gymnasium.utils import EzPickle
 
 from softrl.data.names import canonical, control_task, registry
-from softrl.data.sources import AnyEnv, Source, copied, registered
+from softrl.data.sources import Source, copied, registered
+from softrl.data.wrappers import AnyEnv
 from softrl.errors import UserError
 
 OWN = "+own"

@@ -7,10 +7,9 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 
+from softrl.data.wrappers import AnyEnv, Info
 from softrl.errors import UserError
 
-AnyEnv = gymnasium.Env[Any, Any]
-Info = dict[str, Any]
 STREAM = 1
 """Sets the draws of observations apart from what the environment draws from the same seed."""
 

@@ -13,6 +13,7 @@ from gymnasium.spaces import Box
 
 from softrl.data.control import Control
 from softrl.data.names import control_task
+from softrl.data.wrappers import AnyEnv, Info
 from softrl.errors import UserError
 
 COLOURS = 3
@@ -20,9 +21,6 @@ REPEATS = {"ball_in_cup": 4, "cartpole": 8, "cheetah": 4, "finger": 2, "reacher"
 """Frames each action is held for in the six domains of PlaNet (Hafner et al. 2019, arXiv 1811.04551, table 1)."""
 REPEAT = 2
 """The same for the other domains of DeepMind Control, as in Dreamer (Hafner et al. 2020, arXiv 1912.01603)."""
-
-AnyEnv = gymnasium.Env[Any, Any]
-Info = dict[str, Any]
 
 
 @dataclass(frozen=True)

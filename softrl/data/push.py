@@ -8,10 +8,9 @@ import numpy as np
 
 from softrl.data.control import Control
 from softrl.data.snapshot import simulations
+from softrl.data.wrappers import AnyEnv, Info
 from softrl.errors import UserError
 
-AnyEnv = gymnasium.Env[Any, Any]
-Info = dict[str, Any]
 STREAM = 2
 """Sets the draws of pushes apart from what the environment, and losses of observations, draw from the same seed."""
 

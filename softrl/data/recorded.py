@@ -9,11 +9,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from gymnasium.spaces.utils import flatten
 from gymnasium.vector.utils import batch_space, iterate
 from torch import Tensor
 
 from softrl.data.spaces import FlatActions, named
+from softrl.data.wrappers import flat_rows
 from softrl.errors import UserError
 
 MINARI = "minari:"
@@ -84,17 +84,11 @@ def minari(name: str) -> Iterator[Recorded]:
     for episode in found.iterate_episodes():
         count = len(episode.rewards)
         yield Recorded(
-            flat(found.observation_space, episode.observations, count + 1),
+            flat_rows(found.observation_space, episode.observations, count + 1),
             list(iterate(batch_space(found.action_space, count), episode.actions)),
             episode.rewards,
             bool(episode.terminations[-1]),
         )
-
-
-def flat(space: Any, observations: Any, count: int) -> np.ndarray:
-    """So many observations of a space as rows of numbers, in the order that environments have here, [T+1,D]."""
-    each: list[Any] = [flatten(space, one) for one in iterate(batch_space(space, count), observations)]
-    return np.stack(each)
 
 
 def columns(name: str, space: FlatActions, size: int) -> dict[str, Tensor]:

@@ -21,9 +21,9 @@ from softrl.data import answers, physics
 from softrl.data.constants import common, replaceable
 from softrl.data.plain import OpaqueError, Packer, Unpacker
 from softrl.data.workers import worker_errors
+from softrl.data.wrappers import AnyEnv
 from softrl.errors import UserError
 
-AnyEnv = gymnasium.Env[Any, Any]
 State = dict[str, Any]
 
 

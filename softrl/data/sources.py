@@ -15,10 +15,9 @@ from softrl.data import graphics, physics
 from softrl.data.control import TIME_LIMIT, Control
 from softrl.data.names import TASKS, canonical, registered as identifier
 from softrl.data.pixels import pictured
-from softrl.data.wrappers import one_line
+from softrl.data.wrappers import AnyEnv, one_line
 from softrl.errors import UserError
 
-AnyEnv = gymnasium.Env[Any, Any]
 Source = str | Callable[[], AnyEnv] | AnyEnv
 PICTURELESS = (
     "the environment gives no pictures: make it with render_mode='rgb_array', or ask for neither pixels nor videos"

@@ -6,15 +6,19 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Space
 from gymnasium.spaces.utils import flatdim, flatten
+from gymnasium.vector.utils import batch_space, iterate
 
 from softrl.data.spaces import FlatActions
 from softrl.errors import UserError
 
+AnyEnv = gymnasium.Env[Any, Any]
 Info = dict[str, Any]
 StepResult = tuple[Any, float, bool, bool, Info]
 """What a step of one environment returns."""
+VectorStepResult = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Info]
+"""What a step of a vector returns: observations [N,..], rewards [N], terminated [N], truncated [N], infos."""
 
 
 class Frames(gymnasium.Wrapper[Any, Any, Any, Any]):  # checkpoints know wrappers by the names of their classes
@@ -23,7 +27,7 @@ class Frames(gymnasium.Wrapper[Any, Any, Any, Any]):  # checkpoints know wrapper
     `info["frames"]` is the number of frames really taken: `repeat`, fewer at the end, 0 for a reset.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], repeat: int) -> None:
+    def __init__(self, env: AnyEnv, repeat: int) -> None:
         super().__init__(env)
         self.repeat = repeat
 
@@ -78,7 +82,7 @@ class Flat(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
     size.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+    def __init__(self, env: AnyEnv) -> None:
         super().__init__(env)
         space = env.observation_space
         if not space.is_np_flattenable:
@@ -101,13 +105,19 @@ class Flat(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
         return row
 
 
+def flat_rows(space: Space[Any], observations: Any, count: int) -> np.ndarray:
+    """So many observations of a space, as vectors have them, each flat as from `Flat`, [count,D]."""
+    each: list[Any] = [flatten(space, one) for one in iterate(batch_space(space, count), observations)]
+    return np.stack(each)
+
+
 class UnitBox(gymnasium.ActionWrapper[Any, np.ndarray, Any]):
     """Actions as flat float32 vectors [A] (`softrl.data.spaces.FlatActions`): the environment gets what it declares.
 
     Raises UserError for infinite bounds and for spaces that no flat vector stands for.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+    def __init__(self, env: AnyEnv) -> None:
         super().__init__(env)
         self.action_space = self.flat = FlatActions(env.action_space)
 

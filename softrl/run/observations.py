@@ -10,9 +10,8 @@ import numpy as np
 from gymnasium import Env, Wrapper
 from gymnasium.spaces import Dict, Space, Tuple
 from gymnasium.spaces.utils import flatten
-from gymnasium.vector.utils import batch_space, iterate
 
-from softrl.data.wrappers import Flat
+from softrl.data.wrappers import Flat, flat_rows
 
 
 def own(env: Env[Any, Any]) -> Space[Any] | None:
@@ -39,7 +38,7 @@ def flat(space: Space[Any], obs: Any) -> np.ndarray:
     if not lead:
         return np.asarray(flatten(space, obs))
     [count] = lead
-    return np.stack([np.asarray(flatten(space, one)) for one in iterate(batch_space(space, count), obs)])
+    return flat_rows(space, obs, count)
 
 
 def leading(space: Space[Any], obs: Any) -> tuple[int, ...]:

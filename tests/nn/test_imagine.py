@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softrl.data import envs
-from softrl.data.sources import AnyEnv
+from softrl.data.wrappers import AnyEnv
 from softrl.errors import UserError
 from softrl.nn.actors.deterministic import Deterministic
 from softrl.nn.actors.gaussian import Gaussian

@@ -18,9 +18,6 @@ from softrl.nn.trunks import TrunkConfig
 from softrl.nn.trunks.bottleneck import Bottleneck, Neck
 from softrl.types import Atoms, Batch, Carry, Obs, Spec, Window
 
-PICTURED = 8
-"""Rows of a window that are shown in pictures."""
-
 
 @dataclass(frozen=True)
 class Pixels:
@@ -179,8 +176,8 @@ class PixelEncoder(Encoder):
 
     @torch.no_grad()
     def pictures(self, window: Window) -> dict[str, Tensor]:
-        """What to look at of a window's first rows, bytes [3,height,width] by name; nothing without a decoder."""
-        seen = self.augmentation.plain(window.obs["pixels"][:PICTURED, 0])
+        """What to look at of a window's rows, bytes [3,height,width] by name; nothing without a decoder."""
+        seen = self.augmentation.plain(window.obs["pixels"][:, 0])
         return self.auxiliary.pictures(self.body(seen)[1], seen)
 
     def films(self, window: Window) -> dict[str, Tensor]:

@@ -257,10 +257,10 @@ def test_the_target_copy_starts_equal_and_follows(config: Pixels) -> None:
 
 
 @pytest.mark.parametrize(("name", "pictures"), [("sac_ae", 1), ("drq_ae", 1), ("drq", 0), ("curl", 0)])
-def test_pictures_are_of_the_first_rows(name: str, pictures: int) -> None:
+def test_pictures_are_of_all_rows(name: str, pictures: int) -> None:
     encoder = CONFIGS[name].build(SPEC)
-    found = encoder.pictures(window_of(SPEC, 10))
-    assert [picture.shape for picture in found.values()] == [(3, 2 * 20, 8 * 21)] * pictures
+    found = encoder.pictures(window_of(SPEC, 3))
+    assert [picture.shape for picture in found.values()] == [(3, 2 * 20, 3 * 21)] * pictures
 
 
 @pytest.mark.slow
