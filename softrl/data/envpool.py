@@ -43,7 +43,6 @@ class Pool(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         with unwarned():
             self.pool = opened(name, envs, seed)
             self.flat = agreed(name, self.pool, *spaces)
-        self.low, self.high = (np.asarray(self.flat.decode(end), np.float64) for end in (self.flat.low, self.flat.high))
         self.done = np.zeros(envs, bool)  # waiting for the reset
         self.elapsed = np.zeros(envs, np.int64)  # frames of the episode
         self.blank()
@@ -79,7 +78,7 @@ class Pool(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def step_async(self, actions: np.ndarray) -> None:
         """Reset the environments whose episode is over, and send the actions [N,A] of the others."""
         self.blank()
-        self.actions = self.own(actions)
+        self.actions = self.flat.batch(actions)
         if self.done.any():
             self.restart(np.flatnonzero(self.done).astype(np.int32))
         self.send(np.flatnonzero(~self.done))
@@ -110,15 +109,6 @@ class Pool(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """One whole step."""
         self.step_async(actions)
         return self.step_wait()
-
-    def own(self, actions: np.ndarray) -> np.ndarray:
-        """Actions [N,A] in the environments' own units."""
-        if self.flat.choices:
-            return self.flat.batch(actions)
-        # All at once: one by one, as `batch` does, would take about as long as the simulation.
-        unit = np.clip(actions, -1.0, 1.0).reshape(-1, *self.low.shape)
-        value = unit * ((self.high - self.low) / 2) + (self.low + self.high) / 2
-        return value.astype(self.pool.action_space.dtype)
 
     @property
     def exact_state(self) -> list[None]:

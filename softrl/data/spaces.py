@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
-from gymnasium.vector.utils import concatenate, create_empty_array
 
 from softrl.errors import UserError
 
@@ -39,8 +38,8 @@ class Part(ABC):
     continuous: int
 
     @abstractmethod
-    def build(self, picks: Sequence[int], unit: np.ndarray) -> Any:
-        """The action, exactly as the space declares it, of the options picked and the numbers [continuous]."""
+    def build(self, picks: Sequence[Any], unit: np.ndarray) -> Any:
+        """Actions, exactly as the space declares them, of what is picked in each choice [..] and numbers [..,A]."""
 
     @abstractmethod
     def take(self, action: Any) -> Taken:
@@ -65,11 +64,11 @@ class Numbers(Part):
         self.center, self.scale = (self.low + self.high) / 2, (self.high - self.low) / 2
         self.box, self.choices, self.continuous = box, (), self.low.size
 
-    def build(self, picks: Sequence[int], unit: np.ndarray) -> np.ndarray:
+    def build(self, picks: Sequence[Any], unit: np.ndarray) -> np.ndarray:
         # What rounding puts outside the bounds is moved onto them.
-        value = np.minimum(np.maximum(unit * self.scale + self.center, self.low), self.high)  # [A]
+        value = np.minimum(np.maximum(unit * self.scale + self.center, self.low), self.high)  # [..,A]
         value = np.rint(value) if self.whole else value
-        return value.astype(self.box.dtype).reshape(self.box.shape)
+        return value.astype(self.box.dtype).reshape((*unit.shape[:-1], *self.box.shape))
 
     def take(self, action: Any) -> Taken:
         distance = np.asarray(action, np.float64).ravel() - self.center  # [A]
@@ -83,8 +82,8 @@ class Choice(Part):
     def __init__(self, space: Discrete) -> None:
         self.space, self.choices, self.continuous = space, (int(space.n),), 0
 
-    def build(self, picks: Sequence[int], unit: np.ndarray) -> np.integer[Any]:
-        return self.space.dtype.type(int(self.space.start) + picks[0])
+    def build(self, picks: Sequence[Any], unit: np.ndarray) -> Any:
+        return (self.space.start + picks[0]).astype(self.space.dtype)
 
     def take(self, action: Any) -> Taken:
         return [int(action) - int(self.space.start)], np.zeros(0)
@@ -97,8 +96,9 @@ class Choices(Part):
         self.space, self.start = space, start.astype(np.int64).ravel()
         self.choices, self.continuous = tuple(sizes.ravel().tolist()), 0
 
-    def build(self, picks: Sequence[int], unit: np.ndarray) -> np.ndarray:
-        return (self.start + picks).astype(self.space.dtype).reshape(self.space.shape)
+    def build(self, picks: Sequence[Any], unit: np.ndarray) -> np.ndarray:
+        value = self.start + np.array(picks).T  # [..,choices]
+        return value.astype(self.space.dtype).reshape((*unit.shape[:-1], *(self.space.shape or ())))
 
     def take(self, action: Any) -> Taken:
         return (np.asarray(action, np.int64).ravel() - self.start).tolist(), np.zeros(0)
@@ -122,9 +122,9 @@ class Joined(Part):
     def entries(self, action: Any) -> Collection[Any]:
         """The values of the entries of an action."""
 
-    def build(self, picks: Sequence[int], unit: np.ndarray) -> Any:
+    def build(self, picks: Sequence[Any], unit: np.ndarray) -> Any:
         shares = zip(self.parts, self.picked, self.numbered, strict=True)
-        return self.gather([entry.build(picks[p], unit[n]) for entry, p, n in shares])
+        return self.gather([entry.build(picks[p], unit[..., n]) for entry, p, n in shares])
 
     def take(self, action: Any) -> Taken:
         taken = [entry.take(value) for entry, value in zip(self.parts, self.entries(action), strict=True)]
@@ -220,8 +220,7 @@ class FlatActions(Box):
 
     def decode(self, flat: np.ndarray) -> Any:
         """The action [A] stands for, exactly as its space declares it: a choice is where its one-hot is largest."""
-        picks = [int(flat[span].argmax()) for span in self.spans]
-        return self.part.build(picks, flat[self.chosen :])
+        return self.part.build([flat[..., span].argmax(-1) for span in self.spans], flat[..., self.chosen :])
 
     def encode(self, action: Any) -> np.ndarray:
         """The vector [A] that stands for an action: `decode` gives it back, a Box up to rounding to float32."""
@@ -237,5 +236,4 @@ class FlatActions(Box):
         An array [N,..] for Box, Discrete, MultiDiscrete and MultiBinary; the same nest with an array in each place for
         Tuple and Dict, which `gymnasium.vector.utils.iterate` splits into N actions.
         """
-        empty: Any = create_empty_array(self.space, len(flats))
-        return concatenate(self.space, [self.decode(flat) for flat in flats], empty)
+        return self.decode(flats)

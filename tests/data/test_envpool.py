@@ -13,6 +13,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
@@ -23,7 +24,23 @@ from softrl.data.partial import Partial
 from softrl.data.pixels import Pixels
 from softrl.errors import UserError
 
-TASKS = ["Pendulum-v1", "CartPole-v1", "MountainCarContinuous-v0"]
+TASKS = ["Pendulum-v1", "CartPole-v1", "MountainCarContinuous-v0", "Counted-v0"]
+
+
+class Counted(gymnasium.Env[Any, Any]):
+    """Whole numbers are added up, and none is cut off on its way."""
+
+    observation_space, action_space = Box(-np.inf, np.inf, (2,)), Box(-3, 3, (2,), np.int64)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.total = np.zeros(2, np.float32)
+        return self.total, {}
+
+    def step(self, action: np.ndarray) -> Any:
+        assert action in self.action_space
+        self.total = self.total + action
+        return self.total.astype(np.float32), 0.0, bool(abs(self.total).max() > 20), False, {}
 
 
 class FakePool:
@@ -84,6 +101,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module.list_all_envs = lambda: [*TASKS, "Walker2d-v5", "Acrobot-v1"]
     module.make_gymnasium = FakePool
     monkeypatch.setitem(sys.modules, "envpool", module)
+    monkeypatch.setitem(gymnasium.registry, "Counted-v0", EnvSpec("Counted-v0", entry_point=Counted))
     return module
 
 
@@ -106,6 +124,7 @@ def pooled(name: str, count: int = 3, seed: int = 0, **options: Any) -> Any:
         ("CartPole-v1", {}),
         ("CartPole-v1", {"repeat": 4, "time_limit": 30}),
         ("MountainCarContinuous-v0", {"repeat": 2}),
+        ("Counted-v0", {"time_limit": 30}),
     ],
 )
 def test_rows_are_those_of_the_in_process_vector(fake: ModuleType, name: str, options: dict[str, Any]) -> None:
