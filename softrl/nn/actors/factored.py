@@ -1,4 +1,7 @@
-"""The policy of choices too many to enumerate jointly. Shapes: see `softrl.types`; S options of F choices."""
+"""The policy of choices too many to enumerate jointly.
+
+Shapes: see `softrl.types`; S options of F choices, P continuous parameters.
+"""
 
 from dataclasses import dataclass, field
 from typing import Literal
