@@ -13,7 +13,7 @@ from softrl.math.stats import bootstrap_interval, improvement_interval, interqua
 from softrl.plots.curves import plot
 from softrl.plots.load import load
 
-SOON = {"train.warmup": 500}  # random actions, which are 5,000 where a run is long
+SOON = {"train.warmup": 500}  # in place of 5,000 random steps, which would be the whole run
 
 
 def final(runs: list[Path]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""An environment of your own: any Gymnasium environment with a Box of actions, given as a factory.
+"""An environment of your own: any Gymnasium environment, given as a class or a factory.
 
 python examples/own_environment.py [STEPS]
 """
@@ -38,7 +38,7 @@ class Thermostat(gymnasium.Env[np.ndarray, np.ndarray]):
 
 def main(steps: int = 6_000) -> None:
     run = softrl.train(Thermostat, recipe="sac", steps=steps, quiet=False, **{"train.warmup": 500, "eval.every": 1000})
-    policy = softrl.load(run.path, env=Thermostat)
+    policy = softrl.load(run.path)  # acting needs no environment
     action, _ = policy.predict(np.array([-5.0, -20.0], np.float32))
     print(f"at 15 degrees, and 0 outside: {action[0]:.0f} watts")
 
