@@ -2,6 +2,7 @@
 
 import csv
 import gc
+import importlib
 import os
 import random
 from pathlib import Path
@@ -43,6 +44,16 @@ def seeded():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def without_opengl(monkeypatch):
+    """Nothing can be rendered; what reads MUJOCO_GL when it is imported has been, for the tests that follow."""
+    from softrl.data import graphics
+
+    graphics.choose()
+    importlib.import_module("dm_control.suite")  # and with it mujoco
+    monkeypatch.setenv("MUJOCO_GL", graphics.OFF)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ import pytest
 import softrl
 from softrl import api
 from softrl.api import RunResult
-from softrl.data import graphics
 from softrl.data.names import GEARS
 from softrl.errors import UserError
 from softrl.run.config import Run
@@ -133,11 +132,8 @@ def test_recipes_treat_an_object_of_ones_own_as_its_task(trained: Trained, tmp_p
     assert (config["env"]["name"], config["train"]["gamma"]) == ("Swimmer-v5+own", 0.9999)
 
 
-def test_videos_are_refused_before_a_run_begins_only_where_the_environment_cannot_draw(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("MUJOCO_GL", graphics.OFF)
-
+@pytest.mark.usefixtures("without_opengl")
+def test_videos_are_refused_before_a_run_begins_only_where_the_environment_cannot_draw() -> None:
     def asked(source: Any, name: str) -> None:
         api.checked(source, override(Run(), {"env.name": name, "video.every": 100}))
 

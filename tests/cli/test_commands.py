@@ -98,14 +98,14 @@ def test_plot_refuses_what_it_cannot_write(run, refused):
     assert ".png" in refused("plot", "run", "--out", "curves.bmp")
 
 
-def test_videos_without_opengl_are_refused_with_what_to_install(run, refused, monkeypatch):
-    monkeypatch.setenv("MUJOCO_GL", graphics.OFF)
+@pytest.mark.usefixtures("without_opengl")
+def test_videos_without_opengl_are_refused_with_what_to_install(run, refused):
     assert "apt-get install" in refused("play", "run")
     assert "apt-get install" in refused("evaluate", "run", "--video", "episode.mp4", "--episodes", "1")
 
 
+@pytest.mark.usefixtures("without_opengl")
 def test_what_stands_in_the_way_of_a_video_is_said_before_episodes_are_played(run, refused, monkeypatch):
-    monkeypatch.setenv("MUJOCO_GL", graphics.OFF)
     monkeypatch.setattr("softrl.api.run_episodes", lambda *_: pytest.fail("episodes were played"))
     assert "apt-get install" in refused("evaluate", "run", "--video", "episode.mp4")
 

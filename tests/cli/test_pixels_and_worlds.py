@@ -110,9 +110,9 @@ def test_pictures_too_small_for_the_convolutions_are_refused(refused) -> None:
     assert "pictures are 3x3" in refused(*words, "dreamer", "--env.pixels.size", "3")
 
 
+@pytest.mark.usefixtures("without_opengl")
 @pytest.mark.parametrize("recipe", ["sac_ae", "dreamer"])
-def test_without_opengl_the_packages_are_named(refused, monkeypatch: pytest.MonkeyPatch, recipe: str) -> None:
-    monkeypatch.setenv("MUJOCO_GL", "disabled")
+def test_without_opengl_the_packages_are_named(refused, recipe: str) -> None:
     assert "apt-get install libegl1 libgl1 libosmesa6" in refused("train", "cartpole_swingup", "--recipe", recipe)
 
 

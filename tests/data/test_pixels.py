@@ -361,9 +361,9 @@ def test_what_is_no_picture(picture: Any, told: str) -> None:
     assert str(refusal.value).startswith(f"the environment's render() gave {told}: pixels need an array")
 
 
+@pytest.mark.usefixtures("without_opengl")
 @pytest.mark.parametrize("workers", ["sync", "async"])
-def test_without_opengl_the_packages_are_named(workers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MUJOCO_GL", "disabled")
+def test_without_opengl_the_packages_are_named(workers: Any) -> None:
     for name in ("cartpole_swingup", "Hopper-v5"):
         with pytest.raises(UserError, match="apt-get install libegl1 libgl1 libosmesa6"):
             vector(name, config(workers=workers), 1, 0)
