@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softrl.errors import UserError
-from softrl.nn.init import delta_orthogonal
+from softrl.nn.init import KERNEL_INITIALISERS, KernelInit
 from softrl.nn.layers import Linear, Rounded
 
 KERNEL = 3
@@ -33,18 +33,18 @@ def images(rows: Tensor, size: Size) -> Tensor:  # [B,H*W*C] -> [B,C,H,W]
 
 
 class Kernels(Rounded, ABC):
-    """Kernels [a,b,k,k] and a bias, delta-orthogonal with the gain of a ReLU.
+    """Kernels [a,b,k,k], drawn with the gain of a ReLU, and a bias of zeros.
 
     They stay float32; with `softrl.nn.layers.set_precision` the convolutions, and what goes from one to the next, are
     bfloat16.
     """
 
-    def __init__(self, channels: tuple[int, int], outputs: int, stride: int) -> None:
+    def __init__(self, channels: tuple[int, int], outputs: int, stride: int, init: KernelInit) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(*channels, KERNEL, KERNEL))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.stride = stride
-        delta_orthogonal(self.weight, math.sqrt(2))
+        KERNEL_INITIALISERS[init](self.weight, math.sqrt(2))
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
@@ -64,8 +64,15 @@ class Convolution(Kernels):
     `scale` is applied to the kernels, which are smaller than images.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1, scale: float = 1.0) -> None:
-        super().__init__((outputs, inputs), outputs, stride)
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int = 1,
+        scale: float = 1.0,
+        init: KernelInit = "delta_orthogonal",
+    ) -> None:
+        super().__init__((outputs, inputs), outputs, stride, init)
         self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,8 +83,16 @@ class Convolution(Kernels):
 class ConvolutionTransposed(Kernels):
     """The transposed convolution: [B,i,h,w] -> [B,o,H,W] for exactly the given sizes."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, before: Size, after: Size) -> None:
-        super().__init__((inputs, outputs), outputs, stride)
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        before: Size,
+        after: Size,
+        init: KernelInit = "delta_orthogonal",
+    ) -> None:
+        super().__init__((inputs, outputs), outputs, stride, init)
         # output_padding: a strided convolution drops up to stride - 1 edge pixels, which the mirror must give back.
         self.extra = [large - (small - 1) * stride - KERNEL for small, large in zip(before, after, strict=True)]
 
@@ -96,6 +111,8 @@ class Convolutions:
     """Channels of each convolution."""
     strides: tuple[int, ...] = (2, 1, 1, 1)
     """Stride of each convolution."""
+    kernel_init: KernelInit = "delta_orthogonal"
+    """How kernels start: an orthogonal matrix at the centre of zeros, or the whole kernel as one (DrQ's code)."""
 
     def __post_init__(self) -> None:
         if self.channels < 1:
@@ -141,8 +158,9 @@ class ConvolutionStack(nn.Module):
         height, width = config.sizes(size)[-1]
         self.width = height * width * config.channels
         stride, *others = config.strides
-        self.first = Convolution(channels, config.channels, stride, 1 / 255)
-        self.others = nn.ModuleList(Convolution(config.channels, config.channels, stride) for stride in others)
+        count, init = config.channels, config.kernel_init
+        self.first = Convolution(channels, count, stride, 1 / 255, init)
+        self.others = nn.ModuleList(Convolution(count, count, stride, init=init) for stride in others)
 
     def forward(self, pixels: Tensor) -> Tensor:
         x = F.relu_(self.first(pixels.contiguous(memory_format=torch.channels_last)))
@@ -164,7 +182,7 @@ class MirroredStack(nn.Module):
         self.linear = Linear(features, height * width * config.channels)
         outputs = [*[config.channels] * (len(config.strides) - 1), channels]
         self.layers = nn.ModuleList(
-            ConvolutionTransposed(config.channels, output, stride, before, after)
+            ConvolutionTransposed(config.channels, output, stride, before, after, config.kernel_init)
             for output, stride, (before, after) in zip(outputs, config.strides[::-1], pairwise(sizes), strict=True)
         )
 

@@ -1,14 +1,15 @@
 """Initialisers of weights [E,i,o], one member at a time so that an ensemble is drawn like single networks.
 
-Kernels of convolutions have one of their own. Shapes: see `softrl.types`.
+Kernels of convolutions have their own. Shapes: see `softrl.types`.
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 Init = Literal["orthogonal", "xavier", "lecun", "he"]
+KernelInit = Literal["delta_orthogonal", "orthogonal"]
 
 
 def _transposed(draw: Callable[[Tensor], Tensor]) -> Callable[[Tensor], None]:
@@ -42,3 +43,10 @@ def delta_orthogonal(kernel: Tensor, gain: float = 1.0) -> None:
     height, width = kernel.shape[-2:]
     kernel.data.zero_()
     nn.init.orthogonal_(kernel.data[..., height // 2, width // 2], gain)
+
+
+KERNEL_INITIALISERS: dict[KernelInit, Callable[[Tensor, float], Any]] = {
+    "delta_orthogonal": delta_orthogonal,
+    "orthogonal": nn.init.orthogonal_,
+}
+"""Kernels [o,i,h,w]: an orthogonal matrix at the centre, or the whole kernel as one, [o,i*h*w]."""

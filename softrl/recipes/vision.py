@@ -6,6 +6,7 @@ from softrl.agent.optim import Adam
 from softrl.data.pixels import Pixels
 from softrl.nn.augment import Crop, Shift
 from softrl.nn.auxiliary import Contrast, Reconstruction
+from softrl.nn.convolutions import Convolutions
 from softrl.nn.encoders.pixels import Pixels as PixelEncoder
 from softrl.recipes.recipe import Recipe
 
@@ -69,7 +70,7 @@ DRQ = from_pixels(
     "Soft actor-critic from pixels with random-shift augmentation; targets and losses are means over two shifts.",
     arxiv="2004.13649",
     changes={
-        "agent.encoder": PixelEncoder(augmentation=Shift(), tau=0.01),
+        "agent.encoder": PixelEncoder(Convolutions(kernel_init="orthogonal"), augmentation=Shift(), tau=0.01),
         "agent.optim.temperature": Adam(1e-3),
         "replay.capacity": 100_000,
     },

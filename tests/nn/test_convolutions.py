@@ -113,6 +113,15 @@ def test_kernels_are_delta_orthogonal_with_the_gain_of_a_relu() -> None:
         assert not layer.bias.any()
 
 
+def test_orthogonal_kernels_are_orthogonal_as_a_whole_with_the_gain_of_a_relu() -> None:
+    config = Convolutions(8, kernel_init="orthogonal")
+    stack, mirror = config.build(9, (20, 20)), config.mirror(5, 9, (20, 20))
+    for layer in (stack.first, *stack.others, *mirror.layers):
+        rows = layer.weight.flatten(1) / math.sqrt(2)
+        torch.testing.assert_close(rows @ rows.T, torch.eye(8), atol=1e-5, rtol=0)
+        assert not layer.bias.any()
+
+
 def test_bfloat16_rounds_convolutions_and_keeps_float32_outside() -> None:
     config = Convolutions(8)
     stack, mirror = shaken(config.build(3, (24, 24))), shaken(config.mirror(5, 3, (24, 24)))

@@ -195,6 +195,18 @@ def test_updates_equal_the_paper_s(recipe: str) -> None:
         torch.testing.assert_close(value, paper.weights[name], rtol=rtol, atol=atol, msg=f"{name} differs")
 
 
+@pytest.mark.parametrize("recipe", ["sac_ae", "sac_pixels", "drq", "curl"])
+def test_kernels_start_as_in_the_authors_code(recipe: str) -> None:
+    """DrQ draws whole kernels orthogonal, the others their centres."""
+    config = override(apply(recipe, Run()), SMALL | (CROPPED if recipe == "curl" else {})).agent
+    body = config.build(Spec({"pixels": (9, 24, 24)}, 2, stack=3)).encoder.body.convolutions
+    for layer in (body.first, *body.others):
+        kernel = layer.weight if recipe == "drq" else layer.weight[..., 1:2, 1:2]
+        rows = kernel.flatten(1) / 2**0.5
+        torch.testing.assert_close(rows @ rows.T, torch.eye(4), atol=1e-5, rtol=0)
+        assert layer.weight.count_nonzero() == kernel.numel()
+
+
 def test_numbers_too_small_to_be_seen_in_an_update() -> None:
     agent = apply("sac_ae", Run()).agent
     assert agent.encoder.auxiliary.penalty == 1e-6
