@@ -1,5 +1,6 @@
 """From pixels: SAC+AE, the same without a decoder, DrQ and CURL."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from softrl.agent.optim import Adam
@@ -10,12 +11,14 @@ from softrl.nn.convolutions import Convolutions
 from softrl.nn.encoders.pixels import Pixels as PixelEncoder
 from softrl.recipes.recipe import Recipe
 
+RATES = "agent.optim.[!t]*.learning_rate"
+"""Not the temperature's, whose own rate a pattern would overrule."""
 COMMON: dict[str, Any] = {
     "env.pixels": Pixels(),
     "agent.encoder": PixelEncoder(),
     "agent.*.hidden": (1024, 1024),
     "agent.*.init": "orthogonal",
-    "agent.optim.[!t]*.learning_rate": 1e-3,  # not the temperature's, whose own rate a pattern would overrule
+    RATES: 1e-3,
     "agent.optim.temperature": Adam(1e-4, beta1=0.5),
     "agent.actor.log_std_bound": "tanh",
     "agent.actor.log_std_min": -10.0,
@@ -28,7 +31,7 @@ COMMON: dict[str, Any] = {
 }
 """What the four have in common: the settings of SAC+AE."""
 
-WARMUPS = {
+WARMUPS: dict[str, dict[str, Any]] = {
     "cartpole_*": {"train.warmup": 8_000},
     "cheetah_*": {"train.warmup": 4_000},
     "reacher_*": {"train.warmup": 4_000},
@@ -36,14 +39,20 @@ WARMUPS = {
 }
 """Frames in which each of these tasks decides a thousand times."""
 
-
 AUXILIARY, AUGMENTATION = "agent.encoder.auxiliary", "agent.encoder.augmentation"
 
 
-def from_pixels(name: str, about: str, arxiv: str, changes: dict[str, Any], own: tuple[str, ...]) -> Recipe:
+def from_pixels(
+    name: str,
+    about: str,
+    arxiv: str,
+    changes: dict[str, Any],
+    own: tuple[str, ...],
+    tasks: Mapping[str, Mapping[str, Any]] = WARMUPS,
+) -> Recipe:
     """A recipe of the family with what it does otherwise, and those paths of it that define it."""
     defines = ("env.pixels", "agent.encoder", *own)
-    return Recipe(name, about, arxiv, changes={**COMMON, **changes}, defines=defines, tasks=WARMUPS)
+    return Recipe(name, about, arxiv, changes={**COMMON, **changes}, defines=defines, tasks=tasks)
 
 
 SAC_AE = from_pixels(
@@ -87,6 +96,7 @@ CURL = from_pixels(
         "replay.capacity": 100_000,
     },
     own=(AUXILIARY, AUGMENTATION),
+    tasks={"cheetah_run": {**WARMUPS["cheetah_*"], RATES: 2e-4}, **WARMUPS},
 )
 
 RECIPES = (SAC_AE, SAC_PIXELS, DRQ, CURL)

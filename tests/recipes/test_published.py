@@ -256,6 +256,61 @@ LATENT_SAC = {
     "agent.optim.actor.learning_rate": 3e-4,
     TARGET: -1.0,
 }
+PIXELS = {
+    "env.pixels.size": 84,
+    "env.pixels.stack": 3,
+    "agent.encoder.convolutions.channels": 32,
+    "agent.encoder.convolutions.strides": (2, 1, 1, 1),
+    "agent.encoder.convolutions.kernel_init": "delta_orthogonal",
+    "agent.encoder.features": 50,
+    "agent.encoder.tau": 0.05,
+    "agent.actor.trunk.hidden": (1024, 1024),
+    "agent.critic.trunk.hidden": (1024, 1024),
+    "agent.critic.members": 2,
+    **bounded(-10.0),
+    **{f"agent.optim.{name}.learning_rate": 1e-3 for name in ("encoder", "value", "actor")},
+    "agent.optim.temperature.learning_rate": 1e-4,
+    "agent.optim.temperature.beta1": 0.5,
+    "agent.temperature.initial": 0.1,
+    TARGET: -1.0,
+    "agent.lookahead.tau": 0.01,
+    "train.gamma": 0.99,
+    "train.batch": 128,
+    "train.updates_per_decision": 1.0,
+    "train.actor_every": 2,
+    "train.target_every": 2,
+    "replay.capacity": 1_000_000,
+}
+SAC_AE = {
+    **PIXELS,
+    "agent.encoder.auxiliary": "Reconstruction",
+    "agent.encoder.auxiliary.penalty": 1e-6,
+    "agent.optim.encoder.weight_decay": 1e-7,
+}
+DRQ = {
+    **PIXELS,
+    "agent.encoder.augmentation": "Shift",
+    "agent.encoder.augmentation.pad": 4,
+    "agent.encoder.augmentation.views": 2,
+    "agent.encoder.convolutions.kernel_init": "orthogonal",
+    "agent.encoder.tau": 0.01,
+    "agent.optim.temperature.learning_rate": 1e-3,
+    "agent.optim.temperature.beta1": 0.9,
+    "replay.capacity": 100_000,
+}
+CURL = {
+    **PIXELS,
+    "env.pixels.size": 100,
+    "agent.encoder.augmentation": "Crop",
+    "agent.encoder.augmentation.pixels": 84,
+    "agent.encoder.auxiliary": "Contrast",
+    "replay.capacity": 100_000,
+}
+LEARNED = ("encoder", "value", "actor")
+SLOWER = {("curl", "cheetah_run"): {f"agent.optim.{name}.learning_rate": 2e-4 for name in LEARNED}}
+FROM_PIXELS = {"sac_ae": SAC_AE, "sac_pixels": PIXELS, "drq": DRQ, "curl": CURL}
+REPEATS = {"cartpole_swingup": 8, "cheetah_run": 4, "walker_walk": 2}
+"""Frames an action is held for; the first thousand decisions are random."""
 PUBLISHED = [
     ("redq", "Humanoid-v4", {**REDQ, TARGET: -2 / 17}),
     ("redq", "Hopper-v4", {**REDQ, TARGET: -1 / 3}),
@@ -321,6 +376,11 @@ PUBLISHED = [
         "ddsac",
         "",
         {**CHOICES, "agent.temperature.entropy.in_backup": False, "agent.temperature.entropy.in_actor": True},
+    ),
+    *(
+        (name, task, {**numbers, **SLOWER.get((name, task), {}), "train.warmup": 1_000 * repeat})
+        for name, numbers in FROM_PIXELS.items()
+        for task, repeat in REPEATS.items()
     ),
     ("dreamer", "cheetah_run", DREAMER),
     ("dreamer_discrete", "cheetah_run", {"agent.encoder.prior_weight": 0.8, "agent.encoder.posterior_weight": 0.2}),
