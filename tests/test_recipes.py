@@ -6,6 +6,7 @@ import pytest
 from softrl.agent.lookahead import Split, StateTarget
 from softrl.agent.penalty import EntropyPenalty
 from softrl.agent.temperature import Fixed, Learned
+from softrl.data.envs import repeats
 from softrl.errors import UserError
 from softrl.recipes import RECIPES, apply, find
 from softrl.recipes.recipe import Recipe, stack
@@ -206,6 +207,17 @@ def test_dreamer_refuses_a_penalty_that_its_update_would_not_add() -> None:
     agent = replace(apply("dreamer", Run()).agent, penalty=EntropyPenalty())
     with pytest.raises(UserError, match=r"to which it adds no agent\.penalty"):
         agent.check(FRAME)
+
+
+@pytest.mark.parametrize(
+    "recipes", ["simba+drq", "drq+simba", "simbav2+sac_ae", "sac_ae+simbav2", "xqc+curl", "curl+xqc"]
+)
+def test_from_pixels_action_repeat_and_critics_are_those_of_the_recipes_for_pixels(recipes: str) -> None:
+    """What the others change for tasks of DeepMind Control is for states."""
+    run = apply(recipes, run_in("cartpole_swingup"))
+    assert repeats(run.env.name, run.env) == 8
+    assert (run.agent.critic.members, run.train.warmup) == (2, 8_000)
+    assert run.train.updates_per_decision == 2.0  # no value of a task
 
 
 @pytest.mark.parametrize("second", ["mixture", "smac"])

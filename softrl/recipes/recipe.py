@@ -1,6 +1,6 @@
 """A recipe: a paper's settings as data, dotted path -> value, and how recipes are stacked on a run."""
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -11,8 +11,11 @@ from softrl.run.config import Run
 from softrl.run.fields import difference, fields, override
 
 Say = Callable[[str], None]
-CONTROL = "tasks of DeepMind Control"
-"""In the place of a pattern: any of their names, which no pattern tells from those of other environments."""
+CONTROL = "tasks of DeepMind Control from states"
+"""In the place of a pattern: any of their names, which no pattern tells from those of other environments.
+
+From pixels action repeat and critics are those of the recipes for pixels.
+"""
 
 
 def say_nothing(sentence: str) -> None:
@@ -47,9 +50,13 @@ class Recipe:
         """Where it was published."""
         return f"arXiv {self.arxiv}" if self.arxiv else "modifier"
 
-    def entries(self, run: Run, settled: Container[str] = ()) -> dict[str, Any]:
-        """Dotted path -> value for the environment and the parts of `run`; a task leaves `settled` paths alone."""
-        task: Mapping[str, Any] = next((more for name, more in self.tasks.items() if belongs(run.env.name, name)), {})
+    def entries(self, run: Run, settled: Container[str] = (), pixels: bool = False) -> dict[str, Any]:
+        """Dotted path -> value for the environment and the parts of `run`; a task leaves `settled` paths alone.
+
+        `pixels` says whether the stack that the recipe is in learns from pixels.
+        """
+        matching = (more for name, more in self.tasks.items() if belongs(run.env.name, name, pixels))
+        task: Mapping[str, Any] = next(matching, {})
         changes = {**self.changes, **{path: value for path, value in task.items() if path not in settled}}
         patterns = {path: value for path, value in changes.items() if "*" in path}
         exact = {path: value for path, value in changes.items() if path not in patterns}
@@ -58,12 +65,18 @@ class Recipe:
         return matched | exact
 
 
-def belongs(env: str, pattern: str) -> bool:
+def belongs(env: str, pattern: str, pixels: bool) -> bool:
     """Whether an environment's name is one of those that a key of `Recipe.tasks` means."""
-    return env in TASKS if pattern == CONTROL else fnmatchcase(env, pattern)
+    return env in TASKS and not pixels if pattern == CONTROL else fnmatchcase(env, pattern)
 
 
-def stack(recipes: Iterable[Recipe], run: Run, say: Say = say_nothing) -> Run:
+def from_pixels(recipes: Iterable[Recipe], run: Run) -> bool:
+    """Whether a stack of recipes on `run` learns from pixels, wherever in it the recipe stands that says so."""
+    said = [recipe.changes["env.pixels"] for recipe in recipes if "env.pixels" in recipe.changes]
+    return [run.env.pixels, *said][-1] is not None
+
+
+def stack(recipes: Sequence[Recipe], run: Run, say: Say = say_nothing) -> Run:
     """`run` with the values of the recipes, one after the other.
 
     A recipe that changes what defines an earlier one is refused with a UserError; every other value that it takes over
@@ -71,9 +84,10 @@ def stack(recipes: Iterable[Recipe], run: Run, say: Say = say_nothing) -> Run:
     """
     owners: dict[str, str] = {}
     defined: dict[str, str] = {}
+    pixels = from_pixels(recipes, run)
     for recipe in recipes:
         try:
-            entries = recipe.entries(run, defined)
+            entries = recipe.entries(run, defined, pixels)
             changed = override(run, entries)
         except UserError as error:
             if not owners:
