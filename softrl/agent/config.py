@@ -96,8 +96,8 @@ class AgentConfig:
             raise UserError("the action space is empty: choose an environment in which there is something to decide")
         if spec.choices and self.chunk.length > 1:
             raise UserError(
-                "agent.chunk plans continuous actions only: choose agent.chunk.length 1, or an environment with a "
-                "Box of actions"
+                "agent.chunk plans continuous actions only: leave out the recipe or the flag that brings it, or choose "
+                "an environment with a Box of actions"
             )
         if spec.choices and self.imitation.needs:
             raise UserError(

@@ -111,6 +111,12 @@ def test_everything_that_reads_what_the_policy_reads_is_behind_the_bottleneck() 
         assert reads[-2:] == [50, built.encoder.policy_width]
 
 
+@pytest.mark.parametrize("recipe", ["qc", "qc_adaptive"])
+def test_plans_of_choices_are_refused_with_what_helps(recipe: str) -> None:
+    with pytest.raises(UserError, match="continuous actions only: leave out the recipe or the flag that brings it"):
+        apply(recipe, Run()).agent.build(spec(3))
+
+
 @pytest.mark.parametrize("continuous", [0, 2])
 def test_a_latent_in_the_policy_is_for_numbers(continuous: int) -> None:
     sentence = r"Latent actor is for continuous actions, and this action space has choices: leave out the recipe"
