@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import gymnasium
 
+from softrl.agent.action_space import replaced
 from softrl.agent.compile import compiled
 from softrl.agent.update import update
 from softrl.data import envs
@@ -92,7 +93,7 @@ def train(
     configured = apply(recipe, override(Run(), {"env.name": name.removesuffix(OWN)}), taken_over.append)
     configured = resolve(override(configured, {"env.name": name, **given}))
     seen = checked(env, configured)
-    for line in [*taken_over, *cautions(configured)]:
+    for line in [*taken_over, *cautions(configured), *replaced(configured.agent, seen.spec)]:
         if quiet:  # as it is by default
             warnings.warn(line, stacklevel=2)
         else:

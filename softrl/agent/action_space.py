@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from softrl.agent.explore import OnPolicy
 from softrl.errors import UserError
 from softrl.math.choices import LARGEST_JOINT, check_choices, enumerable
 from softrl.nn.actors.categorical import Categorical
@@ -76,8 +77,9 @@ def space_of(spec: Spec) -> str:
 def adapt_to_action_space(config: "AgentConfig", spec: Spec) -> "AgentConfig":
     """The configuration with parts for continuous actions replaced by their counterparts for the choices of `spec`.
 
-    Trunk, head, members and whatever else both kinds have are carried over; where there are no choices nothing changes.
-    Raises UserError for parts that have no counterpart.
+    Trunk, head, members and whatever else both kinds have are carried over, and an explorer that moves the policy's
+    numbers gives way to the policy; where there are no choices nothing changes. Raises UserError for parts that have no
+    counterpart.
     """
     space, name = space_of(spec), type(config.actor).__name__
     if space == CONTINUOUS and type(config.actor) in CHOOSERS:
@@ -95,17 +97,31 @@ def adapt_to_action_space(config: "AgentConfig", spec: Spec) -> "AgentConfig":
             f"the {name} actor does not fit this action space, which is {space}{listed * (space == MANY)}: use recipe "
             "sac, whose actor does"
         )
-    if config.explorer.needs & NEEDS_NUMBERS:
+    if "exploration matrix" in config.explorer.needs:
         raise UserError(
             f"agent.explorer {type(config.explorer).__name__} moves continuous actions, and this action space has "
             "choices: leave out the recipe that brings it"
         )
     actor = ACTORS[space, type(config.actor)](config.actor)
+    config = dataclasses.replace(config, explorer=OnPolicy() if moves_numbers(config.explorer) else config.explorer)
     shared = "shared parameters" in actor.offers
     if space == MANY or (not shared and math.prod(spec.choices) > MOST_ROWS):  # whole actions are judged one by one
         return dataclasses.replace(config, actor=actor)
     critic = CRITICS.get((shared, type(config.critic)), unchanged)(config.critic)
     return dataclasses.replace(config, actor=actor, critic=critic)
+
+
+def moves_numbers(explorer: Part) -> bool:
+    """Whether an explorer moves the numbers of a policy that has a `distribution`."""
+    return "distribution" in explorer.needs
+
+
+def replaced(config: "AgentConfig", spec: Spec) -> list[str]:
+    """Sentences to tell before a run begins, on parts that the space of `spec` leaves without anything to do."""
+    if not spec.choices or not moves_numbers(config.explorer):
+        return []
+    name = type(config.explorer).__name__
+    return [f"agent.explorer {name} moves continuous actions, and this action space has choices: the policy explores"]
 
 
 def nested_parts(part: Part) -> Iterator[Part]:
@@ -123,7 +139,3 @@ def with_policy_bottlenecks(config: "AgentConfig") -> "AgentConfig":
     trunked = {name: part for name, part in parts.items() if "trunk" in {f.name for f in dataclasses.fields(part)}}
     changed = {name: dataclasses.replace(part, trunk=policy_trunk(part.trunk)) for name, part in trunked.items()}
     return dataclasses.replace(config, **changed)
-
-
-NEEDS_NUMBERS = frozenset({"distribution", "exploration matrix"})
-"""What explorers ask of actors whose actions are numbers."""

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from softrl.agent.action_space import adapt_to_action_space
+from softrl.agent.action_space import adapt_to_action_space, replaced
 from softrl.agent.config import AgentConfig
-from softrl.agent.explore import Optimistic, RepeatedNoise
+from softrl.agent.explore import Optimistic, RepeatedNoise, StateDependent
 from softrl.errors import UserError
 from softrl.nn.actors.categorical import Categorical
 from softrl.nn.actors.factored import Factored
@@ -91,13 +91,26 @@ def test_a_kind_that_was_chosen_is_kept() -> None:
         ({"actor": Categorical(NARROW)}, spec(3, continuous=2), "does not fit this action space, which is hybrid: use"),
         ({"actor": Hybrid(NARROW)}, spec(3), "does not fit this action space, which is discrete: use recipe sac"),
         ({"actor": Hybrid(NARROW)}, spec(40, 40, continuous=2), r"1600 joint ones, and at most 1024 are listed\): use"),
-        ({"explorer": RepeatedNoise()}, spec(3), "RepeatedNoise moves continuous"),
-        ({"explorer": Optimistic()}, spec(3, continuous=1), "Optimistic moves continuous"),
+        ({"explorer": StateDependent()}, spec(3), "StateDependent moves continuous"),
+        ({"explorer": StateDependent()}, spec(3, continuous=1), "StateDependent moves continuous"),
     ],
 )
 def test_what_has_no_counterpart_is_refused(parts: dict[str, object], space: Spec, words: str) -> None:
     with pytest.raises(UserError, match=words):
         adapt_to_action_space(dataclasses.replace(CONFIG, **parts), space)
+
+
+@pytest.mark.parametrize("space", [spec(3), spec(3, continuous=2), spec(40, 40)])
+@pytest.mark.parametrize("explorer", [RepeatedNoise(), Optimistic()])
+def test_an_explorer_of_numbers_gives_way_to_the_policy_and_that_is_told(explorer: object, space: Spec) -> None:
+    """It is a part of whole algorithms, such as FlashSAC and BRO."""
+    config = dataclasses.replace(CONFIG, explorer=explorer)
+    assert adapt_to_action_space(config, space) == adapt_to_action_space(CONFIG, space)
+    (line,) = replaced(config, space)
+    assert line.startswith(f"agent.explorer {type(explorer).__name__} moves continuous actions")
+    assert replaced(CONFIG, space) == []
+    assert adapt_to_action_space(config, spec(continuous=2)).explorer is explorer
+    assert replaced(config, spec(continuous=2)) == []
 
 
 def test_everything_that_reads_what_the_policy_reads_is_behind_the_bottleneck() -> None:

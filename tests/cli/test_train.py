@@ -75,6 +75,14 @@ def test_the_end_of_a_run_says_where_everything_is(here, tiny, capsys):
     assert lines[2] == "video  none: not asked for"
 
 
+@pytest.mark.parametrize("env", ["CartPole-v1", "softrl/Gears-v0"])
+@pytest.mark.parametrize("recipe", ["fast", "flashsac", "bro"])
+def test_an_explorer_of_numbers_does_not_keep_a_recipe_from_choices(here, small, capsys, recipe, env):
+    words = [{"60": "33"}.get(word, word) for word in small if word != "--quiet"]  # three updates
+    assert main(["train", env, "--recipe", f"{recipe}+tiny", *words]) == 0
+    assert "moves continuous actions, and this action space has choices: the policy explores" in capsys.readouterr().out
+
+
 def test_a_video_that_could_not_be_made_is_explained(here, tiny, capsys, monkeypatch):
     def blind(*_, **__):
         raise UserError("pygame is not installed")
