@@ -254,6 +254,11 @@ def test_a_seeded_pair_trains_or_is_refused(first: str, second: str) -> None:
     verdict(first, second)  # which asserts
 
 
+@pytest.mark.parametrize("policy", ["sac_discrete", "sd_sac", "ddsac", "beta", "deterministic", "gsde"])
+def test_policies_of_every_kind_train_from_pixels(policy: str) -> None:
+    assert verdict(policy, "drq") == verdict("drq", policy) == ("trained", "")
+
+
 @pytest.mark.slow
 def test_every_pair_trains_or_is_refused() -> None:
     counts = Counter(verdict(first, second)[0] for first, second in PAIRS)

@@ -220,6 +220,33 @@ def test_from_pixels_action_repeat_and_critics_are_those_of_the_recipes_for_pixe
     assert run.train.updates_per_decision == 2.0  # no value of a task
 
 
+@pytest.mark.parametrize("other", ["sac_ae", "sac_pixels", "drq", "curl", "simba"])
+@pytest.mark.parametrize("policy", ["sac_hybrid", "beta", "mixture", "gsde"])
+def test_a_policy_of_another_kind_keeps_the_network_in_either_order(policy: str, other: str) -> None:
+    agent = apply(f"{other}+{policy}", Run()).agent
+    assert agent == apply(f"{policy}+{other}", Run()).agent
+    assert agent.actor.trunk == apply(other, Run()).agent.actor.trunk
+    bound = getattr(agent.actor, "log_std_bound", "tanh")
+    assert (bound, getattr(agent.actor, "log_std_min", -10.0)) == ("tanh", -10.0)
+
+
+@pytest.mark.parametrize("pixels", ["sac_ae", "sac_pixels", "drq", "curl"])
+@pytest.mark.parametrize("policy", ["sac_discrete", "sd_sac", "ddsac", "deterministic"])
+def test_policies_from_pixels_are_as_wide_as_their_critics(policy: str, pixels: str) -> None:
+    for names in (f"{policy}+{pixels}", f"{pixels}+{policy}"):
+        agent = apply(names, Run()).agent
+        assert type(agent.actor) is type(find(policy).changes["agent.actor"])
+        assert agent.actor.trunk == agent.critic.trunk
+        assert agent.actor.trunk.hidden == (1024, 1024)
+
+
+def test_what_a_recipe_keeps_is_reported_as_set_by_the_one_before_it() -> None:
+    said: list[str] = []
+    apply("drq+beta+tiny", Run(), said.append)
+    assert "recipe 'tiny' changes agent.actor.trunk.hidden from 1024,1024, set by 'drq', to 32,32" in said
+    assert not [line for line in said if "agent.actor.trunk" in line and line.startswith("recipe 'beta'")]
+
+
 @pytest.mark.parametrize("second", ["mixture", "smac"])
 def test_dreamer_refuses_what_its_imagination_would_not_use(second: str) -> None:
     with pytest.raises(UserError, match=r"dreamer|imagination"):

@@ -11,7 +11,7 @@ from softrl.nn.actors.categorical import Categorical
 from softrl.nn.actors.deterministic import Deterministic
 from softrl.nn.actors.hybrid import Hybrid
 from softrl.nn.actors.mixture import Mixture
-from softrl.recipes.recipe import Recipe
+from softrl.recipes.recipe import NETWORK, Recipe
 
 SAC_DISCRETE = Recipe(
     "sac_discrete",
@@ -19,6 +19,7 @@ SAC_DISCRETE = Recipe(
     arxiv="1910.07207",
     changes={"agent.actor": Categorical(joint=True), "agent.optim.*.epsilon": 1e-4},
     defines=("agent.actor",),
+    keeps=NETWORK,
 )
 
 SD_SAC = Recipe(
@@ -33,6 +34,7 @@ SD_SAC = Recipe(
         "agent.penalty": EntropyPenalty(),
     },
     defines=("agent.actor", "agent.target_rule", "agent.actor_rule", "agent.regression", "agent.penalty"),
+    keeps=NETWORK,
 )
 
 DDSAC = Recipe(
@@ -41,6 +43,7 @@ DDSAC = Recipe(
     arxiv="2509.09838",
     changes={**SAC_DISCRETE.changes, "agent.temperature.entropy.in_backup": False},
     defines=("agent.actor", "agent.temperature.entropy.in_backup"),
+    keeps=NETWORK,
 )
 
 SAC_HYBRID = Recipe(
@@ -49,6 +52,7 @@ SAC_HYBRID = Recipe(
     arxiv="1912.11077",
     changes={"agent.actor": Hybrid(joint=True)},
     defines=("agent.actor",),
+    keeps=NETWORK,
 )
 
 BETA = Recipe(
@@ -57,6 +61,7 @@ BETA = Recipe(
     arxiv="2409.04971",
     changes={"agent.actor": Beta()},
     defines=("agent.actor",),
+    keeps=NETWORK,
 )
 
 MIXTURE = Recipe(
@@ -65,6 +70,7 @@ MIXTURE = Recipe(
     arxiv="1801.01290",
     changes={"agent.actor": Mixture()},
     defines=("agent.actor",),
+    keeps=NETWORK,
 )
 
 DETERMINISTIC = Recipe(
@@ -73,6 +79,7 @@ DETERMINISTIC = Recipe(
     arxiv="1509.02971",
     changes={"agent.actor": Deterministic(), "agent.temperature": Fixed()},
     defines=("agent.actor", "agent.temperature"),
+    keeps=NETWORK,
 )
 
 QC = Recipe(

@@ -9,7 +9,7 @@ from softrl.nn.actors.gsde import GSDE
 from softrl.nn.heads import Scalar
 from softrl.nn.normalize import ReturnScale, Running
 from softrl.nn.trunks.mlp import MLP
-from softrl.recipes.recipe import Recipe
+from softrl.recipes.recipe import NETWORK, Recipe
 
 PER = Recipe(
     "per",
@@ -73,6 +73,7 @@ GSDE_RECIPE = Recipe(
     arxiv="2005.05719",
     changes={"agent.actor": GSDE(), "agent.explorer": StateDependent()},
     defines=("agent.actor", "agent.explorer"),
+    keeps=NETWORK,
 )
 
 REPEATED_NOISE = Recipe(

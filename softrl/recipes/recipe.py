@@ -8,7 +8,7 @@ from typing import Any
 from softrl.data.names import TASKS
 from softrl.errors import UserError
 from softrl.run.config import Run
-from softrl.run.fields import difference, fields, override
+from softrl.run.fields import difference, fields, flat, get, override
 
 Say = Callable[[str], None]
 CONTROL = "tasks of DeepMind Control from states"
@@ -16,6 +16,9 @@ CONTROL = "tasks of DeepMind Control from states"
 
 From pixels action repeat and critics are those of the recipes for pixels.
 """
+
+NETWORK = ("agent.actor.trunk", *(f"agent.actor.log_std_{name}" for name in ("bound", "min", "max")))
+"""What a policy of another kind keeps of the one before it."""
 
 
 def say_nothing(sentence: str) -> None:
@@ -39,6 +42,8 @@ class Recipe:
 
     A part's path stands for its kind; a value inside it that must stay has a path of its own.
     """
+    keeps: tuple[str, ...] = ()
+    """Paths inside parts that it replaces: where the new part has them too, recipes before it decide on them."""
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Further changes for environments whose name matches a pattern, or for CONTROL; the first that matches holds.
 
@@ -64,6 +69,12 @@ class Recipe:
         matched = {path: value for pattern, value in patterns.items() for path in paths if fnmatchcase(path, pattern)}
         return matched | exact
 
+    def kept(self, run: Run) -> dict[str, Any]:
+        """What stays of the parts of `run` that this recipe replaces, dotted path -> value."""
+        exact = {path: value for path, value in self.changes.items() if "*" not in path}
+        shared = flat(run).keys() & flat(override(run, exact)).keys() if self.keeps else ()
+        return {path: get(run, path) for path in self.keeps if path in shared}
+
 
 def belongs(env: str, pattern: str, pixels: bool) -> bool:
     """Whether an environment's name is one of those that a key of `Recipe.tasks` means."""
@@ -88,7 +99,7 @@ def stack(recipes: Sequence[Recipe], run: Run, say: Say = say_nothing) -> Run:
     for recipe in recipes:
         try:
             entries = recipe.entries(run, defined, pixels)
-            changed = override(run, entries)
+            changed = override(run, recipe.kept(run) | entries)
         except UserError as error:
             if not owners:
                 raise

@@ -20,16 +20,16 @@ COMMON: dict[str, Any] = {
     "agent.*.init": "orthogonal",
     RATES: 1e-3,
     "agent.optim.temperature": Adam(1e-4, beta1=0.5),
-    "agent.actor.log_std_bound": "tanh",
-    "agent.actor.log_std_min": -10.0,
-    "agent.lookahead.tau": 0.01,
-    "agent.temperature.initial": 0.1,
+    "agent.act*.log_std_bound": "tanh",
+    "agent.act*.log_std_min": -10.0,
+    "agent.look*.tau": 0.01,
+    "agent.temp*.initial": 0.1,
     "train.batch": 128,
     "train.actor_every": 2,
     "train.target_every": 2,
     "train.warmup": 2_000,
 }
-"""What the four have in common: the settings of SAC+AE."""
+"""What the four have in common: the settings of SAC+AE. Patterns are for fields that other kinds of a part lack."""
 
 WARMUPS: dict[str, dict[str, Any]] = {
     "cartpole_*": {"train.warmup": 8_000},
