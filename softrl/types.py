@@ -94,6 +94,7 @@ class Batch(NamedTuple):
     discount: Tensor  # [B]
     weight: Tensor  # [B]
     best: Tensor | None = None  # [B/V] bool, that of the window
+    old_z: Tensor | None = None  # [B,D], what the critic's target reads at z's observation, where that is not z
 
 
 class Atoms(NamedTuple):

@@ -31,6 +31,7 @@ class Agent(nn.Module):
         spec = spec._replace(chunk=plan.length, prefixes=plan.prefixes, sequence=rows, best=config.imitation.best)
         self.config, self.spec = config, spec
         self.encoder = config.encoder.build(spec)
+        self.encoder.gives_old = "target copy" in config.regression.needs
         width, read = self.encoder.width, self.encoder.policy_width
         reading = with_policy_bottlenecks(config)
         self.actor = reading.chunk.wrap_actor(reading.actor.build(read, actor_spec(spec)), read, spec)

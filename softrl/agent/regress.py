@@ -80,6 +80,7 @@ class ClippedRegression(Regression):
 
     def forward(self, agent: "Agent", b: Batch, q: Prediction, y: Atoms) -> Tensor:
         with torch.no_grad():
-            old = agent.lookahead.target(b.z, b.action[None]).output  # [E,1,B,W]
+            z = b.z if b.old_z is None else b.old_z
+            old = agent.lookahead.target(z, b.action[None]).output  # [E,1,B,W]
         near = old + (q.output - old).clamp(-self.distance, self.distance)
         return torch.maximum(agent.critic.loss(q, y), agent.critic.loss(q._replace(output=near), y))

@@ -12,7 +12,9 @@ from softrl.errors import UserError
 from softrl.nn.critics import ActionOut
 from softrl.nn.heads import Categorical, Prediction, Quantile, Scalar
 from softrl.nn.trunks.mlp import MLP
-from softrl.types import Atoms, Batch, Spec
+from softrl.recipes import apply
+from softrl.run.config import Run
+from softrl.types import Atoms, Batch, Spec, Window
 
 B = 4
 SPEC = Spec({"state": (3,)}, 0, (2,))
@@ -71,6 +73,34 @@ def test_near_its_target_copy_nothing_is_clipped(head) -> None:
     agent, b, y = agent_of(head, 0.4), batch(), single(torch.randn(B))
     q = agent.critic(b.z, b.action[None])
     torch.testing.assert_close(Clipped(0.5).build()(agent, b, q, y), agent.critic.loss(q, y), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", ["sac_ae", "drq"])
+def test_from_pixels_the_target_copy_reads_the_target_encoder(recipe: str) -> None:
+    """DrQ's views are drawn at random: the copy sees those that the critic sees."""
+    agent = apply(f"sd_sac+{recipe}+tiny", Run()).agent.build(Spec({"pixels": (9, 24, 24)}, 0, (2,), stack=3))
+    for parameter in agent.encoder.body.parameters():
+        parameter.data.add_(0.1 * torch.randn_like(parameter))
+    seen: list[Tensor] = []
+    agent.encoder.body.register_forward_hook(lambda _, read, __: seen.append(read[0]))
+    judged: list[Tensor] = []
+    agent.lookahead.target.register_forward_hook(lambda _, read, __: judged.append(read[0]))
+    rows, flag = (3, 1), torch.zeros(3, 1, dtype=torch.bool)
+    pixels, action = torch.randint(256, (3, 2, 9, 24, 24), dtype=torch.uint8), torch.eye(2)[[0, 1, 1]][:, None]
+    window = Window(
+        {"pixels": pixels}, action, torch.ones(rows), torch.ones(rows), flag, torch.ones(3), torch.arange(3)
+    )
+    agent.update(window, actor=False, follow=False)
+    _, old = judged  # the first is of the next observations
+    torch.testing.assert_close(old, agent.encoder.target(seen[0])[1])
+
+
+def test_only_where_it_is_asked_for_the_target_encoder_sees_the_observation_itself() -> None:
+    spec = Spec({"pixels": (9, 24, 24)}, 0, (2,), stack=3)
+    given = [
+        apply(f"{name}+drq+tiny", Run()).agent.build(spec).encoder.gives_old for name in ("sd_sac", "sac_discrete")
+    ]
+    assert given == [True, False]
 
 
 def test_probabilities_are_not_clipped() -> None:

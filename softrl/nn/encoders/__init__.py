@@ -17,6 +17,7 @@ class Encoder(nn.Module, ABC):
 
     width: int  # D, of what the critic reads
     policy_width: int  # P, of what the policy reads
+    gives_old: bool = False  # whether batches hold `old_z`, where a target copy makes it
 
     @abstractmethod
     def forward(self, window: Window, actor: Actor) -> tuple[Batch, Losses]:

@@ -117,6 +117,7 @@ class PixelEncoder(Encoder):
             seen_after = self.views(after).to(self.body.convolutions.first.dtype)
             next_features = self.body.convolutions(seen_after)
             target_z = self.target(seen_after)[1]
+            old_z = self.target(seen)[1] if self.gives_old else None
         batch = Batch(
             z=z,
             policy_z=features[: len(now)].detach(),
@@ -127,6 +128,7 @@ class PixelEncoder(Encoder):
             discount=self.repeated(window.discount[:, 0]),
             weight=self.repeated(window.weight),
             best=window.best,
+            old_z=old_z,
         )
         return batch, self.auxiliary(z, seen, partial(self.positives, now))
 
