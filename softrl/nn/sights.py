@@ -61,7 +61,7 @@ class Vectors:
     J = |x_hat - x|^2 / (2 deviation^2), x = sign(s) log(1 + |s|)
 
     Thousands of pixels outweigh the nats that their latents cost; the few entries of a state do not, unless an error in
-    them counts for more: with a deviation of 1 what varies by less than 2 is not worth coding.
+    them counts for more: beyond the free nats an entry is worth coding only where its variance exceeds deviation^2.
     """
 
     encoder: MLP = DENSE
@@ -71,7 +71,10 @@ class Vectors:
     scale: Literal["none", "symlog"] = "symlog"
     """What is done to observations before they are read and predicted."""
     deviation: float = 0.1
-    """Standard deviation with which observations are expected around their prediction; a small one weighs errors."""
+    """Standard deviation with which observations are expected around their prediction.
+
+    A small one weighs errors; give at least that of noise in the observations, which latents are else spent on.
+    """
 
     def __post_init__(self) -> None:
         if not self.deviation > 0:
