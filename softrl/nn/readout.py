@@ -6,7 +6,7 @@ from softrl.errors import UserError
 from softrl.nn.trunks.mlp import MLP
 
 DENSE = MLP((300, 300), init="lecun", activation="elu")
-"""The perceptrons of Dreamer (arXiv 1912.01603, appendix A), drawn as torch draws its layers."""
+"""The perceptrons of Dreamer (arXiv 1912.01603, appendix A), with weights as torch draws them and biases zero."""
 
 
 class Readout(nn.Module):
