@@ -164,12 +164,12 @@ class WorldModel(Encoder):
     def batch(self, window: Window, features: Tensor) -> Batch:
         """The real decisions of a window at particles [T,L,B,F], R = (T-1) * B.
 
-        At a final observation none was made: it weighs 0, and for the policy, whose losses have no weights, the row
-        before it stands in its place; for the first row of a window that is the last.
+        At a final observation none was made: it weighs 0, and for the policy, whose losses have no weights, another
+        row stands in its place, as `stand_ins` says.
         """
         features, is_decision = features.detach().transpose(1, 2), self.is_decision(window)
-        rows, columns = (torch.arange(size, device=features.device) for size in is_decision.shape)
-        now = features[(rows[:, None] - (~is_decision).long()) % len(rows), columns].flatten(0, 1)  # [R,L,F]
+        columns = torch.arange(is_decision.shape[1], device=features.device)
+        now = features[stand_ins(is_decision), columns].flatten(0, 1)  # [R,L,F]
         after, weight = features[1:].flatten(0, 1), is_decision * window.weight
         taken = (x.transpose(0, 1)[:-1] for x in (window.action, window.reward, window.discount))
         action, reward, discount, weight = (
@@ -249,3 +249,13 @@ class WorldModel(Encoder):
 def mean_where(chosen: Tensor, x: Tensor) -> Tensor:
     """Mean of those entries that are chosen; zero where none is."""
     return (x * chosen).sum() / chosen.sum().clamp(min=1)
+
+
+def stand_ins(is_decision: Tensor) -> Tensor:
+    """The row to learn from at each row of each column, one where something was decided, [T,B] bool -> [T,B].
+
+    Itself, or else the last such row before it, or else the first after it; row 0 in a column that has none.
+    """
+    rows = torch.arange(len(is_decision), device=is_decision.device)[:, None]
+    last = torch.where(is_decision, rows, -1).cummax(0).values
+    return torch.where(last < 0, is_decision.int().argmax(0), last)

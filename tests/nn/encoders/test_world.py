@@ -15,7 +15,7 @@ from softrl.nn.actors.latent import Marginal
 from softrl.nn.critics import ActionIn
 from softrl.nn.dreamer_cnn import Pictures
 from softrl.nn.either import Either
-from softrl.nn.encoders.world import World, WorldModel
+from softrl.nn.encoders.world import World, WorldModel, stand_ins
 from softrl.nn.imagine import film
 from softrl.nn.latents import Normal, OneHot
 from softrl.nn.particles import Particles
@@ -69,6 +69,12 @@ def agent(config: World = WORLD, actor: object = None) -> Agent:
     torch.manual_seed(0)
     parts = AgentConfig(encoder=config, actor=actor or Gaussian(TINY), critic=ActionIn(TINY))  # type: ignore[arg-type]
     return parts.build(SPEC)
+
+
+def learned_from(final: Tensor, t: int) -> int:
+    """The nearest row where something was decided, going back from row t, or else going on."""
+    rows = [*range(t, -1, -1), *range(t, len(final))]
+    return next((row for row in rows if not final[row]), 0)
 
 
 def test_losses_equal_loops_over_rows() -> None:
@@ -141,7 +147,7 @@ def test_the_batch_holds_the_real_decisions() -> None:
     for t in range(T - 1):
         for b in range(B):
             row = t * B + b
-            read = (t - int(w.last[b, t])) % (T - 1)  # nothing was decided at a final observation
+            read = learned_from(w.last[b, : T - 1], t)
             assert torch.equal(batch.z[row], features[read, b])
             assert torch.equal(batch.policy_z[row], features[read, b])
             assert torch.equal(batch.next_z[row], features[t + 1, b])
@@ -167,6 +173,26 @@ def test_a_policy_learns_nothing_at_final_observations() -> None:
     assert not (batch.policy_z == final).all(1).any()
     assert (batch.policy_z == features[1, :, 0].flatten()).all(1).sum() == 2  # its own row, and the final one's
     assert (batch.next_z == features[2, 0, 0]).all(1).sum() == 1  # it is what row 1 leads to
+
+
+def test_what_stands_in_for_final_observations_was_decided() -> None:
+    """Also where a window opens with one, and where one follows another, as after an episode that was cut at once."""
+    decided = torch.tensor([[0, 1, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 1, 0], [0, 1, 0, 0]], dtype=torch.bool)
+    expected = [[1, 0, 2, 0], [1, 1, 2, 0], [2, 1, 2, 0], [2, 1, 3, 0], [2, 4, 3, 0]]
+    assert stand_ins(decided).tolist() == expected
+
+
+def test_a_policy_learns_from_decisions_alone_where_a_window_opens_and_closes_with_a_final_observation() -> None:
+    model, w = world(), window()
+    last = torch.zeros(B, T, dtype=torch.bool)
+    last[:, [0, T - 2]] = True
+    w = w._replace(last=last, first=torch.cat([torch.zeros(B, 1, dtype=torch.bool), last[:, :-1]], 1))
+    torch.manual_seed(1)
+    batch, _ = model(w, None)  # type: ignore[arg-type]
+    torch.manual_seed(1)
+    features = model.trace(w).filtered.features[:, 0]
+    read = batch.policy_z.unflatten(0, (T - 1, B))
+    assert torch.equal(read, features[[1, 1, 2, 3, 3]])
 
 
 def test_nothing_crosses_the_start_of_an_episode() -> None:
@@ -212,7 +238,7 @@ def test_particles_are_further_trajectories() -> None:
     for t in range(T - 1):
         for b in range(B):
             row = t * B + b
-            read = (t - int(w.last[b, t])) % (T - 1)
+            read = learned_from(w.last[b, : T - 1], t)
             assert torch.equal(batch.policy_z[row], everything[read, :, b].flatten())
             for view in range(2):
                 assert torch.equal(batch.z[view * rows + row], everything[read, view, b])
