@@ -82,6 +82,11 @@ class Agent(nn.Module):
         return action, self.encoder.acted(action, carry)
 
     @torch.no_grad()
+    def watch(self, obs: Obs, action: Tensor, carry: Carry) -> Carry:
+        """What to remember where actions [N,A] are taken that are not the agent's own, such as random ones."""
+        return self.encoder.watch(obs, action, carry)
+
+    @torch.no_grad()
     def observe(self, row: Step, carry: Carry) -> Carry:
         """Take a collected row into the running statistics; returns what to remember until the next."""
         self.encoder.observe(row.obs)

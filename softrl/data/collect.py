@@ -34,6 +34,9 @@ class Acting(Protocol):
     def act(self, obs: Obs, carry: Carry, deterministic: bool = False) -> tuple[Tensor, Carry]:
         """Actions [N,A], one-hots before numbers in [-1, 1], and what to remember."""
 
+    def watch(self, obs: Obs, action: Tensor, carry: Carry) -> Carry:
+        """What to remember where actions [N,A] are taken that are not the agent's own."""
+
     def observe(self, row: Step, carry: Carry) -> Carry:
         """Take a row into running statistics; returns what to remember."""
 
@@ -94,7 +97,9 @@ class Collector:
     def choose(self, random: bool) -> Tensor:
         """Actions [N,A]: uniform while warming up, else the policy's."""
         if random:
-            return uniform(self.spec, self.env.num_envs, self.generator).to(self.device)
+            action = uniform(self.spec, self.env.num_envs, self.generator).to(self.device)
+            self.carry = self.policy.watch(self.obs, action, self.carry)
+            return action
         action, self.carry = self.policy.act(self.obs, self.carry)
         return action
 

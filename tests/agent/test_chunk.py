@@ -126,6 +126,9 @@ class Planning:
     def act(self, obs: dict[str, Tensor], carry: dict[str, Tensor], deterministic: bool = False) -> Any:
         return self.plan.act(self.agent, obs["state"], carry, deterministic)
 
+    def watch(self, obs: dict[str, Tensor], action: Tensor, carry: dict[str, Tensor]) -> dict[str, Tensor]:
+        return carry
+
 
 def collector(*lengths: int) -> Collector:
     each = iter(lengths)

@@ -70,6 +70,9 @@ class Constant:
         count = len(next(iter(obs.values())))
         return torch.full((count, 1), self.value), {"acts": carry["acts"] + 1}
 
+    def watch(self, obs: Obs, action: Tensor, carry: dict[str, Tensor]) -> dict[str, Tensor]:
+        return carry
+
 
 def collector(count: int = 1, policy: Any = None, **options: Any) -> Collector:
     vec = envs.vector(lambda: Counting(**options), EnvConfig(workers="sync"), count, seed=0)

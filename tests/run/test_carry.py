@@ -64,8 +64,9 @@ def parts() -> tuple[Agent, Collector]:
 
 
 @pytest.mark.parametrize("resumed", [None, 7, 16])
-def test_acting_in_several_environments_filters_as_learning_does(resumed: int | None) -> None:
-    """Also where another process goes on from the state that this one saved."""
+@pytest.mark.parametrize("warmup", [0, 11])
+def test_acting_in_several_environments_filters_as_learning_does(resumed: int | None, warmup: int) -> None:
+    """Also through random actions before, and where another process goes on from the state that this one saved."""
     agent, collector = parts()
     replay = Replay(ReplayConfig(N * 50), agent.spec, N, 0.9, seed=0)
     acted = []
@@ -74,7 +75,7 @@ def test_acting_in_several_environments_filters_as_learning_does(resumed: int | 
             state = collector.state_dict()
             agent, collector = parts()
             collector.load_state_dict(state)
-        collector.begin()
+        collector.begin(random=t < warmup)
         acted.append(collector.carry["encoder.features"].clone())
         replay.add(collector.finish().row)
     window = replay.window(torch.arange(N), torch.ones(N))

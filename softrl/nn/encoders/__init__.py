@@ -56,6 +56,10 @@ class Encoder(nn.Module, ABC):
         """What to remember after the action [N,A] that was chosen."""
 
     @abstractmethod
+    def watch(self, obs: Obs, action: Tensor, carry: Carry) -> Carry:
+        """What to remember of current observations where an action [N,A] is taken that nobody chose by them."""
+
+    @abstractmethod
     def observe(self, obs: Obs) -> None:
         """Take the observations of a collected row, [N,..], into running statistics."""
 

@@ -89,6 +89,9 @@ class IdentityEncoder(Encoder):
     def acted(self, action: Tensor, carry: Carry) -> Carry:
         return carry
 
+    def watch(self, obs: Obs, action: Tensor, carry: Carry) -> Carry:
+        return carry
+
     def observe(self, obs: Obs) -> None:
         self.normalizer.observe(obs["state"])
 

@@ -173,6 +173,9 @@ class PixelEncoder(Encoder):
     def acted(self, action: Tensor, carry: Carry) -> Carry:
         return carry
 
+    def watch(self, obs: Obs, action: Tensor, carry: Carry) -> Carry:
+        return carry
+
     def observe(self, obs: Obs) -> None:
         pass
 

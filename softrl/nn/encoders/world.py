@@ -232,6 +232,9 @@ class WorldModel(Encoder):
     def acted(self, action: Tensor, carry: Carry) -> Carry:
         return carry | {"encoder.action": action}
 
+    def watch(self, obs: Obs, action: Tensor, carry: Carry) -> Carry:
+        return self.acted(action, self.act(obs, carry)[1])
+
     def observe(self, obs: Obs) -> None:
         pass
 
