@@ -74,6 +74,15 @@ def prediction_error(world: "WorldModel", window: Window, seen: int = 5) -> Tens
     return (open_loop(world, window, seen) - target).square().flatten(1).mean(1)
 
 
+def foreseen_error(world: "WorldModel", window: Window, seen: int = 5) -> Tensor:
+    """Mean squared error of open-loop prediction over all that was not seen, a number.
+
+    `seen` observations, or all but the last of a shorter window, are seen.
+    """
+    seen = min(seen, window.action.shape[1] - 1)
+    return prediction_error(world, window, seen)[seen:].mean()
+
+
 def film(world: "WorldModel", window: Window, rows: int = 6, seen: int = 5) -> dict[str, Tensor]:
     """Truth, prediction and difference below each other, some rows side by side: `open_loop`, bytes [T,3,3*h,rows*w].
 

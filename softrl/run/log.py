@@ -89,8 +89,9 @@ class Logger:
         successes: Sequence[float] | None,
         seconds: float,
         planned: Sequence[float] = (),
+        measured: Mapping[str, float] | None = None,
     ) -> dict[str, float]:
-        """Write one evaluation: a row, a row for each episode, and the tags, which are returned.
+        """Write one evaluation: a row, a row for each episode, and the tags, which are returned; `measured` are tags.
 
         The standard deviation is the population's (ddof 0); `successes` is None where the environment does not say.
         """
@@ -105,6 +106,7 @@ class Logger:
         values = {"eval/mean_reward": mean, "eval/std_reward": spread, "eval/mean_ep_length": length_mean}
         values |= {} if success is None else {"eval/success_rate": success}
         values |= {f"eval/{name}": value for name, value in zip(PLANNED, planned, strict=False)}
+        values |= {f"eval/{name}": value for name, value in (measured or {}).items()}
         self._scalars(env_steps, values)
         return values
 

@@ -36,7 +36,7 @@ from softrl.run.signals import stopped_by_signals
 from softrl.types import Window
 
 PICTURED = 8
-"""Rows of replay that pictures show."""
+"""Rows of replay that pictures show and encoders measure something on."""
 MUCH_CLIPPED = 0.05
 """Share of targets outside a critic's support above which a run says so."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -267,7 +267,8 @@ class Trainer:
         result = evaluate(self.agent, self.eval_env, seeds)
         planned = np.array(result.plans, float).mean(0).tolist()  # over episodes
         at = (count.env_steps, count.decisions, count.updates)
-        values = self.log.evaluation(*at, *result[:2], result.successes or None, self.seconds(), planned)
+        successes, measured = result.successes or None, self.measured()
+        values = self.log.evaluation(*at, *result[:2], successes, self.seconds(), planned, measured)
         count.last = mean = values["eval/mean_reward"]
         count.evaluated = count.env_steps
         self.console.evaluation(count.env_steps, mean)
@@ -277,6 +278,13 @@ class Trainer:
             self.checkpoints.mark_best(count.env_steps)
         self.tell(values)
         return result
+
+    def measured(self) -> dict[str, float]:
+        """What the encoder measures on some rows of replay."""
+        if not self.replay.ready:
+            return {}
+        found = self.agent.encoder.measures(self.replay.peek(PICTURED))
+        return {name: float(value) for name, value in found.items()}
 
     def show(self) -> None:
         """What the encoder makes of some rows of replay, to media/<env_steps>_<name>.png and .mp4."""

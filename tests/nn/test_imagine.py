@@ -15,7 +15,7 @@ from softrl.nn.actors.deterministic import Deterministic
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.dreamer_cnn import Pictures
 from softrl.nn.encoders.world import World, WorldModel
-from softrl.nn.imagine import film, imagine, open_loop, prediction_error, still
+from softrl.nn.imagine import film, foreseen_error, imagine, open_loop, prediction_error, still
 from softrl.nn.latents import Normal
 from softrl.nn.rssm import RSSM
 from softrl.nn.sights import Vectors
@@ -104,6 +104,14 @@ def test_open_loop_prediction_equals_a_loop() -> None:
     errors = prediction_error(model, w, 3)
     target = model.sight.target(w.obs)
     assert float(errors[7]) == pytest.approx(float((predicted[7] - target[:, 7]).square().mean()))
+
+
+def test_the_error_of_what_is_foreseen_leaves_out_what_is_seen() -> None:
+    """Five observations are seen, or all but the last."""
+    model, w = world(Certain(4)), window()
+    assert torch.equal(foreseen_error(model, w), prediction_error(model, w, 5)[5:].mean())
+    short = w.map(lambda x: x[:, :4] if x.dim() > 1 else x)
+    assert torch.equal(foreseen_error(model, short), prediction_error(model, short, 3)[3])
 
 
 def test_what_comes_after_is_not_seen() -> None:

@@ -1,5 +1,6 @@
-"""Films of what a world model foresees: at the marks of its pictures, and without a trace in the run."""
+"""What a run shows of what a world model foresees: films and its error, at evaluations, without a trace in the run."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from gymnasium.spaces import Box
 from softrl import api
 from softrl.nn.encoders.world import WorldModel
 
+ERROR = "eval/prediction_error"
 SMALL = {
     "steps": 80,
     "eval.every": 40,
@@ -65,13 +67,27 @@ def test_a_run_from_pixels_has_a_film_beside_each_picture(filmed: Path) -> None:
     )  # twice as large, six stretches
 
 
-def test_a_run_learns_the_same_without_its_films(filmed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def errors(run: Path) -> dict[int, float]:
+    """The errors of prediction by the step of their evaluation."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return {line["env_steps"]: line[ERROR] for line in lines if ERROR in line}
+
+
+def test_a_run_learns_the_same_without_films_and_errors(
+    filmed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(WorldModel, "films", lambda self, window: {})
+    monkeypatch.setattr(WorldModel, "measures", lambda self, window: {})
     unseen = train(tmp_path / "unseen")
     assert not list((unseen / "media").glob("*.mp4"))
+    assert errors(unseen) == {}
     weights = "checkpoints/step_000000080/agent.safetensors"
     assert (filmed / weights).read_bytes() == (unseen / weights).read_bytes()
 
 
-def test_a_run_from_states_has_nothing_to_show(tmp_path: Path) -> None:
-    assert not (train(tmp_path / "run", **{"env.pixels": None}) / "media").exists()
+def test_a_run_from_states_draws_nothing_and_tells_its_error(filmed: Path, tmp_path: Path) -> None:
+    run = train(tmp_path / "run", **{"env.pixels": None})
+    assert not (run / "media").exists()
+    for found in (errors(run), errors(filmed)):
+        assert found.keys() == {40, 80}  # at the first evaluation there is no experience
+        assert all(0 < error < 1 for error in found.values())

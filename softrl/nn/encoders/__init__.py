@@ -64,6 +64,10 @@ class Encoder(nn.Module, ABC):
         """Take the observations of a collected row, [N,..], into running statistics."""
 
     @abstractmethod
+    def measures(self, window: Window) -> dict[str, Tensor]:
+        """What to measure on a window, numbers by name."""
+
+    @abstractmethod
     def pictures(self, window: Window) -> dict[str, Tensor]:
         """What to look at of a window's first rows, bytes [3,height,width] by name."""
 

@@ -95,6 +95,9 @@ class IdentityEncoder(Encoder):
     def observe(self, obs: Obs) -> None:
         self.normalizer.observe(obs["state"])
 
+    def measures(self, window: Window) -> dict[str, Tensor]:
+        return {}
+
     def pictures(self, window: Window) -> dict[str, Tensor]:
         return {}
 

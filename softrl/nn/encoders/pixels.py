@@ -179,6 +179,9 @@ class PixelEncoder(Encoder):
     def observe(self, obs: Obs) -> None:
         pass
 
+    def measures(self, window: Window) -> dict[str, Tensor]:
+        return {}
+
     @torch.no_grad()
     def pictures(self, window: Window) -> dict[str, Tensor]:
         """What to look at of a window's rows, bytes [3,height,width] by name; nothing without a decoder."""

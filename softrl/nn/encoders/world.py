@@ -13,7 +13,7 @@ from softrl.math.latents import balanced_kl
 from softrl.nn.actors import Actor
 from softrl.nn.either import AnySight, Either
 from softrl.nn.encoders import Encoder, Losses, Value
-from softrl.nn.imagine import film, still
+from softrl.nn.imagine import film, foreseen_error, still
 from softrl.nn.particles import Particles
 from softrl.nn.readout import DENSE, Readout, check_rowwise
 from softrl.nn.rssm import RSSM, Filtered, FilterInputs
@@ -237,6 +237,11 @@ class WorldModel(Encoder):
 
     def observe(self, obs: Obs) -> None:
         pass
+
+    def measures(self, window: Window) -> dict[str, Tensor]:
+        """How far open-loop prediction is off; its draws are apart and change no run."""
+        with forked_generators(window.reward):
+            return {"prediction_error": foreseen_error(self, window)}
 
     def pictures(self, window: Window) -> dict[str, Tensor]:
         """The first frames of a row, open-loop prediction and their difference; nothing without pictures."""

@@ -366,8 +366,9 @@ def test_bad_values_are_refused() -> None:
 
 
 @pytest.mark.parametrize("spec", [SPEC, PIXELS], ids=["state", "pixels"])
-def test_pictures_change_no_draw(spec: Spec) -> None:
+def test_pictures_and_measures_change_no_draw(spec: Spec) -> None:
     model = world(replace(WORLD, sight=Either(Pictures(2), Vectors(TINY, TINY))), spec)
     w, before = window(spec), torch.get_rng_state()
     model.pictures(w)
+    assert model.measures(w)["prediction_error"] > 0
     assert torch.equal(torch.get_rng_state(), before)
