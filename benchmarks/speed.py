@@ -172,7 +172,8 @@ def memory(options: argparse.Namespace) -> None:
 
 def named(options: argparse.Namespace) -> list[str]:
     """The recipes that are asked for."""
-    return options.only.split(",") if options.only else [name for name in RECIPES if name != "tiny"]
+    every = (recipe.complete_name for recipe in RECIPES.values() if recipe.name != "tiny")
+    return options.only.split(",") if options.only else list(every)
 
 
 def tried(recipe: str, command: list[str], threads: int) -> dict[str, Any] | None:

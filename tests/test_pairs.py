@@ -203,7 +203,7 @@ def definition(name: str, run: Run) -> dict[str, Any]:
 )
 def test_no_pair_is_refused_without_a_sentence_and_none_loses_what_defines_it(env: str, stride: int) -> None:
     counts: Counter[str] = Counter()
-    alone = {name: apply(name, override(Run(), {"env.name": env})) for name in NAMES}
+    alone = {name: apply(find(name).complete_name, override(Run(), {"env.name": env})) for name in NAMES}
     definitions = {name: definition(name, alone[name]) for name in NAMES}
     for first, second in PAIRS[::stride]:
         run = stacked(first, second, env)
@@ -269,7 +269,7 @@ def test_every_pair_trains_or_is_refused() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_recipe_alone_trains(name: str) -> None:
     if name != "sac":
-        assert verdict("sac", name) == ("trained", "")
+        assert verdict(find(name).on or "sac", name) == ("trained", "")
 
 
 @pytest.mark.slow
@@ -280,7 +280,7 @@ def test_every_update_is_one_graph_and_agrees_with_eager(name: str) -> None:
     Weights, metrics and errors are compared after one update: from the second on, batch norm at these sizes makes a
     thousandth of one rounding error.
     """
-    small = apply(f"{name}+tiny", Run())
+    small = apply(f"{find(name).complete_name}+tiny", Run())
     torch.manual_seed(0)
     eager = small.agent.build(accepting(small))
     graph = copy.deepcopy(eager)

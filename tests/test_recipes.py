@@ -19,7 +19,7 @@ PIXELS = Spec(obs={"pixels": (9, 84, 84)}, continuous=2, stack=3)
 FRAME = PIXELS._replace(obs={"pixels": (3, 64, 64)}, stack=1)
 SPACES = {
     **dict.fromkeys(("sac_discrete", "sd_sac", "ddsac"), CHOICES),
-    **dict.fromkeys(("dreamer", "dreamer_discrete", "latent_sac", "smac"), FRAME),
+    **dict.fromkeys(("dreamer", "dreamer_discrete", "latent_sac", "smac", "discrete_latents"), FRAME),
     **dict.fromkeys(("sac_ae", "sac_pixels", "drq"), PIXELS),
     "sac_hybrid": CHOICES._replace(continuous=2),
     "curl": PIXELS._replace(obs={"pixels": (9, 100, 100)}),
@@ -39,15 +39,15 @@ def test_a_recipe_is_short_has_a_paper_and_a_sentence_and_builds(name):
     assert len(recipe.changes) <= 15 or name == "tiny"  # which is no paper's
     assert recipe.about.endswith(".")
     assert recipe.arxiv is None if name in ("tiny", "states") else len(recipe.arxiv.split(".")) == 2
-    run = apply(name, Run())
+    run = apply(recipe.complete_name, Run())
     run.agent.build(SPACES.get(name, Spec(obs={"state": (3,)}, continuous=2)))
-    assert run.recipe == name
+    assert run.recipe == recipe.complete_name
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_entry_does_something_somewhere(name):
     recipe = find(name)
-    paths = set().union(*(flat(apply(each, Run())) for each in ((name,) if name != "tiny" else SHRUNK)))
+    paths = set().union(*(flat(apply(each, Run())) for each in (SHRUNK if name == "tiny" else (recipe.complete_name,))))
     for pattern in (*recipe.changes, *(path for changes in recipe.tasks.values() for path in changes)):
         assert fnmatch.filter(sorted(paths), pattern), f"{pattern} matches no field"
     for path in recipe.defines:  # a value that the recipe sets, or one inside a part that it brings
@@ -104,6 +104,17 @@ def test_sac_v1_hard_copies_its_target():
     }
 
 
+def test_discrete_latents_are_those_of_dreamer_discrete():
+    changes = difference(apply("dreamer_discrete", Run()), apply("dreamer+discrete_latents", Run()))
+    assert changes == [("recipe", "dreamer_discrete", "dreamer+discrete_latents")]
+
+
+def test_discrete_latents_keep_the_particles_of_smac():
+    values = flat(apply("smac+discrete_latents", Run()))
+    assert values["agent.encoder.dynamics.latent"] == "OneHot"
+    assert values["agent.encoder.particles.count"] == "32"
+
+
 def test_sac_yarats_has_the_settings_of_pytorch_sac():
     values = flat(apply("sac_yarats", Run()))
     expected = {
@@ -128,12 +139,12 @@ def test_sac_yarats_has_the_settings_of_pytorch_sac():
 @pytest.mark.parametrize("name", [name for name in RECIPES if name != "tiny"])
 def test_tiny_shrinks_every_recipe_and_reports_what_it_takes_over(name):
     said: list[str] = []
-    run = apply(f"{name}+tiny", Run(), said.append)
+    run = apply(f"{find(name).complete_name}+tiny", Run(), said.append)
     widths = {value for path, value in flat(run).items() if path.endswith((".hidden", ".width", "expert_hidden"))}
     assert widths <= {"32,32", "32"}
     assert widths
     assert run.steps < 1_000
-    assert run.recipe == f"{name}+tiny"
+    assert run.recipe == f"{find(name).complete_name}+tiny"
     taken = {path for path in find(name).changes if path in find("tiny").changes and "*" not in path}
     assert taken <= {sentence.split()[3] for sentence in said}
 
@@ -152,6 +163,10 @@ def test_reports_name_both_recipes_and_both_values():
         ("sac+", "there is no recipe ''; softrl recipes lists them"),
         ("sac_v1_hard+sac_v1", "recipes 'sac_v1_hard' and 'sac_v1' cannot be stacked, because agent.lookahead.tau is"),
         ("sac_v1+sac_yarats", "recipe 'sac_yarats' cannot be stacked on the ones before it: there is no field"),
+        *(
+            (names, "recipe 'discrete_latents' changes parts that are not there: stack it on a recipe that has them")
+            for names in ("discrete_latents", "sac+discrete_latents", "discrete_latents+smac")
+        ),
     ],
 )
 def test_unknown_and_impossible_recipes_are_refused_with_a_sentence(names, sentence):

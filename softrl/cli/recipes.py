@@ -44,7 +44,8 @@ def show(names: str) -> str:
     from softrl.run.fields import ABSENT, difference, get
     from softrl.run.kinds import show as typed
 
-    recipes, run = [find(name) for name in names.split("+")], apply(names, Run())
+    recipes = [find(name) for name in names.split("+")]
+    run = apply(names if len(recipes) > 1 else recipes[0].complete_name, Run())
     differing = difference(Run(), run)
     stacked = {path: new for path, _, new in differing if path != "recipe" and new != ABSENT}
     values = stacked if len(recipes) > 1 else {path: typed(value) for path, value in recipes[0].changes.items()}

@@ -49,6 +49,13 @@ class Recipe:
 
     They give way to what defines a recipe before this one in a stack.
     """
+    on: str | None = None
+    """A recipe with the parts whose fields it changes, for one that is stacked on such recipes only."""
+
+    @property
+    def complete_name(self) -> str:
+        """What can be trained: the recipe by itself, or on the one that has the parts whose fields it changes."""
+        return f"{self.on}+{self.name}" if self.on else self.name
 
     @property
     def paper(self) -> str:
@@ -101,6 +108,11 @@ def stack(recipes: Sequence[Recipe], run: Run, say: Say = say_nothing) -> Run:
             entries = recipe.entries(run, defined, pixels)
             changed = override(run, recipe.kept(run) | entries)
         except UserError as error:
+            if recipe.on:
+                raise UserError(
+                    f"recipe '{recipe.name}' changes parts that are not there: stack it on a recipe that has them, "
+                    f"such as {recipe.complete_name}"
+                ) from None
             if not owners:
                 raise
             raise UserError(f"recipe '{recipe.name}' cannot be stacked on the ones before it: {error}") from None

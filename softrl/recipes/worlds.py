@@ -1,4 +1,4 @@
-"""With a learned world model: Dreamer, latent SAC and SMAC; SMAC without one; a modifier for state observations."""
+"""With a learned world model: Dreamer, latent SAC and SMAC; SMAC without one; modifiers for states and for latents."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from softrl.nn.critics import StateValue
 from softrl.nn.encoders.world import World
 from softrl.nn.latents import OneHot
 from softrl.nn.particles import Particles
-from softrl.nn.rssm import RSSM
 from softrl.nn.trunks.mlp import MLP
 from softrl.recipes.recipe import Recipe
+from softrl.run.fields import override
 
 POLICY = MLP((300, 300, 300, 300), init="lecun", activation="elu")
 VALUES = MLP((300, 300, 300), init="lecun", activation="elu")
@@ -42,6 +42,14 @@ LATENT: dict[str, Any] = {
 }
 """Soft actor-critic on the features of real sequences."""
 
+DISCRETE: dict[str, Any] = {
+    "dynamics.latent": OneHot(),
+    "free_nats": 1.0,
+    "prior_weight": 0.8,
+    "posterior_weight": 0.2,
+}
+"""Fields of a world model whose latents are choices: DreamerV2's on DeepMind Control."""
+
 DREAMER = Recipe(
     "dreamer",
     "A policy learned from imagined rollouts, by gradients through a recurrent world model (RSSM).",
@@ -63,10 +71,7 @@ DREAMER_DISCRETE = Recipe(
     "dreamer_discrete",
     "Dreamer whose latents are 32 choices out of 32, as in DreamerV2.",
     arxiv="2010.02193",
-    changes={
-        **DREAMER.changes,
-        "agent.encoder": World(dynamics=RSSM(latent=OneHot()), free_nats=1.0, prior_weight=0.8, posterior_weight=0.2),
-    },
+    changes={**DREAMER.changes, "agent.encoder": override(World(), DISCRETE)},
     defines=(*DREAMER.defines, "agent.encoder.dynamics.latent"),
 )
 
@@ -102,4 +107,13 @@ STATES = Recipe(
     defines=("env.pixels",),
 )
 
-RECIPES = (DREAMER, DREAMER_DISCRETE, LATENT_SAC, SMAC, SMAC_STATE, STATES)
+DISCRETE_LATENTS = Recipe(
+    "discrete_latents",
+    "Latents of a world model that are 32 choices out of 32, with KL balancing, as in DreamerV2.",
+    arxiv="2010.02193",
+    changes={f"agent.encoder.{path}": value for path, value in DISCRETE.items()},
+    defines=("agent.encoder.dynamics.latent",),
+    on="latent_sac",
+)
+
+RECIPES = (DREAMER, DREAMER_DISCRETE, LATENT_SAC, SMAC, SMAC_STATE, STATES, DISCRETE_LATENTS)

@@ -18,7 +18,7 @@ from softrl.agent.optim import AdamOptimizer
 from softrl.data import envs
 from softrl.data.collect import Collector
 from softrl.data.replay import Replay, ReplayConfig
-from softrl.recipes import RECIPES as ALL, apply
+from softrl.recipes import RECIPES as ALL, apply, find
 from softrl.run.config import Run
 from softrl.run.fields import override
 from softrl.run.resolve import resolve
@@ -35,7 +35,7 @@ FAST = (
     *("qc_adaptive", "sac_discrete", "sac_ae"),
 )
 WORLDS = tuple(f"{recipe}+states" for recipe in ("dreamer", "dreamer_discrete", "smac", "latent_sac"))
-SLOW = (*WORLDS, *(recipe for recipe in ALL if recipe not in (*FAST, "tiny", "states")))
+SLOW = (*WORLDS, *(find(recipe).complete_name for recipe in ALL if recipe not in (*FAST, "tiny", "states")))
 RECIPES = [*FAST, *(pytest.param(recipe, marks=pytest.mark.slow) for recipe in SLOW)]
 NOWHERE = ("sac", "crossq", "simbav2")
 """Those of the fast tier on torch's device `meta`."""

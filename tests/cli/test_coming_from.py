@@ -11,7 +11,7 @@ from softrl.cli.flags import split, switches
 from softrl.cli.main import main
 from softrl.cli.train import Options, configured, understood
 from softrl.data import graphics
-from softrl.recipes import RECIPES, apply
+from softrl.recipes import RECIPES, apply, find
 from softrl.run.config import Run
 from softrl.run.fields import override
 from softrl.types import Spec
@@ -83,7 +83,8 @@ def test_what_an_example_does_is_there():
 
 def test_recipes_whose_temperature_is_not_learned_are_named():
     [cell] = re.findall(r"\| learned in every recipe but (.+) \|", PAGE)
-    assert set(quoted(cell)) == {name for name in RECIPES if not apply(name, Run()).agent.temperature.learned}
+    runs = {name: apply(find(name).complete_name, Run()) for name in RECIPES}
+    assert set(quoted(cell)) == {name for name, run in runs.items() if not run.agent.temperature.learned}
 
 
 def recipe_of(command: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from softrl.cli.flags import split
 from softrl.cli.main import main
 from softrl.cli.settings import load, with_file, written
-from softrl.recipes import RECIPES, apply
+from softrl.recipes import RECIPES, apply, find
 from softrl.run.config import Run
 from softrl.run.fields import override, read
 
@@ -52,7 +52,7 @@ def test_what_is_typed_wins_over_the_file(here):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_what_is_written_is_read_back(here, name):
-    run = override(apply(name, Run()), {"env.name": "Hopper-v5", "steps": 123, "train.gamma": 0.3})
+    run = override(apply(find(name).complete_name, Run()), {"env.name": "Hopper-v5", "steps": 123, "train.gamma": 0.3})
     (here / "printed.toml").write_text(written(run))
     texts = load(here / "printed.toml")
     again = override(apply(texts.pop("recipe"), override(Run(), {"env.name": texts["env.name"]})), {})

@@ -41,6 +41,11 @@ def test_a_recipe_without_changes_is_shown(capsys):
     assert lines(capsys, "recipes", "show", "sac")[0].startswith("sac (arXiv 1812.05905): Twin critics")
 
 
+def test_a_recipe_that_is_stacked_on_others_only_is_shown(capsys):
+    shown = [line.split() for line in lines(capsys, "recipes", "show", "discrete_latents")]
+    assert ["agent.encoder.dynamics.latent*", "OneHot"] in shown
+
+
 def test_a_stack_is_shown_with_the_values_that_hold_in_the_end(capsys):
     shown = lines(capsys, "recipes", "show", "tqc+simba")
     assert [line.partition(" (")[0] for line in shown[:2]] == ["tqc", "simba"]

@@ -6,7 +6,7 @@ import pytest
 
 from softrl.cli.main import main
 from softrl.errors import UserError
-from softrl.recipes import RECIPES, apply
+from softrl.recipes import RECIPES, apply, find
 from softrl.run.config import Run
 from softrl.run.fields import fields
 
@@ -22,9 +22,11 @@ def flags_in(page: str) -> list[str]:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_help_after_a_recipe_shows_exactly_its_fields(name, capsys):
-    assert main(["train", "cheetah_run", "--recipe", name, "--help"]) == 0
+    recipe = find(name).complete_name
+    assert main(["train", "cheetah_run", "--recipe", recipe, "--help"]) == 0
     own = ["recipe", "run", "init", "config", "print", "quiet", "help", "debug"]
-    settable = [field.path for field in fields(apply(name, Run())) if not hasattr(field.value, "__dataclass_fields__")]
+    known = fields(apply(recipe, Run()))
+    settable = [field.path for field in known if not hasattr(field.value, "__dataclass_fields__")]
     settable = [path for path in settable if path != "env.pixels"]  # a part, absent from recipes for states
     shown = flags_in(capsys.readouterr().out)
     assert sorted(shown) == sorted({*own, *settable} - {"env.name"})

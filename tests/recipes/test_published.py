@@ -384,6 +384,7 @@ PUBLISHED = [
     ),
     ("dreamer", "cheetah_run", DREAMER),
     ("dreamer_discrete", "cheetah_run", {"agent.encoder.prior_weight": 0.8, "agent.encoder.posterior_weight": 0.2}),
+    ("latent_sac+discrete_latents", "cheetah_run", {"agent.encoder.dynamics.latent": "OneHot"}),
     ("latent_sac", "cheetah_run", LATENT_SAC),
     ("smac", "cheetah_run", {**LATENT_SAC, "agent.encoder.particles.count": 32}),
 ]

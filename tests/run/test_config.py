@@ -4,7 +4,7 @@ import json
 import pytest
 
 from softrl.errors import UserError
-from softrl.recipes import RECIPES, apply
+from softrl.recipes import RECIPES, apply, find
 from softrl.run.config import Run
 from softrl.run.fields import fields, flat, from_json, helps, override, to_json
 
@@ -19,7 +19,7 @@ def parts(config):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_field_has_help_and_every_part_a_sentence(name):
-    run = apply(name, Run())
+    run = apply(find(name).complete_name, Run())
     assert [field.path for field in fields(run) if not field.help.endswith(".")] == []
     for part in parts(run):
         assert set(helps(type(part))) == {field.name for field in dataclasses.fields(part)}
@@ -29,7 +29,7 @@ def test_every_field_has_help_and_every_part_a_sentence(name):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_config_json_gives_the_same_run_back(name):
-    run = apply(name, Run())
+    run = apply(find(name).complete_name, Run())
     assert from_json(Run, json.loads(json.dumps(to_json(run)))) == run
 
 
