@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from softrl.data.episodes import ranking
 from softrl.data.frames import FrameStore
@@ -223,18 +224,20 @@ class Replay:
         if not self.ready:
             raise ValueError("nothing to sample: replay holds no complete window")
         draws = [sampler.draw(self.sampler_view(sampler), batch) for _ in range(times)]
-        cells, weights = (torch.cat(parts) for parts in zip(*draws, strict=True))
+        cells, weights = draws[0] if times == 1 else (torch.cat(parts) for parts in zip(*draws, strict=True))
         return sent(cells, self.place), sent(weights, self.place)
 
     def window(self, cells: Tensor, weight: Tensor) -> Window:
         """The windows that start at these cells, [B]."""
         index = cells + self.offsets  # [T+1,B]
-        index = (index - len(self.flat)).where(index >= len(self.flat), index)  # a remainder takes four times as long
-        rows = self.flat.index_select(0, index.flatten()).unflatten(0, index.shape)  # [T+1,B,W]
+        if self.newest + self.reader.rows > self.length:  # else no window reaches over the ring's end
+            # A remainder takes four times as long.
+            index = (index - len(self.flat)).where(index >= len(self.flat), index)
+        rows = embedding(index, self.flat)  # [T+1,B,W]
         read = self.reader.read(rows, index)
-        obs = self.observations(read.rows, read.cells)
-        window = Window(obs, read.action, read.reward, read.discount, read.first, weight, index[0], read.last)
-        return delivered(window._replace(best=self.ranking.best(index[0])), self.device)
+        obs, best = self.observations(read.rows, read.cells), self.ranking.best(cells)
+        window = Window(obs, read.action, read.reward, read.discount, read.first, weight, cells, read.last, best)
+        return delivered(window, self.device)
 
     def observations(self, rows: Tensor, cells: Tensor) -> Obs:
         """Observations in rows [O,B,W] at cells [O,B], [B,O,..]."""

@@ -101,10 +101,10 @@ class OneStep(Decisions):
     successive = True
 
     def read(self, rows: Tensor, cells: Tensor) -> WindowData:
-        gamma = self.view.gamma
-        discount = self.column(rows[0], "terminated").mul(-gamma).add_(gamma)
-        reward = self.column(rows[0], "reward")
-        return WindowData(self.first_action(rows), reward[:, None], discount[:, None], self.first(rows), rows, cells)
+        gamma, now, places = self.view.gamma, rows[0], self.view.places  # [B,W]
+        discount = now[:, places["terminated"]].mul(-gamma).add_(gamma)
+        first, action = now[:, places["first"]].bool(), now[:, None, places["action"]]
+        return WindowData(action, now[:, places["reward"]], discount, first, rows, cells)
 
 
 class Steps(Decisions):
