@@ -167,7 +167,7 @@ class Replay:
         """Append one row for each environment; the oldest row makes room when the ring is full."""
         here = self.newest % self.length
         self.start_mask.write(here, step, opens=self.newest == 0)
-        self.ranking.add(self.newest, self.start_mask.columns["reward"][here], self.start_mask.columns["last"][here])
+        self.ranking.add(self.newest, step.reward, step.last)
         for name in self.layout.numbers:
             self.columns[f"obs.{name}"][here] = sent(step.obs[name], self.place)
         self.columns["action"][here] = sent(step.action, self.place)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,7 +46,7 @@ class WindowReader(ABC):
         self.powers = torch.pow(view.gamma, torch.arange(rows, device=view.invalid.device))
 
     @abstractmethod
-    def invalid_starts(self, last: Tensor) -> Tensor:
+    def invalid_starts(self, last: np.ndarray) -> np.ndarray:
         """Where rows with enough rows behind them still start no window, given which are final observations, [N]."""
 
     @abstractmethod
@@ -60,7 +61,7 @@ class WindowReader(ABC):
 class Decisions(WindowReader):
     """Windows that start with a decision, and end with an observation of the same episode."""
 
-    def invalid_starts(self, last: Tensor) -> Tensor:
+    def invalid_starts(self, last: np.ndarray) -> np.ndarray:
         return last
 
     def first_action(self, rows: Tensor) -> Tensor:
@@ -146,8 +147,8 @@ class Sequences(WindowReader):
         super().__init__(view, rows)
         self.ahead = rows - 1
 
-    def invalid_starts(self, last: Tensor) -> Tensor:
-        return torch.zeros_like(last)
+    def invalid_starts(self, last: np.ndarray) -> np.ndarray:
+        return np.zeros_like(last)
 
     def read(self, rows: Tensor, cells: Tensor) -> WindowData:
         rewarded, ended, first, last = (

@@ -121,7 +121,7 @@ def test_a_ring_elsewhere_is_restored() -> None:
     assert torch.equal(here.start_mask.invalid, there.start_mask.invalid)
     for name, known in there.start_mask.columns.items():
         rows = torch.arange(here.oldest, here.newest) % here.length
-        assert torch.equal(known[rows], here.columns[name][rows])
+        assert torch.equal(torch.from_numpy(known[rows.numpy()]), here.columns[name][rows])
     for time in range(17, 21):
         for replay in (here, there):
             replay.add(row(here.spec, [time % 4 == 3, time % 5 == 4], time))
