@@ -113,7 +113,7 @@ class Collector:
         if self.underway:
             raise RuntimeError("a step was begun and not finished")
         action = self.choose(random)
-        taken = action.numpy(force=True)
+        taken = action.cpu().numpy()
         if not np.isfinite(taken).all():
             raise UserError(
                 "learning diverged: the policy's actions are not finite; resume from the last checkpoint, or start "

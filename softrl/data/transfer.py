@@ -8,6 +8,8 @@ from softrl.types import Window
 
 def sent(values: Tensor, device: torch.device) -> Tensor:
     """The same values on a device; a GPU fetches them from page-locked memory, and nobody waits until it has."""
+    if values.device == device:
+        return values
     if device.type == "cuda" and values.device.type == "cpu":
         # Pinned memory keeps gaps between the values, and to close them torch would copy through memory that is not.
         return values.contiguous().pin_memory().to(device, non_blocking=True)
