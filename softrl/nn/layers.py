@@ -25,6 +25,11 @@ class Rounded(nn.Module):
         self.dtype = torch.float32
 
 
+def cast(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """The same numbers in `dtype`."""
+    return x if x.dtype == dtype else x.to(dtype)  # which would find in ten times the time that nothing is to be done
+
+
 class Linear(Rounded):
     """Affine maps of all members at once, y_e = x_e W_e + b_e: [B,i] or [E,B,i] -> [E,B,o].
 
@@ -49,10 +54,10 @@ class Linear(Rounded):
 
     def forward(self, x: Tensor) -> Tensor:  # [B,i] or [E,B,i] -> [E,B,o]
         # Its own axis of members first, through which a gradient comes back without being copied.
-        x, weight = x.unsqueeze(0) if x.dim() == 2 else x, self.weight.to(self.dtype)
+        x, weight, bias = x.unsqueeze(0) if x.dim() == 2 else x, cast(self.weight, self.dtype), self.bias
         # Not baddbmm: it copies the bias into its output first, where a compiler joins this sum to what follows.
-        product = torch.bmm(x.to(self.dtype).expand(weight.shape[0], -1, -1), weight).float()
-        return product if self.bias is None else product.add_(self.bias)
+        product = cast(torch.bmm(cast(x, self.dtype).expand(weight.shape[0], -1, -1), weight), torch.float32)
+        return product if bias is None else product.add_(bias)
 
 
 def set_precision(module: nn.Module, dtype: torch.dtype) -> None:

@@ -175,8 +175,10 @@ NORMS: dict[NormName, Callable[[int, int], nn.Module]] = {
 }
 
 
-def normed(activation: Activation, width: int, members: int, norm: NormName, place: Place) -> nn.Sequential:
-    """An activation of `width` units and a norm before or after it."""
+def normed(activation: Activation, width: int, members: int, norm: NormName, place: Place) -> nn.Module:
+    """An activation of `width` units and a norm, if any, before or after it."""
+    if norm == "none":
+        return activation
     if place == "before":
         return nn.Sequential(NORMS[norm](width, members), activation)
     return nn.Sequential(activation, NORMS[norm](width * activation.scale, members))
