@@ -40,6 +40,13 @@ class Stateless(Plasticity):
         self.act(agent, window, n)
 
 
+class Untouched(Plasticity):
+    """The agent is left as it is."""
+
+    def intervene(self, agent: "Agent", window: Window, n: int) -> None:
+        pass
+
+
 def check_period(updates: int) -> None:
     """Refuse an intervention before the first update."""
     if updates < 1:
@@ -54,10 +61,7 @@ class Keep:
 
     def build(self, agent: "Agent") -> Plasticity:
         """The module, without state."""
-        return Stateless(self.intervene)
-
-    def intervene(self, agent: "Agent", window: Window, n: int) -> None:
-        """Leave the agent as it is."""
+        return Untouched()
 
 
 @dataclass(frozen=True)
