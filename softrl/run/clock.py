@@ -45,7 +45,7 @@ class UpdateRatio:
         """Updates owed after `decisions` in total; decisions taken while not `ready` never owe any."""
         if not ready:
             self._origin, self._given = decisions, 0
-        owed = int(self._rate * (decisions - self._origin)) - self._given
+        owed = self._rate.numerator * (decisions - self._origin) // self._rate.denominator - self._given
         self._given += owed
         return owed
 
