@@ -44,6 +44,7 @@ class Acting(Protocol):
 class Episode(NamedTuple):
     """A finished training episode."""
 
+    env: int  # number of its environment
     total: float  # undiscounted return
     frames: int
     success: float | None  # the environment's info["is_success"], where it gives one
@@ -130,11 +131,12 @@ class Collector:
         waiting = self.done
         resting = bool(waiting.any())
         finite(reward, "a reward")
-        frames = info["frames"]
+        frames, decisions = info["frames"], len(waiting)
         if resting:  # what a reset returns is no outcome of an action
             action = action.masked_fill(sent(torch.from_numpy(waiting)[:, None], self.device), 0.0)
             reward, frames = np.where(waiting, 0.0, reward), np.where(waiting, 0, frames)
             terminated, truncated = terminated & ~waiting, truncated & ~waiting
+            decisions -= int(waiting.sum())
         row = Step(
             obs=self.obs,
             action=action,
@@ -152,11 +154,11 @@ class Collector:
         self.obs = self.observed(observation)
         if resting:
             self.forget(waiting)
-        return Collected(row, int(frames.sum()), len(waiting) - int(waiting.sum()), episodes)
+        return Collected(row, int(frames.sum()), decisions, episodes)
 
     def close(self, i: int, info: dict[str, Any]) -> Episode:
         """Close the statistics of environment `i`."""
-        episode = Episode(float(self.total[i]), int(self.length[i]), success(info, i))
+        episode = Episode(i, float(self.total[i]), int(self.length[i]), success(info, i))
         self.total[i], self.length[i] = 0.0, 0
         return episode
 

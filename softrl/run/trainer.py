@@ -171,12 +171,12 @@ class Trainer:
         self.replay.add(got.row)
         self.count.env_steps += got.frames
         self.count.decisions += got.decisions
-        for i, episode in zip(np.flatnonzero(self.collector.done).tolist(), got.episodes, strict=True):
+        for episode in got.episodes:
             self.count.episodes += 1
-            planned = mean_executed(self.collector.carry, i)
-            self.log.episode(self.count.env_steps, self.count.episodes, *episode, self.seconds(), planned)
-            self.console.episode(self.count.episodes, episode.total, self.seconds() - self.opened[i])
-            self.opened[i] = self.seconds()
+            planned = mean_executed(self.collector.carry, episode.env)
+            self.log.episode(self.count.env_steps, self.count.episodes, *episode[1:], self.seconds(), planned)
+            self.console.episode(self.count.episodes, episode.total, self.seconds() - self.opened[episode.env])
+            self.opened[episode.env] = self.seconds()
 
     def catch_up(self, warming: bool) -> None:
         """Make the updates owed so far."""

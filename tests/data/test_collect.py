@@ -110,7 +110,8 @@ def test_an_episode_of_an_environment_that_is_silent_has_no_success() -> None:
     kinds = iter([Counting, Silent])
     vec = envs.vector(lambda: next(kinds)(), EnvConfig(workers="sync"), 2, seed=0)
     made = Collector(vec, Constant(), envs.spec(vec), seed=0)
-    assert [[e.success for e in made.collect().episodes] for _ in range(3)] == [[], [], [0.0, None]]
+    found = [[(e.env, e.success) for e in made.collect().episodes] for _ in range(3)]
+    assert found == [[], [], [(0, 0.0), (1, None)]]
 
 
 def test_replay_never_sees_a_transition_across_a_reset() -> None:
