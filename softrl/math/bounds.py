@@ -22,6 +22,22 @@ def check_log_std(low: float, high: float) -> None:
         raise UserError(f"log_std_min {low} is not below log_std_max {high}: swap or widen the bounds")
 
 
+def check_mean(largest: float | None) -> None:
+    """Refuse a bound of means that leaves nothing; raises UserError."""
+    if largest is not None and largest <= 0:
+        raise UserError(f"mean_bound is {largest}: means need room, try 5, or none for no bound")
+
+
+def mean_bound(largest: float | None) -> Callable[[Tensor], Tensor]:
+    """The function that keeps means within a bound smoothly, elementwise; without one they stay as they are.
+
+    largest * tanh(mean / largest)    (Dreamer, arXiv 1912.01603, appendix A)
+    """
+    if largest is None:
+        return lambda mean: mean
+    return lambda mean: largest * (mean / largest).tanh()
+
+
 class LogStdBounds(Protocol):
     """The bounds in the configuration of a Gaussian policy."""
 

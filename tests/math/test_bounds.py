@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from softrl.errors import UserError
-from softrl.math.bounds import BOUNDS, check_log_std, log_std_bound
+from softrl.math.bounds import BOUNDS, check_log_std, log_std_bound, mean_bound
 from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.actors.latent import Marginal
 
 
 def test_clamp_cuts_off_and_tanh_bends() -> None:
@@ -25,3 +26,15 @@ def test_a_configuration_names_its_bound() -> None:
 def test_bounds_without_room_are_refused(high: float) -> None:
     with pytest.raises(UserError, match="swap or widen"):
         check_log_std(-3.0, high)
+
+
+def test_means_bend_before_their_bound_or_stay() -> None:
+    mean = torch.tensor([-100.0, 0.0, 5.0])
+    assert mean_bound(5.0)(mean).tolist() == pytest.approx([-5.0, 0.0, 5.0 * 0.76159416])
+    assert mean_bound(None)(mean) is mean
+
+
+@pytest.mark.parametrize("actor", [Gaussian, Marginal])
+def test_means_without_room_are_refused(actor: type[Gaussian | Marginal]) -> None:
+    with pytest.raises(UserError, match="means need room"):
+        actor(mean_bound=0.0)

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from softrl.math.bounds import LogStdBounds, log_std_bound
+from softrl.math.bounds import LogStdBounds, log_std_bound, mean_bound
 from softrl.math.densities import squash, squashed
 from softrl.nn.trunks import TrunkConfig
 from softrl.types import Actions, Spec
@@ -35,20 +35,24 @@ class GaussianConfig(LogStdBounds, Protocol):
     def trunk(self) -> TrunkConfig:
         """Body of the network."""
 
+    @property
+    def mean_bound(self) -> float | None:
+        """Largest size of a mean."""
+
 
 class GaussianOutputs(Actor):
     """An actor with mean and log standard deviation from one output layer."""
 
     def __init__(self, config: GaussianConfig, latent: int, spec: Spec) -> None:
         super().__init__()
-        self.bound = log_std_bound(config)
+        self.bound, self.mean_bound = log_std_bound(config), mean_bound(config.mean_bound)
         self.trunk = config.trunk.build(latent)
         self.out = self.trunk.out(2 * spec.continuous)
 
     def distribution(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation before the squashing, [B,D] -> [B,A], [B,A]."""
         mean, raw = self.out(self.trunk(z))[0].chunk(2, -1)
-        return mean, self.bound(raw)
+        return self.mean_bound(mean), self.bound(raw)
 
 
 class SquashedActor(Actor):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from softrl.math.bounds import check_log_std
+from softrl.math.bounds import check_log_std, check_mean
 from softrl.nn.actors import GaussianOutputs, SquashedActor
 from softrl.nn.networks import AnyTrunk
 from softrl.nn.trunks.mlp import MLP
@@ -22,11 +22,14 @@ class Gaussian:
     """Largest log standard deviation before the squashing."""
     log_std_bound: Literal["clamp", "tanh"] = "clamp"
     """How log standard deviations are kept within their bounds: cut off, or smoothly by a tanh."""
+    mean_bound: float | None = None
+    """Largest size of a mean before the squashing, approached smoothly; beyond 5 the tanh has next to no slope."""
     offers = frozenset({"distribution"})
     needs = frozenset[str]()
 
     def __post_init__(self) -> None:
         check_log_std(self.log_std_min, self.log_std_max)
+        check_mean(self.mean_bound)
 
     def build(self, latent: int, spec: Spec) -> "GaussianActor":
         """The module for latents of width `latent`."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from softrl.math.bounds import check_log_std
+from softrl.math.bounds import check_log_std, check_mean
 from softrl.math.densities import normal_log_prob, squash_log_det, squashed
 from softrl.math.latents import ESTIMATORS, Estimator, check_estimator
 from softrl.nn.actors import Actor, GaussianOutputs
@@ -34,6 +34,8 @@ class Marginal:
     """Largest log standard deviation before the squashing."""
     log_std_bound: Literal["clamp", "tanh"] = "clamp"
     """How log standard deviations are kept within their bounds: cut off, or smoothly by a tanh."""
+    mean_bound: float | None = None
+    """Largest size of a mean before the squashing, approached smoothly; beyond 5 the tanh has next to no slope."""
     estimator: Estimator = "naive"
     """How the density is estimated from the latents; nested has the same expectation and more variance."""
     offers = frozenset({"latents"})
@@ -41,6 +43,7 @@ class Marginal:
 
     def __post_init__(self) -> None:
         check_log_std(self.log_std_min, self.log_std_max)
+        check_mean(self.mean_bound)
 
     def build(self, latent: int, spec: Spec) -> "MarginalActor":
         """The module for latents of width `latent` each."""

@@ -28,6 +28,16 @@ def test_mode_is_the_squashed_mean() -> None:
     assert torch.equal(policy.mode(z), mean.tanh())
 
 
+def test_means_stay_within_their_bound_and_can_still_turn() -> None:
+    policy, z = actor(mean_bound=5.0), torch.randn(500, 4)
+    policy.out.weight.data *= 10
+    mean, _ = policy.distribution(z)
+    assert 4.9 < mean.abs().max() <= 5
+    assert torch.equal(policy.mode(z), mean.tanh())
+    largest = mean.abs().max()
+    assert 1 - largest.tanh() ** 2 > 1e-4  # the slope of an action, which is 1e-17 at a mean of 20
+
+
 @pytest.mark.parametrize("bound", ["clamp", "tanh"])
 def test_log_std_stays_within_its_bounds(bound: str) -> None:
     policy = actor(log_std_min=-5.0, log_std_max=2.0, log_std_bound=bound)
