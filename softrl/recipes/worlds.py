@@ -57,7 +57,7 @@ DREAMER = Recipe(
     changes={
         **COMMON,
         "agent.update": "dreamer",
-        "agent.actor": Gaussian(POLICY),
+        "agent.actor": Gaussian(POLICY, mean_bound=5.0),
         "agent.critic": StateValue(VALUES),
         "agent.lookahead": Imagination(),
         "agent.temperature": Fixed(1.0, Entropy(in_backup=False, in_actor=False)),

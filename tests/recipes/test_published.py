@@ -243,6 +243,7 @@ WORLD = {
 }
 DREAMER = {
     **WORLD,
+    "agent.actor.mean_bound": 5.0,
     "agent.lookahead.horizon": 15,
     "agent.lookahead.decay": 0.95,
     "agent.optim.value.learning_rate": 8e-5,
