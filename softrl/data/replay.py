@@ -233,7 +233,7 @@ class Replay:
         if self.newest + self.reader.rows > self.length:  # else no window reaches over the ring's end
             # A remainder takes four times as long.
             index = (index - len(self.flat)).where(index >= len(self.flat), index)
-        rows = embedding(index, self.flat)  # [T+1,B,W]
+        rows = embedding(index, self.flat)  # [T+1,B,W], an index_select that needs no flat index
         read = self.reader.read(rows, index)
         obs, best = self.observations(read.rows, read.cells), self.ranking.best(cells)
         window = Window(obs, read.action, read.reward, read.discount, read.first, weight, cells, read.last, best)

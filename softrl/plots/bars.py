@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from softrl.plots.style import GREY, SETTINGS, check_suffix, line, save
 
 WIDTH, ROW, FRAME = 8.4, 0.24, 0.75  # inches: the figure, a bar, what a panel needs around its bars
 THICKNESS = 0.62  # of a bar, in rows
 MARK = 0.9  # height of a target's mark, in rows
+LONGEST = 1.5  # times the longest bar or mark: ranges end there, so that one disturbed moment does not squeeze all bars
 
 
 class Bar(NamedTuple):
@@ -38,18 +41,20 @@ def bars(panels: Mapping[str, Sequence[Bar]], out: Path) -> Path:
             axis = figure.add_subplot(grid[index])
             places = range(len(panel))
             values = [bar.value for bar in panel]
-            reach = [[bar.value - bar.lowest for bar in panel], [bar.highest - bar.value for bar in panel]]
+            edge = LONGEST * max(max(bar.value, bar.target or 0.0) for bar in panel)
+            highest = [min(bar.highest, edge) for bar in panel]
+            reach = [[bar.value - bar.lowest for bar in panel], np.subtract(highest, values)]
             range_look = {"ecolor": GREY, "elinewidth": 1.0}
             axis.barh(places, values, THICKNESS, xerr=reach, color=line(index)["color"], error_kw=range_look)
             marks = [(place, bar.target) for place, bar in zip(places, panel, strict=True) if bar.target is not None]
             for place, target in marks:
                 axis.vlines(target, place - MARK / 2, place + MARK / 2, color="black", linewidth=2.0)
-            for place, bar in zip(places, panel, strict=True):
-                end = max(bar.highest, bar.target or 0.0)
+            for place, bar, far in zip(places, panel, highest, strict=True):
+                end = max(far, bar.target or 0.0)
                 axis.annotate(f"{bar.value:.2f}", (end, place), (4, 0), textcoords="offset points", va="center")
             axis.set_title(name, loc="left")
             axis.set_yticks(places, [bar.label for bar in panel])
             axis.invert_yaxis()
             axis.grid(axis="y", visible=False)
-        axis.set_xlabel("ratio; thin lines: range, black marks: target")
+        axis.set_xlabel("ratio; thin lines: range, cut where it is long; black marks: target")
         return save(figure, out)

@@ -24,7 +24,8 @@ from softrl.types import Spec
 
 NARROW, WIDE = MLP((16,)), SimBa(32)
 CONFIG = AgentConfig(
-    actor=Gaussian(NARROW, log_std_min=-5.0, log_std_bound="tanh"), critic=ActionIn(WIDE, Quantile(5), members=3)
+    actor=Gaussian(NARROW, log_std_min=-5.0, log_std_bound="tanh", mean_bound=5.0),
+    critic=ActionIn(WIDE, Quantile(5), members=3),
 )
 
 
@@ -42,18 +43,26 @@ def test_without_choices_nothing_changes() -> None:
         (spec(3, 2), Categorical(NARROW), ActionOut(WIDE, Quantile(5), 3)),
         (
             spec(3, continuous=2),
-            Hybrid(NARROW, log_std_min=-5.0, log_std_bound="tanh"),
+            Hybrid(NARROW, log_std_min=-5.0, log_std_bound="tanh", mean_bound=5.0),
             ChoiceOut(WIDE, Quantile(5), 3),
         ),
         (
             spec(8, 16, continuous=2),
-            Hybrid(NARROW, log_std_min=-5.0, log_std_bound="tanh"),
+            Hybrid(NARROW, log_std_min=-5.0, log_std_bound="tanh", mean_bound=5.0),
             ChoiceOut(WIDE, Quantile(5), 3),
         ),
-        (spec(8, 17, continuous=2), Hybrid(NARROW, log_std_min=-5.0, log_std_bound="tanh"), CONFIG.critic),
+        (
+            spec(8, 17, continuous=2),
+            Hybrid(NARROW, log_std_min=-5.0, log_std_bound="tanh", mean_bound=5.0),
+            CONFIG.critic,
+        ),
         (spec(32, 32), Categorical(NARROW), ActionOut(WIDE, Quantile(5), 3)),
-        (spec(40, 40), Factored(NARROW, log_std_min=-5.0, log_std_bound="tanh"), CONFIG.critic),
-        (spec(40, 40, continuous=2), Factored(NARROW, log_std_min=-5.0, log_std_bound="tanh"), CONFIG.critic),
+        (spec(40, 40), Factored(NARROW, log_std_min=-5.0, log_std_bound="tanh", mean_bound=5.0), CONFIG.critic),
+        (
+            spec(40, 40, continuous=2),
+            Factored(NARROW, log_std_min=-5.0, log_std_bound="tanh", mean_bound=5.0),
+            CONFIG.critic,
+        ),
     ],
 )
 def test_gaussian_and_action_in_become_what_the_space_asks_for(space: Spec, actor: object, critic: object) -> None:

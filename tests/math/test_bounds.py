@@ -5,8 +5,11 @@ import torch
 
 from softrl.errors import UserError
 from softrl.math.bounds import BOUNDS, check_log_std, log_std_bound, mean_bound
+from softrl.nn.actors.factored import Factored
 from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.actors.hybrid import Hybrid
 from softrl.nn.actors.latent import Marginal
+from softrl.types import Spec
 
 
 def test_clamp_cuts_off_and_tanh_bends() -> None:
@@ -34,7 +37,15 @@ def test_means_bend_before_their_bound_or_stay() -> None:
     assert mean_bound(None)(mean) is mean
 
 
-@pytest.mark.parametrize("actor", [Gaussian, Marginal])
-def test_means_without_room_are_refused(actor: type[Gaussian | Marginal]) -> None:
+@pytest.mark.parametrize("actor", [Hybrid(mean_bound=5.0), Factored(mean_bound=5.0)])
+def test_numbers_beside_choices_have_bounded_means(actor: Hybrid | Factored) -> None:
+    policy = actor.build(4, Spec({"state": (4,)}, 2, (3,)))
+    policy.out.weight.data *= 1000
+    mean = policy.distributions(torch.randn(100, 4))[1]
+    assert 4.9 < mean.abs().max() <= 5
+
+
+@pytest.mark.parametrize("actor", [Gaussian, Marginal, Hybrid, Factored])
+def test_means_without_room_are_refused(actor: type[Gaussian | Marginal | Hybrid | Factored]) -> None:
     with pytest.raises(UserError, match="means need room"):
         actor(mean_bound=0.0)

@@ -11,7 +11,7 @@ from softrl.plots.bars import Bar, bars
 
 PANELS = {
     "loops": [Bar("over one", 2.5, 2.0, 3.5, 2.3), Bar("over another", 1.5, 1.4, 1.6, None)],
-    "updates": [Bar("compiled", 1.2, 1.1, 1.3, 1.1)],
+    "updates": [Bar("compiled", 1.2, 1.1, 70.0, 1.1)],
 }
 
 
@@ -36,6 +36,8 @@ def test_ranges_and_targets_are_where_they_belong(drawn: Figure) -> None:
     ranges, target = drawn.axes[0].collections
     assert [segment[:, 0].tolist() for segment in ranges.get_segments()] == [[2.0, 3.5], [1.4, 1.6]]
     assert [segment[:, 0].tolist() for segment in target.get_segments()] == [[2.3, 2.3]]  # the other has none
+    [disturbed] = drawn.axes[1].collections[0].get_segments()
+    assert disturbed[:, 0].tolist() == pytest.approx([1.1, 1.5 * 1.2])
 
 
 def test_a_picture_is_written(tmp_path: Path) -> None:

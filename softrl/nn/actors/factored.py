@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from softrl.math.bounds import check_log_std, log_std_bound
+from softrl.math.bounds import check_log_std, check_mean, log_std_bound, mean_bound
 from softrl.math.choices import check_choices, components, likeliest, log_probs, other_options, sample_one_hot
 from softrl.math.densities import squash, squashed
 from softrl.nn.actors import Actor
@@ -35,11 +35,14 @@ class Factored:
     """Largest log standard deviation of a continuous part before the squashing."""
     log_std_bound: Literal["clamp", "tanh"] = "clamp"
     """How log standard deviations are kept within their bounds: cut off, or smoothly by a tanh."""
+    mean_bound: float | None = None
+    """Largest size of a mean before the squashing, approached smoothly; beyond 5 the tanh has next to no slope."""
     offers = frozenset({"shared parameters"})
     needs = frozenset[str]()
 
     def __post_init__(self) -> None:
         check_log_std(self.log_std_min, self.log_std_max)
+        check_mean(self.mean_bound)
 
     def build(self, latent: int, spec: Spec) -> "FactoredActor":
         """The module for latents of width `latent`; raises UserError for a space without choices."""
@@ -58,7 +61,7 @@ class FactoredActor(Actor):
     def __init__(self, config: Factored, latent: int, spec: Spec) -> None:
         super().__init__()
         self.choices, self.components = spec.choices, len(components(spec))
-        self.bound = log_std_bound(config)
+        self.bound, self.mean_bound = log_std_bound(config), mean_bound(config.mean_bound)
         self.trunk = config.trunk.build(latent)
         self.out = self.trunk.out(sum(spec.choices) + 2 * spec.continuous)
         self.register_buffer("other_options", other_options(spec.choices), persistent=False)
@@ -68,7 +71,7 @@ class FactoredActor(Actor):
         row = self.out(self.trunk(z))[0]
         size = len(self.other_options)
         mean, raw = row[:, size:].chunk(2, -1)
-        return log_probs(row[:, :size], self.choices), mean, self.bound(raw)
+        return log_probs(row[:, :size], self.choices), self.mean_bound(mean), self.bound(raw)
 
     def forward(self, z: Tensor) -> Actions:  # [B,D]
         options, mean, log_std = self.distributions(z)

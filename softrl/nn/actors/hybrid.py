@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from softrl.errors import UserError
-from softrl.math.bounds import check_log_std, log_std_bound
+from softrl.math.bounds import check_log_std, check_mean, log_std_bound, mean_bound
 from softrl.math.choices import check_joint, places
 from softrl.math.densities import squash, squashed
 from softrl.nn.actors import Actor
@@ -37,10 +37,13 @@ class Hybrid:
     """Largest log standard deviation before the squashing."""
     log_std_bound: Literal["clamp", "tanh"] = "clamp"
     """How log standard deviations are kept within their bounds: cut off, or smoothly by a tanh."""
+    mean_bound: float | None = None
+    """Largest size of a mean before the squashing, approached smoothly; beyond 5 the tanh has next to no slope."""
     needs = frozenset[str]()
 
     def __post_init__(self) -> None:
         check_log_std(self.log_std_min, self.log_std_max)
+        check_mean(self.mean_bound)
 
     @property
     def offers(self) -> frozenset[str]:
@@ -66,7 +69,7 @@ class HybridActor(Actor):
     def __init__(self, config: Hybrid, latent: int, spec: Spec) -> None:
         super().__init__()
         self.choices, self.parts = JointChoices(spec.choices, config.joint), spec.continuous
-        self.bound = log_std_bound(config)
+        self.bound, self.mean_bound = log_std_bound(config), mean_bound(config.mean_bound)
         self.groups = len(self.choices.combinations) if config.dependent else 1
         self.register_buffer("places", places(spec.choices) * config.dependent, persistent=False)
         self.trunk = config.trunk.build(latent)
@@ -77,7 +80,7 @@ class HybridActor(Actor):
         row = self.out(self.trunk(z))[0]
         logits, moments = row.split([self.choices.logits, 2 * self.groups * self.parts], -1)
         mean, raw = moments.unflatten(-1, (2, self.groups, self.parts)).permute(1, 2, 0, 3)
-        return logits, mean, self.bound(raw)
+        return logits, self.mean_bound(mean), self.bound(raw)
 
     def forward(self, z: Tensor) -> Actions:  # [B,D]
         logits, mean, log_std = self.distributions(z)
