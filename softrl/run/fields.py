@@ -193,8 +193,16 @@ def to_json(value: Any, kind: Any = None) -> Any:
 def from_json(kind: Any, data: Any, path: str = "the configuration") -> Any:
     """What `to_json` wrote, for a field of this kind; raises UserError for what this version does not know."""
     if isinstance(data, dict):
-        part = foreign.find(kind, str(data.get(TAG, "")))
-        if part is None or not data.keys() - {TAG} <= kinds(part).keys():
+        tag = str(data.get(TAG, ""))
+        part = foreign.find(kind, tag)
+        unknown = [] if part is None else [name for name in data if name != TAG and name not in kinds(part)]
+        if unknown and ":" in tag:
+            listed = ", ".join(f"'{name}'" for name in unknown)
+            raise UserError(
+                f"{path} has {listed} in the configuration, which {tag} lacks: give its class back what it had, or "
+                "change the configuration as you have changed the class"
+            )
+        if part is None or unknown:
             raise UserError(f"{path} was written by another version of softrl: install that one to read it")
         return part(**{name: from_json(kinds(part)[name], data[name], name) for name in data.keys() - {TAG}})
     with _naming(path):

@@ -153,6 +153,14 @@ def test_a_part_that_is_gone_is_said_so(tag: str) -> None:
         from_json(Run, written)
 
 
+def test_a_field_that_a_part_has_no_longer_is_named() -> None:
+    """Nobody is to look for another version of softrl."""
+    written = to_json(with_sines())
+    written["agent"]["critic"]["trunk"] |= {"share": 0.5, "mix": 1}
+    with pytest.raises(UserError, match=rf"^trunk has 'share', 'mix' in the configuration, which {HERE}:Sines lacks: "):
+        from_json(Run, written)
+
+
 @pytest.mark.parametrize("tag", ["os:getcwd", "collections:OrderedDict", f"{HERE}:Headless", "softrl.nn.heads:Scalar"])
 def test_what_a_configuration_names_is_a_part_of_that_kind(tag: str) -> None:
     """A configuration comes from a file: it cannot have just anything that is importable called."""
