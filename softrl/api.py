@@ -16,6 +16,7 @@ from softrl.agent.action_space import replaced
 from softrl.agent.compile import compiled
 from softrl.agent.update import update
 from softrl.data import envs
+from softrl.data.envs import EnvConfig
 from softrl.data.names import canonical
 from softrl.data.origin import OWN, name_of, source_of
 from softrl.data.partial import Partial
@@ -160,7 +161,8 @@ def resume(
     `env` is needed where the run was started from a factory or an environment object.
 
     Raises:
-        UserError: no such run, one in use, torn or from a newer softrl; or fewer steps or minutes than it has.
+        UserError: no such run, one in use, torn or from a newer softrl; fewer steps or minutes than it has; or an
+            environment of another kind.
     """
     path, say = Path(run), print_unless(quiet)
     folders.read_config(path)
@@ -169,7 +171,9 @@ def resume(
         before = configuration(path)
         check_device(before.device, f"{path} was begun on one and is resumed on one; `softrl play` works anywhere")
         configured = extended(before, path, steps, minutes)
-        trainer = Trainer(configured, source_of(env, configured.env.name), path)
+        source = source_of(env, configured.env.name)
+        seen_in(source, configured.env, spaces.read(path))
+        trainer = Trainer(configured, source, path)
         held.callback(trainer.close)
         for line in trainer.load():
             say(line)
@@ -203,6 +207,18 @@ def finish(trainer: Trainer, quiet: bool, callback: Callback | None) -> RunResul
     return RunResult(trainer.folder, trainer.finished(), trainer.count.best, trainer.count.last)
 
 
+def seen_in(source: Source, config: EnvConfig, kept: spaces.Spaces | None) -> spaces.Spaces:
+    """What agents see in an environment; raises UserError where a run's folder has kept something else of its own."""
+    made = envs.make(source, config)
+    try:
+        seen = spaces.of(made)
+    finally:
+        made.close()
+    if kept is not None:
+        spaces.check_same_spec(kept.spec, seen.spec)
+    return seen
+
+
 def configuration(run: Path) -> Run:
     """The configuration that a run folder was made with."""
     configured: Run = from_json(Run, folders.read_config(run))
@@ -221,15 +237,12 @@ def load(path: str | Path, which: str | int = "latest", env: Source | None = Non
     learned in an environment of your own.
 
     Raises:
-        UserError: there is no such run or checkpoint, or it is torn.
+        UserError: there is no such run or checkpoint, it is torn, or the environment is of another kind than its own.
     """
     run, which = located(path, which)
     configured = configuration(run)
-    seen = spaces.read(run) if env is None else None
-    if seen is None:
-        made = envs.make(source_of(env, configured.env.name), configured.env)
-        seen = spaces.of(made)
-        made.close()
+    kept = spaces.read(run)
+    seen = kept if env is None and kept else seen_in(source_of(env, configured.env.name), configured.env, kept)
     agent = configured.agent.build(seen.spec._replace(gamma=configured.train.gamma))
     take(agent, weights_of(run, which), run)
     return Policy(agent, seen.action, configured, seen.observation, env)
@@ -331,7 +344,7 @@ def make(
     `agent.act` returns such actions. `Policy.predict` returns the environment's own: step with
     `env.action_space.encode(action)`.
     """
-    config = envs.EnvConfig(repeat=repeat, time_limit=time_limit, pixels=pixels, partial=partial, push=push)
+    config = EnvConfig(repeat=repeat, time_limit=time_limit, pixels=pixels, partial=partial, push=push)
     return envs.make(env, config, seed)
 
 
