@@ -20,7 +20,7 @@ from softrl.data.envs import EnvConfig
 from softrl.data.names import canonical
 from softrl.data.origin import OWN, name_of, source_of
 from softrl.data.partial import Partial
-from softrl.data.pixels import Pixels
+from softrl.data.pixels import Pixels, overlooked
 from softrl.data.push import Push
 from softrl.data.sources import Source
 from softrl.errors import UserError
@@ -93,7 +93,7 @@ def train(
     # A recipe has the same values for a task and for one that was made of it.
     configured = apply(recipe, override(Run(), {"env.name": name.removesuffix(OWN)}), taken_over.append)
     configured = resolve(override(configured, {"env.name": name, **given}))
-    seen = checked(env, configured)
+    seen = checked(env, configured, taken_over.append)
     for line in [*taken_over, *cautions(configured), *replaced(configured.agent, seen.spec)]:
         if quiet:  # as it is by default
             warnings.warn(line, stacklevel=2)
@@ -127,10 +127,15 @@ AT_ONCE = 10
 """Episodes of an evaluation that are played side by side."""
 
 
-def checked(env: Source, configured: Run) -> spaces.Spaces:
-    """What agents see; raises what training would raise before its first step, while no folder is made yet."""
+def checked(env: Source, configured: Run, say: Callable[[str], None] = lambda line: None) -> spaces.Spaces:
+    """What agents see; raises what training would raise before its first step, while no folder is made yet.
+
+    What will hardly be meant is said.
+    """
     made = envs.make(env, configured.env)
     try:
+        if told := overlooked(made):
+            say(told)
         seen = spaces.of(made)
         configured.agent.build(seen.spec)
         limit = envs.limit(made)

@@ -17,7 +17,8 @@ from gymnasium.wrappers import Autoreset
 from softrl.data.envpool import Pool
 from softrl.data.names import aliases, canonical, registry
 from softrl.data.partial import Partial
-from softrl.data.pixels import COLOURS, Pixels, Stack, seen, stated, usual_repeat
+from softrl.data.pictured import COLOURS, stated
+from softrl.data.pixels import Pixels, Stack, seen, usual_repeat
 from softrl.data.push import Push
 from softrl.data.snapshot import Resumable
 from softrl.data.sources import Source, build

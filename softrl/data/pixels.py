@@ -13,10 +13,10 @@ from gymnasium.spaces import Box
 
 from softrl.data.control import Control
 from softrl.data.names import control_task
-from softrl.data.wrappers import AnyEnv, Info
+from softrl.data.pictured import COLOURS, pictured, planar, remedy
+from softrl.data.wrappers import AnyEnv, Info, failure
 from softrl.errors import UserError
 
-COLOURS = 3
 REPEATS = {"ball_in_cup": 4, "cartpole": 8, "cheetah": 4, "finger": 2, "reacher": 4, "walker": 2}
 """Frames each action is held for in the six domains of PlaNet (Hafner et al. 2019, arXiv 1811.04551, table 1)."""
 REPEAT = 2
@@ -60,28 +60,13 @@ def seen(env: AnyEnv, config: Pixels) -> AnyEnv:
     return Own(env, config) if pictured(env.observation_space) else Screen(env, config)
 
 
-SMALLEST = 16
-"""Pixels in height and width from which uint8 observations are taken for pictures: below they are boards of a game."""
-
-
-def pictured(space: Any) -> bool:
-    """Whether observations of a space are pictures: uint8 [H,W,3], [H,W,1] or [H,W] from 0 to 255."""
-    if not isinstance(space, Box) or space.dtype != np.uint8 or len(space.shape) not in (2, 3):
-        return False
-    height, width, *colours = space.shape
-    whole = bool((space.low == 0).all() and (space.high == 255).all())
-    return whole and min(height, width) >= SMALLEST and colours in ([], [1], [COLOURS])
-
-
-def stated(env: AnyEnv) -> AnyEnv:
-    """The environment itself, to be seen by its states; raises UserError where its observations are pictures."""
-    if pictured(env.observation_space):
-        raise UserError(
-            f"the observations are pictures {list(env.observation_space.shape or ())}, which this recipe would read as "
-            "one long row: use a recipe for pixels, such as --recipe drq (softrl.make takes pixels=softrl.Pixels()), "
-            "or wrap the environment with gymnasium.wrappers.FlattenObservation"
-        )
-    return env
+def overlooked(env: AnyEnv) -> str:
+    """What is told where agents see what is rendered although the observations look like pictures; else nothing."""
+    layer: Any = env
+    while isinstance(layer, gymnasium.Wrapper) and not isinstance(layer, Screen):
+        layer = layer.env
+    told = remedy(layer.env.observation_space) if isinstance(layer, Screen) else ""
+    return f"agents see what render() gives and nothing else; {told}" if told else ""
 
 
 class Camera(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
@@ -110,8 +95,12 @@ class Screen(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
         self.observation_space = pictures(COLOURS, self.size)
 
     def observation(self, observation: Any) -> np.ndarray:
-        """A new frame."""
-        return planes(resized(self.env.render(), self.size))
+        """A new frame; raises UserError where none is drawn."""
+        try:
+            picture = self.env.render()
+        except Exception as error:  # which a reset or step would be blamed for
+            raise failure(self, "render", error, remedy(self.env.observation_space)) from error
+        return planes(resized(picture, self.size))
 
 
 class Own(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
@@ -120,11 +109,14 @@ class Own(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
     def __init__(self, env: AnyEnv, config: Pixels) -> None:
         super().__init__(env)
         self.size = square(config)
+        self.planar = planar(env.observation_space.shape or ())
         self.observation_space = pictures(COLOURS, self.size)
 
     def observation(self, observation: Any) -> np.ndarray:
         """A new frame."""
         given = np.asarray(observation)
+        if self.planar and given.ndim == 3:
+            given = np.moveaxis(given, 0, -1)
         picture = given[..., None] if given.ndim == 2 else given  # [H,W,1 or 3]
         coloured = picture.repeat(COLOURS, 2) if picture.shape[2:] == (1,) else picture
         return planes(resized(coloured, self.size, "observation"))
@@ -173,7 +165,7 @@ def pictures(channels: int, size: int) -> Box:
 
 def planes(picture: np.ndarray) -> np.ndarray:
     """[H,W,3] -> [3,H,W], a new array."""
-    return np.ascontiguousarray(picture.transpose(2, 0, 1))
+    return np.array(picture.transpose(2, 0, 1), order="C")
 
 
 def resized(picture: Any, size: int, origin: str = "render()") -> np.ndarray:

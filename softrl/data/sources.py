@@ -14,7 +14,7 @@ from gymnasium.wrappers import HumanRendering, PassiveEnvChecker, TimeLimit
 from softrl.data import graphics, physics
 from softrl.data.control import TIME_LIMIT, Control
 from softrl.data.names import TASKS, canonical, registered as identifier
-from softrl.data.pixels import pictured
+from softrl.data.pictured import pictured, remedy
 from softrl.data.wrappers import AnyEnv, one_line
 from softrl.errors import UserError
 
@@ -47,7 +47,8 @@ def build(source: Source, time_limit: int | None, render: int | None, pixels: in
             raise UserError(f"{type(env.unwrapped).__name__} has no {space}: set it in __init__, as gymnasium.Env asks")
     drawn = render or (pixels and not pictured(env.observation_space))
     if drawn and env.render_mode != "rgb_array":
-        raise UserError(PICTURELESS)
+        told = remedy(env.observation_space) if pixels else ""
+        raise UserError(f"{PICTURELESS}; {told}" if told else PICTURELESS)
     return env
 
 

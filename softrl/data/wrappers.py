@@ -137,32 +137,32 @@ class Spoken(gymnasium.Wrapper[Any, Any, Any, Any]):
         try:
             return self.env.reset(seed=seed, options=options)
         except Exception as error:
-            raise self.sentence("reset", error) from error
+            raise failure(self, "reset", error) from error
 
     def step(self, action: Any) -> StepResult:
         """One decision; raises UserError."""
         try:
             return self.env.step(action)  # type: ignore[return-value]
         except Exception as error:
-            raise self.sentence("step", error) from error
+            raise failure(self, "step", error) from error
 
     def render(self) -> Any:
         """A picture; raises UserError."""
         try:
             return self.env.render()
         except Exception as error:
-            raise self.sentence("render", error) from error
+            raise failure(self, "render", error) from error
 
-    def sentence(self, method: str, error: Exception) -> UserError:
-        """What went wrong, in words."""
-        if isinstance(error, UserError):
-            return error
-        told = UserError(
-            f"the environment {type(self.env.unwrapped).__name__} raised {type(error).__name__} in {method}: "
-            f"{one_line(error)}"
-        )
-        told.add_note("".join(traceback.format_exception(error)))  # which survives the way out of a worker process
-        return told
+
+def failure(env: AnyEnv, method: str, error: Exception, advice: str = "") -> UserError:
+    """What an environment raised, in one sentence that may end with advice."""
+    if isinstance(error, UserError):
+        return error
+    raised = f"the environment {type(env.unwrapped).__name__} raised {type(error).__name__} in {method}"
+    reason = one_line(error)
+    told = UserError((f"{raised}: {reason}" if reason else raised) + (f"; {advice}" if advice else ""))
+    told.add_note("".join(traceback.format_exception(error)))  # which survives the way out of a worker process
+    return told
 
 
 def one_line(error: Exception) -> str:
