@@ -6,7 +6,7 @@ Shapes: see `softrl.types`.
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Box, Space
+from gymnasium.spaces import Box, Dict, Space, Tuple
 
 from softrl.data.wrappers import AnyEnv
 from softrl.errors import UserError
@@ -54,13 +54,32 @@ def long(shape: tuple[int, ...], least: int) -> bool:
     return sum(size >= least for size in shape) >= 2
 
 
+def inside(space: Space[Any], name: str = "observation") -> dict[str, Space[Any]]:
+    """The entries of a Dict or Tuple, also of those in it, that are pictures or look like some, under their names."""
+    entries: dict[Any, Space[Any]] = {}
+    if isinstance(space, Dict):
+        entries = dict(space.spaces)
+    elif isinstance(space, Tuple):
+        entries = dict(enumerate(space.spaces))
+    found: dict[str, Space[Any]] = {}
+    for key, entry in entries.items():
+        own = f"{name}[{key!r}]"
+        found |= {own: entry} if pictured(entry) or similar(entry) else inside(entry, own)
+    return found
+
+
 def remedy(space: Space[Any]) -> str:
-    """What is to be done where observations only look like pictures, the end of a sentence; else nothing."""
-    if not similar(space):
-        return ""
-    return (
-        f"the observations look like pictures, {list(space.shape or ())} of {space.dtype}: give single ones, [H,W,3] "
-        "or [H,W] of uint8 from 0 to 255, to a recipe for pixels, which stacks them itself"
+    """What is to be done about observations that look like pictures or hold some, a sentence; else nothing."""
+    if similar(space):
+        return (
+            f"the observations look like pictures, {list(space.shape or ())} of {space.dtype}: give single ones, "
+            "[H,W,3] or [H,W] of uint8 from 0 to 255, to a recipe for pixels, which stacks them itself"
+        )
+    held = ", ".join(f"{name} {list(entry.shape or ())}" for name, entry in inside(space).items())
+    return held and (
+        f"the observations hold pictures, {held}, and recipes read one picture or a row of numbers, not both: keep a "
+        "picture alone for a recipe for pixels, as with gymnasium.wrappers.TransformObservation, or leave pictures "
+        "out, as with gymnasium.wrappers.FilterObservation"
     )
 
 

@@ -5,11 +5,11 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Dict, Discrete, Tuple
 
 from softrl import api
 from softrl.data.envs import EnvConfig, make
-from softrl.data.pictured import pictured, similar
+from softrl.data.pictured import inside, pictured, similar
 from softrl.data.pixels import Pixels, overlooked
 from softrl.errors import UserError
 from softrl.recipes import apply
@@ -96,3 +96,51 @@ def test_a_run_says_so_before_it_begins() -> None:
     api.checked(Drawn, apply("sac_pixels+tiny", Run()), said.append)
     api.checked("Pendulum-v1", apply("sac_pixels+tiny", Run()), said.append)
     assert [line.startswith("agents see what render() gives") for line in said] == [True]
+
+
+PICTURE = Box(0, 255, (32, 32, 3), np.uint8)
+SPEED = Box(-1.0, 1.0, (4,), np.float32)
+
+
+class Car(Stacked):
+    """Shows a picture and numbers at once."""
+
+    observation_space: Any = Dict(image=PICTURE, speed=SPEED)
+
+
+class DrawnCar(Car):
+    def render(self) -> Any:
+        return np.zeros((32, 32, 3), np.uint8)
+
+
+class BlindCar(Car):
+    render_mode = None
+
+
+HELD = r"the observations hold pictures, observation\['image'\] \[32, 32, 3\], and recipes read one picture or a row"
+
+
+def test_pictures_beside_numbers_are_neither_a_row_nor_dropped_without_a_word() -> None:
+    with pytest.raises(UserError, match=rf"^{HELD} .*FilterObservation, or wrap .* one long row is meant$"):
+        make(Car)
+    with pytest.raises(UserError, match=rf"gives no pictures: .*; {HELD}"):
+        make(BlindCar, PIXELS)
+    with pytest.raises(UserError, match=rf"in render; {HELD}"):
+        make(Car, PIXELS).reset()
+    assert overlooked(make(DrawnCar, PIXELS)).startswith("agents see what render() gives and nothing else; the observ")
+
+
+def test_what_is_said_of_them_helps() -> None:
+    wrappers = gymnasium.wrappers
+    numbers = make(lambda: wrappers.FilterObservation(Car(), ["speed"]))
+    assert numbers.observation_space.shape == (4,)
+    alone = make(lambda: wrappers.TransformObservation(BlindCar(), lambda obs: obs["image"], PICTURE), PIXELS)
+    assert alone.reset()[0].shape == (9, 84, 84)
+    row = make(lambda: wrappers.FlattenObservation(Car()))
+    assert row.observation_space.shape == (32 * 32 * 3 + 4,)
+
+
+def test_pictures_are_found_in_any_nest() -> None:
+    nest = Tuple([Dict(eye=Tuple([SPEED, PICTURE])), SPEED, Box(0, 1, (64, 64, 3), np.float32)])
+    assert list(inside(nest)) == ["observation[0]['eye'][1]", "observation[2]"]
+    assert inside(Dict(speed=SPEED, board=Box(0, 255, (7, 7, 3), np.uint8))) == inside(PICTURE) == {}
