@@ -88,7 +88,7 @@ def test_a_run_in_an_environment_of_ones_own_asks_for_it_and_then_remembers_it(
     flat, _ = softrl.make(Arm).reset(seed=3)
     np.testing.assert_array_equal(policy.predict(obs)[0], policy.predict(flat)[0])
     assert Arm.action_space.contains(policy.predict(obs)[0])
-    with pytest.raises(UserError, match=r"it takes state \[5\], or N of them"):
+    with pytest.raises(UserError, match=r"the policy was given no observation\['mode'\]"):
         policy.predict({"angle": np.zeros(2)})
     alone = softrl.load(run)  # without the environment, from what the folder tells of it
     np.testing.assert_array_equal(alone.predict(obs)[0], policy.predict(obs)[0])

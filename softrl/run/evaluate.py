@@ -22,7 +22,7 @@ from softrl.data.sources import Source
 from softrl.data.spaces import FlatActions
 from softrl.errors import UserError
 from softrl.run.config import Run
-from softrl.run.observations import rows
+from softrl.run.observations import NUMBERS, rows
 from softrl.run.seed import isolated_generators
 from softrl.run.video import Reel
 from softrl.types import Carry
@@ -170,22 +170,27 @@ class Policy:
         Tuple and Dict the same nest with such an array in each place, which `gymnasium.vector.utils.iterate` splits.
         With `deterministic=False` they are those of the agent while it collects, exploration included.
         `episode_start`, [N] bool, says which of them have just begun an episode: these forget what `state` remembers.
-        Raises UserError for observations of another kind.
+        Raises UserError for observations of another kind, and for numbers that are not finite.
         """
         given = rows(self.observed, obs)
         [(name, shape)] = self.agent.spec.obs.items()
         one = given.ndim == len(shape)
         many = given[None] if one else given  # [N,..]
-        if many.shape[1:] != shape or (name == "pixels" and many.dtype != np.uint8):
+        fits = many.dtype == np.uint8 if name == "pixels" else many.dtype.kind in NUMBERS
+        if many.shape[1:] != shape or not fits:
+            shown = f"{given.dtype} {list(given.shape)}" if given.dtype.kind in NUMBERS else type(obs).__name__
             raise UserError(
-                f"the policy was given {given.dtype} {list(given.shape)}: it takes {name} {list(shape)}, or N of them"
+                f"the policy was given {shown}: it takes {name} {list(shape)}, or N of them"
                 + (", as uint8; policy.make() makes an environment that shows them" if name == "pixels" else "")
             )
         device = self.agent.temperature.target.device
+        seen = tensors(self.agent.spec, many, device)
+        if name == "state" and not torch.isfinite(seen[name]).all():
+            raise UserError("the policy was given an observation that is not finite: no action follows from it")
         carry = self.agent.initial(len(many)) if state is None else state
         if episode_start is not None:
             new, first = torch.as_tensor(episode_start, device=device).view(-1), self.agent.initial(len(many))
             carry = {name: begun(new, first[name], value) for name, value in carry.items()}
-        action, carry = self.agent.act(tensors(self.agent.spec, many, device), carry, deterministic)
+        action, carry = self.agent.act(seen, carry, deterministic)
         flat = action.cpu().numpy()  # [N,A]
         return (self.flat.decode(flat[0]) if one else self.flat.batch(flat)), carry

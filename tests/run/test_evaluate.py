@@ -202,6 +202,22 @@ def test_predict_refuses_what_is_no_observation(obs: np.ndarray, sentence: str) 
         told(Walk.action_space, [[0.5]]).predict(np.zeros(3))
 
 
+@pytest.mark.parametrize("obs", [[0, 0, np.nan, 0], [[0, 0, 0, 0], [0, np.inf, 0, 0]], [0, 0, 0, 1e300]])
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_predict_refuses_what_is_not_finite(obs: Any) -> None:
+    """Nobody moves a plant by such an action."""
+    with pytest.raises(UserError, match="given an observation that is not finite"):
+        told(Walk.action_space, [[0.5], [0.5]]).predict(np.array(obs))
+
+
+@pytest.mark.parametrize(
+    ("obs", "shown"), [({}, "dict"), ([[1, 2], [3]], "list"), (["a"] * 4, "list"), (None, "NoneT")]
+)
+def test_predict_refuses_what_are_no_numbers(obs: Any, shown: str) -> None:
+    with pytest.raises(UserError, match=rf"the policy was given {shown}.*: it takes state \[4\], or N of them$"):
+        told(Walk.action_space, [[0.5]]).predict(obs)
+
+
 @pytest.mark.parametrize("workers", ["sync", "async"])
 def test_episodes_from_pixels(workers: Any) -> None:
     """Evaluated side by side and filmed, they are those of Gymnasium's own environment."""

@@ -8,6 +8,7 @@ from gymnasium.vector import SyncVectorEnv
 
 from softrl.data import envs
 from softrl.data.pixels import Pixels
+from softrl.errors import UserError
 from softrl.run.observations import own, rows
 
 SPACES: list[Space[Any]] = [
@@ -54,9 +55,37 @@ def test_rows_are_what_make_gives(space: Space[Any]) -> None:
         np.testing.assert_array_equal(rows(here, flat[0]), flat[0])
 
 
-@pytest.mark.parametrize("obs", [{"z": 1}, None, "text", [1, 2]])
+@pytest.mark.parametrize("obs", [None, "text", [1, 2], (1, 2)])
 def test_what_does_not_belong_to_the_space_is_left_as_it_is(obs: Any) -> None:
     assert rows(SPACES[-2], obs).shape == np.shape(obs)
+
+
+def test_lists_of_several_lengths_are_no_numbers() -> None:
+    assert rows(SPACES[0], [[1, 2], [3]]).dtype.kind == "O"
+
+
+ARM = {"arm": np.zeros((2, 2)), "height": 1.0, "z": 0}
+
+
+@pytest.mark.parametrize(
+    ("space", "obs", "words"),
+    [
+        (SPACES[-2], {"z": 1}, "no observation['arm']"),
+        (SPACES[-2], ARM | {"arm": np.zeros((5, 2, 2))}, "observation['arm'] of float64 [5, 2, 2]: it takes as many a"),
+        (SPACES[-2], ARM | {"arm": np.zeros((3, 2))}, "observation['arm'] of float64 [3, 2]: it takes [2, 2], or N of"),
+        (SPACES[-2], ARM | {"height": "high"}, "observation['height'] of <U4 []: it takes [], or N of them"),
+        (SPACES[-2], ARM | {"z": 7}, "index 7 is out of bounds for axis 0 with size 3"),
+        (SPACES[-1], (1, {"a": np.zeros(2)}), "no observation[1]['b']"),
+        (SPACES[-1], ({"a": np.zeros(2)},), "observation[0] of object []: it takes [], or N of them"),
+        (SPACES[0], (np.zeros(3), {}), "all that reset or step returns: give it the observation, the first"),
+        (SPACES[-2], (ARM, 0.0, False, False, {}), "all that reset or step returns"),
+        (None, (np.zeros((9, 8, 8), np.uint8), {}), "all that reset or step returns"),
+    ],
+)
+def test_what_does_not_fit_is_named(space: Space[Any] | None, obs: Any, words: str) -> None:
+    with pytest.raises(UserError) as told:
+        rows(space, obs)
+    assert str(told.value).startswith(f"the policy was given {words}")
 
 
 def test_pictures_are_left_as_they_are() -> None:
