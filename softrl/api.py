@@ -29,7 +29,7 @@ from softrl.recipes import apply
 from softrl.run import folder as folders, spaces, video as videos
 from softrl.run.config import Run
 from softrl.run.console import open_console
-from softrl.run.evaluate import Evaluation, Policy, evaluate as run_episodes, filmed
+from softrl.run.evaluate import Evaluation, Policy, caution, evaluate as run_episodes, filmed
 from softrl.run.fields import from_json, override, to_json
 from softrl.run.folder import located
 from softrl.run.progress import Callback, Progress
@@ -262,10 +262,13 @@ def evaluate(
 ) -> list[float]:
     """Returns of whole episodes of a policy, or of a run folder's, on its own environment or another like it.
 
-    With `deterministic=False` the agent acts as while it collects, exploration included. Raises UserError as
-    `evaluation` does.
+    With `deterministic=False` the agent acts as while it collects, exploration included. An episode that does not seem
+    to end is cut, with a warning. Raises UserError as `evaluation` does.
     """
-    return evaluation(policy, env, episodes, deterministic, seed=seed).returns
+    result = evaluation(policy, env, episodes, deterministic, seed=seed)
+    if told := caution(result):
+        warnings.warn(told, stacklevel=2)
+    return result.returns
 
 
 def evaluation(

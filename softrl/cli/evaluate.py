@@ -1,6 +1,7 @@
 """`softrl evaluate`: the returns of a run's policy."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
@@ -35,6 +36,7 @@ def main(words: Sequence[str]) -> None:
     if parsed := parse("evaluate", words, Options(), 1, 1):
         (run,), options = parsed
         from softrl import api
+        from softrl.run.evaluate import caution
 
         result = api.evaluation(
             run,
@@ -43,6 +45,8 @@ def main(words: Sequence[str]) -> None:
             video=options.video,
             which=options.checkpoint,
         )
+        if told := caution(result):
+            print(f"softrl: {told}", file=sys.stderr)
         summary = {
             "return_mean": fmean(result.returns),
             "return_sd": pstdev(result.returns),

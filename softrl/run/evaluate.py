@@ -29,6 +29,7 @@ from softrl.types import Carry
 
 LONGEST = 100_000
 """Decisions after which an episode is taken for one that never ends."""
+ENDS = "give episodes an end, as with --env.time_limit 1000, from Python **{'env.time_limit': 1000}"
 
 
 class Evaluation(NamedTuple):
@@ -38,13 +39,14 @@ class Evaluation(NamedTuple):
     lengths: list[int]  # frames
     successes: list[float]  # of those episodes of whose success the environment says something
     plans: list[tuple[float | None, ...]]  # mean executed length and confidence, nothing where actions are not planned
+    cut: Sequence[bool] = ()  # whether each had no end and was cut, with what it had by then
 
 
 def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: bool = True) -> Evaluation:
     """One episode for each seed, side by side in as many environments.
 
-    The generators of training are left as they were, and nothing of the agent changes. Raises UserError where the
-    environment fails, never ends an episode or returns numbers that are not finite.
+    The generators of training are left as they were, and nothing of the agent changes. An episode that does not seem to
+    end is cut. Raises UserError where the environment fails or returns numbers that are not finite.
     """
     count = len(seeds)
     target = agent.temperature.target
@@ -54,23 +56,36 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
     with isolated_generators(seeds[0], target):
         observation, _ = env.reset(seed=list(seeds))  # type: ignore[arg-type]
         carry = agent.initial(count)
-        running = np.ones(count, bool)
+        running, cut = np.ones(count, bool), np.zeros(count, bool)
         decisions = 0
         while running.any():
-            decisions = counted(decisions)
+            decisions += 1
             finite(observation, "an observation")
             action, carry = agent.act(tensors(agent.spec, observation, target.device), carry, deterministic)
             observation, reward, terminated, truncated, info = envs.step(env, action.cpu().numpy())
             finite(reward, "a reward")
             returns += np.where(running, reward, 0.0)
             lengths += np.where(running, info.get("frames", 0), 0)
-            ended = running & (terminated | truncated)
+            if decisions == LONGEST:
+                cut = running & ~(terminated | truncated)
+            ended = running & (terminated | truncated | cut)
             for i in np.flatnonzero(ended).tolist():
                 plans[i] = mean_executed(carry, i)
                 said = success(info, i)
                 successes |= {} if said is None else {i: said}
             running &= ~ended
-    return Evaluation(returns.tolist(), lengths.tolist(), [successes[i] for i in sorted(successes)], plans)
+    told = [successes[i] for i in sorted(successes)]
+    return Evaluation(returns.tolist(), lengths.tolist(), told, plans, cut.tolist())
+
+
+def caution(result: Evaluation) -> str:
+    """What is said of episodes that were cut; nothing where all of them ended."""
+    if not any(result.cut):
+        return ""
+    return (
+        f"{sum(result.cut)} of {len(result.cut)} evaluation episodes had no end after {LONGEST} decisions and were cut "
+        f"there: they count with the return that they had; {ENDS}"
+    )
 
 
 def film(
@@ -97,9 +112,7 @@ def film(
 def counted(decisions: int) -> int:
     """One decision more; raises UserError where an episode does not seem to end."""
     if decisions == LONGEST:
-        raise UserError(
-            f"an episode has not ended after {LONGEST} decisions: give episodes an end, as with --env.time_limit 1000"
-        )
+        raise UserError(f"an episode has not ended after {LONGEST} decisions: {ENDS}")
     return decisions + 1
 
 

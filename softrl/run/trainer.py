@@ -24,7 +24,7 @@ from softrl.run.clock import AtEnd, EvaluationClock, Every, UpdateRatio
 from softrl.run.config import Run
 from softrl.run.console import Console, Quiet
 from softrl.run.dataset import experience
-from softrl.run.evaluate import Evaluation, evaluate, filmed
+from softrl.run.evaluate import Evaluation, caution, evaluate, filmed
 from softrl.run.heap import keep_freed
 from softrl.run.log import Logger
 from softrl.run.processor import quicken_products
@@ -56,6 +56,7 @@ class Counters:
     evaluated: int = -1  # env step of the newest evaluation
     filmed: int = -1  # env step of the newest video
     warned: bool = False  # of targets outside the critic's support
+    cut: bool = False  # an evaluation has said that it cut an episode
 
     def state_dict(self) -> dict[str, Any]:
         """The numbers."""
@@ -252,19 +253,21 @@ class Trainer:
         if clipped > MUCH_CLIPPED and not self.count.warned:
             self.count.warned = True
             line = f"{clipped:.0%} of the targets lie outside the critic's support: widen agent.critic.head.low, .high"
-            self.log.text(line)
-            self.console.say(line)
+            self.say(line)
         self.tell(values)
 
     def evaluate(self) -> Evaluation:
         """One evaluation of the protocol; the best so far is kept as checkpoint `best`.
 
         Raises:
-            UserError: the environment failed, ended no episode or gave numbers that are not finite; the disk is full.
+            UserError: the environment failed or gave numbers that are not finite; the disk is full.
         """
         count, run = self.count, self.run
         seeds = [evaluation_seed(run.seed, count.env_steps, i) for i in range(run.eval.episodes)]
         result = evaluate(self.agent, self.eval_env, seeds)
+        if any(result.cut) and not count.cut:
+            count.cut = True
+            self.say(caution(result))
         planned = np.array(result.plans, float).mean(0).tolist()  # over episodes
         at = (count.env_steps, count.decisions, count.updates)
         successes, measured = result.successes or None, self.measured()
@@ -351,6 +354,11 @@ class Trainer:
     def stop(self) -> None:
         """End the loop at the next step."""
         self.stopping = True
+
+    def say(self, line: str) -> None:
+        """A line for people, in the log and on the screen."""
+        self.log.text(line)
+        self.console.say(line)
 
     def tell(self, values: dict[str, float]) -> None:
         """Call the user's callback, which stops the run by returning True."""

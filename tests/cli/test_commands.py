@@ -56,12 +56,14 @@ def test_evaluate_prints_a_sentence_for_any_checkpoint(run, capsys):
 
 def test_evaluate_tells_successes_where_the_environment_does(run, capsys, monkeypatch):
     assert "success_mean" not in summary_of(["run"], capsys)
-    told = Evaluation([1.0, 3.0, 5.0, 7.0], [10, 10, 20, 20], [0.0, 1.0, 1.0, 1.0], [])
+    told = Evaluation([1.0, 3.0, 5.0, 7.0], [10, 10, 20, 20], [0.0, 1.0, 1.0, 1.0], [], [True] + [False] * 3)
     monkeypatch.setattr("softrl.api.evaluation", lambda *_, **__: told)
     assert summary_of(["run"], capsys)["success_mean"] == 0.75
     assert main(["evaluate", "run", "--episodes", "4"]) == 0
     sentence = "return 4.0, sd 2.2, from 1.0 to 7.0, over 4 episodes of 15 steps, success 75%\n"
-    assert capsys.readouterr().out == sentence
+    printed = capsys.readouterr()
+    assert printed.out == sentence
+    assert printed.err.startswith("softrl: 1 of 4 evaluation episodes had no end after 100000 decisions")
 
 
 def summary_of(words, capsys):

@@ -150,3 +150,42 @@ def test_environments_are_closed_after_a_failure(tmp_path: Path, fault: str) -> 
         train(tmp_path / "run", env, **{"envs": 2, "env.workers": "sync", "eval.every": 30})
     trained_in = [life for life in env.noted if life > 9]  # an evaluation lives for one episode
     assert sorted(trained_in) == ([11, 12] if fault == "raise" else [12, 12])
+
+
+class Endless(gymnasium.Env[Any, Any]):
+    """Walks where it is told to and never arrives."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def __init__(self) -> None:
+        self.place = 0.0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.place = float(self.np_random.normal())
+        return np.array([self.place], np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.place += float(action[0])
+        return np.array([self.place], np.float32), -1.0, False, False, {}
+
+
+def test_evaluations_that_have_no_end_do_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_csv: Any
+) -> None:
+    """Also one that goes on comes to the same end, and says so once."""
+    monkeypatch.setattr("softrl.run.evaluate.LONGEST", 7)
+    options = {"eval.every": 10, "eval.episodes": 2}
+    whole = train(tmp_path / "whole", Endless, **options).path
+    part = train(tmp_path / "part", Endless, **options, callback=lambda told: told.env_steps >= 10)
+    assert not part.finished
+    assert api.resume(part.path, env=Endless).finished
+    for run in (whole, part.path):
+        assert [row["length"] for row in read_csv(run / "episodes.csv")] == ["7"] * 8
+        log = (run / "log.txt").read_text()
+        assert log.count("2 of 2 evaluation episodes had no end after 7 decisions and were cut there") == 1
+    name = "checkpoints/step_000000030/agent.safetensors"
+    assert (whole / name).read_bytes() == (part.path / name).read_bytes()
+    with pytest.warns(UserWarning, match="1 of 1 evaluation episodes had no end"):
+        assert api.evaluate(whole, Endless, episodes=1) == [-7.0]

@@ -19,7 +19,7 @@ from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.trunks.mlp import MLP
 from softrl.recipes import apply
 from softrl.run.config import Run
-from softrl.run.evaluate import Policy, evaluate, film
+from softrl.run.evaluate import Policy, caution, evaluate, film
 from softrl.types import Spec
 
 CONFIG = EnvConfig(workers="sync")
@@ -254,20 +254,36 @@ def test_an_environment_that_returns_no_numbers_is_refused(agent: Agent, broken:
         evaluate(agent, envs.vector(Broken, CONFIG, 2, seed=0), [1, 2])
 
 
-def test_an_episode_that_never_ends_is_not_waited_for(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Endless(Walk):
-        def step(self, action: Any) -> Any:
-            return np.array([self.place], np.float32), 0.0, False, False, {}
+class Stalled(Walk):
+    """Ends where the seed has it start low; pays one a step, and has never succeeded."""
 
+    def step(self, action: Any) -> Any:
+        over = super().step(action)[2]
+        return np.array([self.place], np.float32), 1.0, over and self.place < 0.5, False, {"is_success": over}
+
+
+def test_an_episode_that_never_ends_is_cut_and_counts(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("softrl.run.evaluate.LONGEST", 6)
-    with pytest.raises(UserError, match=r"has not ended after 6 decisions: .* --env\.time_limit 1000"):
-        evaluate(agent, envs.vector(Endless, CONFIG, 2, seed=0), [1, 2])
-    with pytest.raises(UserError, match="has not ended after 6 decisions"):
-        film(agent, envs.make(Endless, CONFIG), 5, lambda picture: None)
-    longest = next(seed for seed in range(100) if expected(seed)[1] == 6)
-    assert evaluate(agent, envs.vector(Walk, CONFIG, 1, seed=0), [longest]).lengths == [6]
-    limited = EnvConfig(workers="sync", time_limit=6)
-    assert evaluate(agent, envs.vector(Endless, limited, 1, seed=0), [1]).lengths == [6]
+    seeds = list(range(20))
+    starts, lengths = zip(*((Walk().reset(seed=seed)[0][0], expected(seed)[1]) for seed in seeds), strict=True)
+    ends = [start < 0.5 for start in starts]
+    truth = [length if end else 6 for length, end in zip(lengths, ends, strict=True)]
+    assert 6 in [length for length, end in zip(lengths, ends, strict=True) if end]  # which ends when it would be cut
+    vec = envs.vector(Stalled, CONFIG, 20, seed=0)
+    for _ in range(2):  # again in the same environments
+        result = evaluate(agent, vec, seeds)
+        assert (result.returns, result.lengths) == (truth, truth)
+        assert result.cut == [not end for end in ends]
+        assert result.successes == [float(end or length == 6) for length, end in zip(lengths, ends, strict=True)]
+        assert caution(result).startswith(f"{sum(result.cut)} of 20 evaluation episodes had no end after 6 decisions")
+    assert caution(evaluate(agent, envs.vector(Walk, CONFIG, 20, seed=0), seeds)) == ""
+
+
+def test_a_film_that_never_ends_is_refused(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("softrl.run.evaluate.LONGEST", 6)
+    high = next(seed for seed in range(100) if Walk().reset(seed=seed)[0] >= 0.5)
+    with pytest.raises(UserError, match=r"not ended after 6 decisions: .* --env\.time_limit 1000, from Python \*\*"):
+        film(agent, envs.make(Stalled, CONFIG), high, lambda picture: None)
 
 
 def test_a_film_draws_nothing_of_trainings_numbers_and_is_that_of_its_seed() -> None:
