@@ -10,6 +10,15 @@ class UserError(Exception):
     """A mistake or a circumstance outside the program: the command line prints the sentence and exits with code 2."""
 
 
+def traced(error: BaseException | None) -> str:
+    """The traceback of a person's own code that a sentence brings along, also out of a worker process; else nothing."""
+    while isinstance(error, UserError):
+        if notes := getattr(error, "__notes__", []):
+            return str(notes[0])
+        error = None if error.__cause__ is error else error.__cause__
+    return ""
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """The end of a sentence about an unknown name: `; did you mean 'x'?`, or nothing when no option is near."""
     close = get_close_matches(name.lower(), {option.lower(): option for option in options}, n=1, cutoff=0.5)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from softrl.cli.commands import find, overview
-from softrl.errors import UserError
+from softrl.errors import UserError, traced
 
 HERE = ""
 """The working folder, where modules with environments and parts of people's own lie; `python` looks there too."""
@@ -36,9 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         dispatch([word for word in words if word != "--debug"])
         sys.stdout.flush()
     except UserError as error:
+        more = "; --debug shows the traceback" if traced(error) else ""
         if "--debug" in words:
+            more = ""
             traceback.print_exc()
-        print(f"softrl: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"softrl: {' '.join(str(error).split())}{more}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

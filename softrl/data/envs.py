@@ -15,6 +15,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from gymnasium.wrappers import Autoreset
 
 from softrl.data.envpool import Pool
+from softrl.data.failures import one_line
 from softrl.data.names import aliases, canonical, registry
 from softrl.data.partial import Partial
 from softrl.data.pictured import COLOURS, stated
@@ -24,7 +25,7 @@ from softrl.data.snapshot import Resumable
 from softrl.data.sources import Source, build
 from softrl.data.spaces import FlatActions, named
 from softrl.data.workers import Workers, outlive_signals, start_method, unimported_main, worker_errors
-from softrl.data.wrappers import AnyEnv, Brief, Flat, Frames, Spoken, UnitBox, VectorStepResult, one_line
+from softrl.data.wrappers import AnyEnv, Brief, Flat, Frames, Spoken, UnitBox, VectorStepResult
 from softrl.errors import UserError
 
 if TYPE_CHECKING:

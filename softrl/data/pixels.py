@@ -12,9 +12,10 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from softrl.data.control import Control
+from softrl.data.failures import failure
 from softrl.data.names import control_task
 from softrl.data.pictured import COLOURS, pictured, planar, remedy
-from softrl.data.wrappers import AnyEnv, Info, failure
+from softrl.data.wrappers import AnyEnv, Info
 from softrl.errors import UserError
 
 REPEATS = {"ball_in_cup": 4, "cartpole": 8, "cheetah": 4, "finger": 2, "reacher": 4, "walker": 2}

@@ -13,9 +13,10 @@ from gymnasium.wrappers import HumanRendering, PassiveEnvChecker, TimeLimit
 
 from softrl.data import graphics, physics
 from softrl.data.control import TIME_LIMIT, Control
+from softrl.data.failures import one_line, place
 from softrl.data.names import TASKS, canonical, registered as identifier
 from softrl.data.pictured import pictured, remedy
-from softrl.data.wrappers import AnyEnv, one_line
+from softrl.data.wrappers import AnyEnv
 from softrl.errors import UserError
 
 Source = str | Callable[[], AnyEnv] | AnyEnv
@@ -91,7 +92,7 @@ def named(name: str, time_limit: int | None, render: int | None, pixels: int | N
         extra = "; pip install 'softrl[box2d]' brings it" if "box2d" in str(error).lower() else ""
         raise UserError(f"{name} cannot be made with the packages installed: {one_line(error)}{extra}") from error
     except Exception as error:
-        raise UserError(f"{name} cannot be made: {one_line(error)}") from error
+        raise UserError(f"{name} cannot be made: {one_line(error)}{place(error)}") from error
 
 
 def described(name: str) -> gymnasium.envs.registration.EnvSpec:

@@ -1,7 +1,5 @@
 """Wrappers that give every environment one face: flat float32 observations and actions, counted frames."""
 
-import re
-import traceback
 from typing import Any
 
 import gymnasium
@@ -10,6 +8,7 @@ from gymnasium.spaces import Box, Space
 from gymnasium.spaces.utils import flatdim, flatten
 from gymnasium.vector.utils import batch_space, iterate
 
+from softrl.data.failures import failure, misreturned, one_line
 from softrl.data.spaces import FlatActions
 from softrl.errors import UserError
 
@@ -32,17 +31,28 @@ class Frames(gymnasium.Wrapper[Any, Any, Any, Any]):  # checkpoints know wrapper
         self.repeat = repeat
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Any, Info]:
-        """Start an episode, which takes no frame."""
-        observation, info = self.env.reset(seed=seed, options=options)
-        return observation, {**info, "frames": 0}
+        """Start an episode, which takes no frame; raises UserError for what is no result of a reset."""
+        outcome = self.env.reset(seed=seed, options=options)
+        try:
+            observation, info = outcome
+            return observation, {**info, "frames": 0}
+        except Exception as error:
+            raise misreturned(self, "reset", outcome) from error
 
     def step(self, action: Any) -> StepResult:
-        """One decision."""
+        """One decision; raises UserError for what is no result of a step."""
         total, frames, over = 0.0, 0, False
         while frames < self.repeat and not over:
-            observation, reward, terminated, truncated, info = self.env.step(action)
-            total, frames, over = total + float(reward), frames + 1, terminated or truncated
-        return observation, total, bool(terminated), bool(truncated), {**info, "frames": frames}
+            outcome = self.env.step(action)
+            try:
+                observation, reward, terminated, truncated, info = outcome
+                total, frames, over = total + float(reward), frames + 1, bool(terminated or truncated)
+            except Exception as error:
+                raise misreturned(self, "step", outcome) from error
+        try:
+            return observation, total, bool(terminated), bool(truncated), {**info, "frames": frames}
+        except Exception as error:
+            raise misreturned(self, "step", outcome) from error
 
 
 class Brief(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -95,8 +105,14 @@ class Flat(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
 
     def observation(self, observation: Any) -> np.ndarray:
         """[D] float32, always a new array."""
-        entries = observation if self.array else flatten(self.env.observation_space, observation)
-        row = np.array(entries, np.float32).reshape(-1)
+        try:
+            entries = observation if self.array else flatten(self.env.observation_space, observation)
+            row = np.array(entries, np.float32).reshape(-1)
+        except Exception as error:
+            raise UserError(
+                "the environment gave an observation that its observation_space does not describe "
+                f"({type(error).__name__}: {one_line(error)}): let both say the same"
+            ) from error
         if row.shape != self.observation_space.shape:
             raise UserError(
                 f"the environment gave an observation of {row.size} numbers, and its observation_space has "
@@ -152,19 +168,3 @@ class Spoken(gymnasium.Wrapper[Any, Any, Any, Any]):
             return self.env.render()
         except Exception as error:
             raise failure(self, "render", error) from error
-
-
-def failure(env: AnyEnv, method: str, error: Exception, advice: str = "") -> UserError:
-    """What an environment raised, in one sentence that may end with advice."""
-    if isinstance(error, UserError):
-        return error
-    raised = f"the environment {type(env.unwrapped).__name__} raised {type(error).__name__} in {method}"
-    reason = one_line(error)
-    told = UserError((f"{raised}: {reason}" if reason else raised) + (f"; {advice}" if advice else ""))
-    told.add_note("".join(traceback.format_exception(error)))  # which survives the way out of a worker process
-    return told
-
-
-def one_line(error: Exception) -> str:
-    """An exception's message on one line, without a full stop."""
-    return re.sub(r"\s+", " ", str(error)).strip().rstrip(".")

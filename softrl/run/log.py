@@ -4,7 +4,8 @@ import json
 import math
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from softrl.errors import UserError, traced
 from softrl.run.events import Events
 from softrl.run.files import AppendedFile
 from softrl.run.means import Means
@@ -113,6 +115,16 @@ class Logger:
     def text(self, line: str) -> None:
         """Write a line with the time to log.txt."""
         self._files["log.txt"].append(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n".encode())
+
+    @contextmanager
+    def last_words(self) -> Iterator[None]:
+        """Write to log.txt what ends a run, with the traceback of a person's own code, and let it pass."""
+        try:
+            yield
+        except UserError as error:
+            with suppress(UserError):  # a full disk takes no words either
+                self.text(f"the run ended: {error}\n{traced(error)}".rstrip())
+            raise
 
     def close(self) -> None:
         """Close the files; nothing is lost when a killed process does not."""

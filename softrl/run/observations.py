@@ -11,7 +11,8 @@ from gymnasium import Env, Wrapper
 from gymnasium.spaces import Dict, Space, Tuple
 from gymnasium.spaces.utils import flatdim, flatten
 
-from softrl.data.wrappers import Flat, flat_rows, one_line
+from softrl.data.failures import one_line
+from softrl.data.wrappers import Flat, flat_rows
 from softrl.errors import UserError
 
 NUMBERS = "biuf"

@@ -125,13 +125,15 @@ class Trainer:
     def train(self, console: Console, callback: Callback | None = None) -> None:
         """Run to the end, or until a signal or the callback stops it; a checkpoint is on disk in either case.
 
+        What ends it otherwise is written to the log.
+
         Raises:
             UserError: the environment failed or gave numbers that are not finite, learning diverged, or the disk is
                 full; earlier checkpoints are intact.
         """
         self.console, self.callback = console, callback
         self.began = time.perf_counter() - self.count.seconds
-        with stopped_by_signals(self.stop):
+        with stopped_by_signals(self.stop), self.log.last_words():
             self.run_due_events()
             self.opened[:] = self.seconds()
             while not self.finished() and not self.stopping:

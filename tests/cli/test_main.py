@@ -75,6 +75,21 @@ def test_debug_shows_where_a_mistake_was_noticed(capsys):
     assert err.splitlines()[-1].startswith("softrl: there is no command 'tran'")
 
 
+def test_debug_is_offered_where_a_persons_own_code_failed(monkeypatch, refused, capsys):
+    def fail(words):
+        error = UserError("the environment Late raised KeyError in step: 'valve' (plant.py:43)")
+        error.add_note("plant.py, line 43")
+        raise UserError(str(error)) from error
+
+    monkeypatch.setattr(doctor, "main", fail)
+    sentence = "the environment Late raised KeyError in step: 'valve' (plant.py:43)"
+    assert refused("doctor") == f"{sentence}; --debug shows the traceback"
+    assert main(["doctor", "--debug"]) == 2
+    err = capsys.readouterr().err
+    assert "plant.py, line 43" in err
+    assert err.splitlines()[-1] == f"softrl: {sentence}"
+
+
 def test_a_sentence_of_several_lines_becomes_one(monkeypatch, refused):
     def fail(words):
         raise UserError("one\n  two")

@@ -146,8 +146,11 @@ class Fragile(Opaque):
 @pytest.mark.parametrize("fault", ["raise", "nan"])
 def test_environments_are_closed_after_a_failure(tmp_path: Path, fault: str) -> None:
     env = type("Fragile", (Fragile,), {"fault": fault, "noted": []})
-    with pytest.raises(UserError, match=r"stuck|not finite"):
+    with pytest.raises(UserError, match=r"stuck \(test_cut\.py:\d+\)|not finite") as told:
         train(tmp_path / "run", env, **{"envs": 2, "env.workers": "sync", "eval.every": 30})
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert f"the run ended: {told.value}\n" in log
+    assert ('raise ValueError("stuck")' in log) == (fault == "raise")
     trained_in = [life for life in env.noted if life > 9]  # an evaluation lives for one episode
     assert sorted(trained_in) == ([11, 12] if fault == "raise" else [12, 12])
 
