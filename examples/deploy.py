@@ -32,7 +32,8 @@ class Deployed(nn.Module):
             self.register_buffer(name, torch.as_tensor(flat.decode(np.full(flat.shape, end, np.float32))))
 
     def forward(self, state: Tensor) -> Tensor:
-        unit, _ = self.agent.act({"state": state}, self.agent.initial(len(state)), deterministic=True)  # [N,A]
+        carry = self.agent.initial(state.shape[0])  # len() would be a fixed number in what is exported
+        unit, _ = self.agent.act({"state": state}, carry, deterministic=True)  # [N,A]
         if self.spans:
             picks = torch.stack([unit[:, span].argmax(-1) for span in self.spans], -1)
             return self.low + picks.view(-1, *self.low.shape)
