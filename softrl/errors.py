@@ -1,7 +1,7 @@
 """What a person can get wrong, said in one sentence."""
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 
@@ -24,6 +24,12 @@ def nearest(name: str, options: Iterable[str]) -> str:
     close = get_close_matches(name.lower(), {option.lower(): option for option in options}, n=1, cutoff=0.5)
     original = {option.lower(): option for option in options}
     return f"; did you mean '{original[close[0]]}'?" if close else ""
+
+
+def either(names: Sequence[str]) -> str:
+    """Names as a sentence lists those of which one is to be chosen: `a`, `a or b`, `a, b or c`."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def check(flags: Mapping[str, str], known: Collection[str]) -> None:
     """Raise UserError for a flag that is not known, with the nearest one that is, or that lacks its value."""
     for name, text in flags.items():
         if name not in known:
-            hint = suggestion(name, known).replace("'", "'--", 1) or "; --help lists them"
+            hint = suggestion(name, known, "--") or "; --help lists them"
             raise UserError(f"there is no flag '--{name}'{hint}")
         if not text:
             raise UserError(f"--{name} needs a value: write --{name} VALUE")

@@ -68,7 +68,7 @@ def main(words: Sequence[str]) -> None:
 def understood(found: Words) -> tuple[Options, dict[str, Any]]:
     """The options of the command, and the values of the run's fields, dotted path -> value; raises UserError."""
     run, own = configured(found), flat(Options())
-    check(found.flags, own.keys() | flat(run).keys() - {"env.name"})
+    check(found.flags, [path for path in (*own, *flat(run)) if path != "env.name"])
     texts = {path: text for path, text in found.flags.items() if path not in own}
     return choose(Options(), found), read(run, texts)
 

@@ -1,5 +1,8 @@
 """What other programs call the fields of a run, so that a flag typed from habit is answered with its name here."""
 
+RATES = " ".join(f"agent.optim.{group}.learning_rate" for group in ("value", "actor", "temperature"))
+HIDDEN = "agent.actor.trunk.hidden agent.critic.trunk.hidden"
+
 FAMILIAR = {
     "algo": "recipe",
     "total_timesteps": "steps",
@@ -35,7 +38,8 @@ FAMILIAR = {
     "replay_buffer_capacity": "replay.capacity",
     "n_step": "replay.steps",
     "n_steps": "replay.steps",
-    "lr": "agent.optim.value.learning_rate",
+    "lr": RATES,
+    "learning_rate": RATES,
     "q_lr": "agent.optim.value.learning_rate",
     "critic_lr": "agent.optim.value.learning_rate",
     "policy_lr": "agent.optim.actor.learning_rate",
@@ -46,8 +50,8 @@ FAMILIAR = {
     "ent_coef": "agent.temperature.initial",
     "target_entropy": "agent.temperature.target_per_action",
     "n_critics": "agent.critic.members",
-    "net_arch": "agent.critic.trunk.hidden",
-    "hidden_dim": "agent.critic.trunk.hidden",
+    "net_arch": HIDDEN,
+    "hidden_dim": HIDDEN,
     "eval_freq": "eval.every",
     "eval_frequency": "eval.every",
     "n_eval_episodes": "eval.episodes",
@@ -65,7 +69,7 @@ FAMILIAR = {
     "frame_stack": "env.pixels.stack",
     "image_size": "env.pixels.size",
 }
-"""Name elsewhere, with underscores -> dotted path here."""
+"""Name elsewhere, with underscores -> dotted path here, or several with spaces between them."""
 
 LEARNED = " (its first value, then it is learned; recipe fixed_temperature keeps it)"
 REMARKS = {

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple, TypeVar, get_origin, get_type_hints
 
-from softrl.errors import UserError, nearest
+from softrl.errors import UserError, either, nearest
 from softrl.run import foreign
 from softrl.run.familiar import FAMILIAR, REMARKS
 from softrl.run.kinds import alternatives, conform, element_kinds, parse, parts, show
@@ -129,11 +129,18 @@ def _field(part: Any, prefix: str, name: str) -> tuple[Any, Any]:
     raise UserError(f"there is no field '{prefix}{name}'{hint}")
 
 
-def suggestion(path: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown path: the one that is meant, else the nearest, else nothing."""
+def suggestion(path: str, known: Iterable[str], dashes: str = "") -> str:
+    """The end of a sentence about an unknown path: those that are meant, else the nearest, else nothing.
+
+    Where known words have `dashes` in front on the command line, they get them here.
+    """
     paths, word = list(known), path.lower().replace("-", "_")
-    meant = [other for other in paths if other.rpartition(".")[2] == word or other == FAMILIAR.get(word)]
-    return f"; did you mean '{meant[0]}'{REMARKS.get(word, '')}?" if meant else nearest(path, paths)
+    meant = [other for other in FAMILIAR.get(word, "").split() if other in paths]
+    meant = meant or [other for other in paths if other.rpartition(".")[2] == word]
+    if not meant:
+        return nearest(path, paths).replace("'", f"'{dashes}", 1)
+    quoted = [f"'{dashes}{other}'" for other in meant]
+    return f"; did you mean {either(quoted)}{REMARKS.get(word, '')}?"
 
 
 def read(config: Any, texts: Mapping[str, str]) -> dict[str, Any]:

@@ -127,7 +127,15 @@ def test_weights_of_another_run_are_the_start(here, finished, tiny):
         (["cheetah_run", "--env.repeat", "0"], "env.repeat is 0"),
         (["cheetah_run", "--init", "nowhere"], "nowhere"),
         (["cheetah_run", "--batch-size", "64"], "there is no flag '--batch-size'; did you mean '--train.batch'?"),
-        (["cheetah_run", "--lr", "1e-3"], "there is no flag '--lr'; did you mean '--agent.optim.value.learning_rate'?"),
+        (
+            ["cheetah_run", "--recipe", "drq", "--learning_rate", "1e-3"],
+            "there is no flag '--learning_rate'; did you mean '--agent.optim.value.learning_rate', "
+            "'--agent.optim.actor.learning_rate' or '--agent.optim.temperature.learning_rate'?",
+        ),
+        (
+            ["cheetah_run", "--activation", "relu"],
+            "did you mean '--agent.actor.trunk.activation' or '--agent.critic.trunk.activation'?",
+        ),
         (
             ["cheetah_run", "--ent_coef", "0.2"],
             "did you mean '--agent.temperature.initial' (its first value, then it is learned; recipe fixed_temperature",

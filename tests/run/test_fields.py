@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import dataclass, field
 
 import pytest
@@ -125,16 +126,27 @@ def test_texts_that_cannot_be_read_are_refused(texts, sentence):
 
 
 def test_what_is_called_otherwise_elsewhere_is_recognised():
-    for word, path in FAMILIAR.items():
-        known = ["other.part", path]
+    for word, meant in FAMILIAR.items():
+        paths = meant.split()
         for spelling in (word, word.replace("_", "-"), word.upper()):
-            assert suggestion(spelling, known) == f"; did you mean '{path}'{REMARKS.get(word, '')}?"
-        assert f"'{path}'" not in suggestion(word, ["other.part"])  # where this recipe has no such field
+            told = suggestion(spelling, ["other.part", *reversed(paths)])
+            assert re.findall(r"'([\w.]+)'", told) == paths
+            assert told.endswith(f"'{REMARKS.get(word, '')}?")
+        elsewhere = suggestion(word, ["other.part"])  # where this recipe has no such field
+        assert not any(f"'{path}'" in elsewhere for path in paths)
+
+
+def test_all_fields_of_a_name_are_suggested_in_their_order():
+    known = ["b.rate", "a.rate", "c.rate", "c.other"]
+    assert suggestion("rate", known) == "; did you mean 'b.rate', 'a.rate' or 'c.rate'?"
+    assert suggestion("rate", known[1:3], "--") == "; did you mean '--a.rate' or '--c.rate'?"
+    assert suggestion("a.rat", known, "--") == "; did you mean '--a.rate'?"
 
 
 def test_familiar_names_stand_for_fields_that_exist():
     paths = {field.path for name in ("sac", "drq") for field in fields(apply(name, Run()))}
-    assert set(FAMILIAR.values()) - paths == {"run", "quiet"}  # which are options of the command
+    meant = {path for several in FAMILIAR.values() for path in several.split()}
+    assert meant - paths == {"run", "quiet"}  # which are options of the command
 
 
 def test_get_finds_values_and_parts():
