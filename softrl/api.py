@@ -32,7 +32,7 @@ from softrl.run.console import open_console
 from softrl.run.evaluate import Evaluation, Policy, caution, evaluate as run_episodes, filmed
 from softrl.run.fields import from_json, override, to_json
 from softrl.run.folder import located
-from softrl.run.progress import Callback, Progress
+from softrl.run.progress import Callback, Progress, check_callable
 from softrl.run.resolve import cautions, check_device, resolve
 from softrl.run.seed import derive
 from softrl.run.trainer import Trainer
@@ -77,16 +77,17 @@ def train(
     `env` is a name (a Gymnasium id, or a task of DeepMind Control), a class or function that makes an environment, or
     an environment, which is copied. `recipe` is one, or several joined by `+`. `steps` counts frames, 100,000 by
     default. `run` is the folder, by default runs/ENV/RECIPE/seedS, numbered where that exists. `callback` is called
-    with `Progress` and stops the run by returning True. With `quiet=False` progress is printed. `init` starts from
-    another run's weights, with the optimisers and the entropy target of this configuration. `command` is what
-    command.txt shall say. `overrides` are all other fields, under the names of their flags: `envs=8`, or
-    `**{"agent.critic.members": 3}`.
+    with `Progress` at each log write and evaluation, and stops the run by returning True. With `quiet=False` progress
+    is printed. `init` starts from another run's weights, with the optimisers and the entropy target of this
+    configuration. `command` is what command.txt shall say. `overrides` are all other fields, under the names of their
+    flags: `envs=8`, or `**{"agent.critic.members": 3}`.
 
     Ctrl-C and SIGTERM end the run with everything saved: it is not `finished` then, and `resume` goes on.
 
     Raises:
         UserError: a name, value, pair of parts or folder that cannot be; nothing on disk is changed then.
     """
+    check_callable(callback)
     given = {"seed": seed, **overrides} | ({} if steps is None else {"steps": steps})
     name = name_of(env)
     taken_over: list[str] = []
@@ -170,6 +171,7 @@ def resume(
             environment of another kind.
     """
     path, say = Path(run), print_unless(quiet)
+    check_callable(callback)
     folders.read_config(path)
     with ExitStack() as held:
         held.enter_context(folders.locked(path))

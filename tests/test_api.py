@@ -147,7 +147,10 @@ def test_a_callback_sees_progress_and_stops_the_run(trained: Trained, tmp_path: 
     result = trained(tmp_path / "run", callback=stop)
     assert not result.finished
     assert seen[-1].env_steps == 150
-    assert softrl.resume(result.path).finished
+    log, stopped = result.path / "log.txt", "stopped by the callback, which returned True, at 150 of 300 steps\n"
+    assert log.read_text().count(stopped) == 1
+    assert softrl.resume(result.path, callback=lambda progress: progress.env_steps == 300).finished
+    assert log.read_text().count("stopped by the callback") == 1
 
 
 def test_recipe_spec_and_own_loop() -> None:

@@ -8,6 +8,7 @@ from gymnasium.vector import VectorEnv
 
 from softrl.agent.agent import Agent
 from softrl.data.sources import Source
+from softrl.errors import UserError
 from softrl.run.config import Run
 from softrl.run.evaluate import Policy
 from softrl.run.observations import own
@@ -27,6 +28,16 @@ class Progress(NamedTuple):
 
 
 Callback = Callable[[Progress], bool | None]
+"""Returns True to stop the run, where other programs' return False."""
+
+
+def check_callable(callback: Callback | None) -> None:
+    """Raise UserError for a callback that cannot be called: a list, or an object of another program's class."""
+    if callback is not None and not callable(callback):
+        raise UserError(
+            f"callback is a {type(callback).__name__}, which cannot be called: give one function, which takes a "
+            "softrl.Progress and returns True to stop the run"
+        )
 
 
 def present(agent: Agent, env: VectorEnv[Any, Any, Any], run: Run, source: Source) -> Policy:

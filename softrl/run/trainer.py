@@ -367,5 +367,8 @@ class Trainer:
         if self.callback:
             c, policy = self.count, present(self.agent, self.eval_env, self.run, self.source)
             told = Progress(c.env_steps, c.decisions, c.updates, c.episodes, values, self.folder, policy)
-            if asks_to_stop(self.callback, told):
+            if asks_to_stop(self.callback, told) and not (self.stopping or self.finished()):
                 self.stopping = True
+                line = f"stopped by the callback, which returned True, at {c.env_steps} of {self.run.steps} steps"
+                self.log.text(line)
+                self.console.say(line)

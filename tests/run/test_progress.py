@@ -50,6 +50,16 @@ class Named(gymnasium.Env[Any, Any]):
         return self.observation_space.sample(), 0.0, False, False, {}
 
 
+@pytest.mark.parametrize("callback", [[print], object()])
+def test_a_callback_that_cannot_be_called_is_refused_before_there_is_a_folder(tmp_path: Path, callback: Any) -> None:
+    refused = rf"callback is a {type(callback).__name__}, which cannot be called: give one function"
+    with pytest.raises(softrl.UserError, match=refused):
+        api.train("Pendulum-v1", run=tmp_path / "run", callback=callback, **SMALL)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(softrl.UserError, match=refused):
+        api.resume(tmp_path / "run", callback=callback)
+
+
 def weights(path: Path) -> bytes:
     return (path / "checkpoints/step_000000080/agent.safetensors").read_bytes()
 
