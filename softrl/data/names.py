@@ -1,10 +1,14 @@
 """Names of environments: DeepMind Control tasks under all their aliases, and Gymnasium ids."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from softrl.errors import UserError, import_errors, nearest
+
+if TYPE_CHECKING:
+    from gymnasium.envs.registration import EnvSpec
 
 # A table, because importing dm_control to list its tasks would take half a second; a test holds it to the suite.
 SUITE = {
@@ -40,6 +44,8 @@ OWN = {
     MANY_VALVES: "softrl.data.valves:many_valves",
 }
 """The tasks of this library, with episodes of 50 steps, and what makes them."""
+MOST = 10
+"""Ids of a module that a sentence lists."""
 
 
 def control_task(name: str) -> tuple[str, str] | None:
@@ -68,17 +74,35 @@ def canonical(name: str) -> str:
     identifier = registered(name)
     if identifier in registry():
         return name
+    if module := name.rpartition(":")[0]:
+        raise UserError(f"unknown environment '{name}'{of_module(module, identifier)}")
     namespace, slash, _ = identifier.rpartition("/")
     if slash and not known(f"{namespace}/*"):
         raise UserError(
             f"no imported package registers '{namespace}/' environments: install the package that does, and put its "
             f"module in front as in module:{identifier}"
         )
-    raise UserError(f"unknown environment '{name}'{nearest(name, known()) or ': softrl envs list names them all'}")
+    hint = nearest(name, known()) or ": softrl envs list names them all"
+    raise UserError(f"unknown environment '{name}'{hint} (one of your own is MODULE:ID, as in my_envs:Mine-v0)")
 
 
-def registry() -> Collection[str]:
-    """The ids that Gymnasium knows, among them the tasks of this library."""
+def of_module(module: str, identifier: str) -> str:
+    """The end of a sentence about an id that a module does not register: those that it does, and the nearest."""
+    package = module.partition(".")[0]
+    own = [name for name, spec in registry().items() if home(spec).partition(".")[0] == package]
+    listed = f": {module} registers {', '.join(own[:MOST])}{', ...' * (len(own) > MOST)}" if own else ""
+    near = nearest(identifier, own or known()).replace("'", f"'{module}:", 1)
+    return listed + near or f": let {module} call gymnasium.register with that id"
+
+
+def home(spec: "EnvSpec") -> str:
+    """The module of what makes an environment, a name or a class."""
+    made_by = spec.entry_point
+    return made_by.partition(":")[0] if isinstance(made_by, str) else getattr(made_by, "__module__", "")
+
+
+def registry() -> Mapping[str, "EnvSpec"]:
+    """The ids that Gymnasium knows, with their specs, among them the tasks of this library."""
     import gymnasium
 
     for name, entry_point in OWN.items():

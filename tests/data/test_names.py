@@ -1,5 +1,10 @@
 """Every spelling of a task is one name, and an unknown one is told with the nearest."""
 
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import gymnasium
 import pytest
 
 from softrl.data.names import GEARS, MANY_VALVES, TASKS, VALVES, aliases, canonical, known
@@ -65,6 +70,55 @@ def test_an_unknown_namespace_asks_for_its_package() -> None:
 def test_a_missing_module_is_named() -> None:
     with pytest.raises(UserError, match="'no_such_module:Thing-v0' cannot be imported"):
         canonical("no_such_module:Thing-v0")
+
+
+OWN = """
+from gymnasium import register
+from gymnasium.envs.classic_control import PendulumEnv
+
+class Nav(PendulumEnv): ...
+
+register("NavBig-v0", entry_point=Nav)
+register("NavSmall-v2", entry_point="names_of_mine.nav:Nav")
+"""
+
+
+@pytest.fixture
+def names_of_mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package that registers two environments."""
+    (tmp_path / "names_of_mine").mkdir()
+    (tmp_path / "names_of_mine" / "__init__.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("names_of_mine", None)
+    for name in ("NavBig-v0", "NavSmall-v2"):
+        gymnasium.registry.pop(name, None)
+
+
+@pytest.mark.usefixtures("names_of_mine")
+def test_an_unknown_id_of_a_module_is_answered_with_its_own_and_with_the_module_in_front() -> None:
+    registers = "': names_of_mine registers NavBig-v0, NavSmall-v2"
+    for name, end in {"NavBig-v1": "; did you mean 'names_of_mine:NavBig-v0'?", "qqqqqqqqqq": ""}.items():
+        with pytest.raises(UserError) as refusal:
+            canonical(f"names_of_mine:{name}")
+        assert str(refusal.value) == f"unknown environment 'names_of_mine:{name}{registers}{end}"
+    assert canonical("names_of_mine:NavBig-v0") == "names_of_mine:NavBig-v0"
+
+
+def test_a_module_with_many_ids_lists_some_of_them() -> None:
+    with pytest.raises(UserError, match=r"registers .*, \.\.\.; did you mean 'gymnasium\.envs:Pendulum-v1'\?$"):
+        canonical("gymnasium.envs:Pendulum-v9")
+
+
+def test_a_module_that_registers_nothing_is_told_how() -> None:
+    with pytest.raises(UserError, match=r"'string:qqqqqqqqqq': let string call gymnasium\.register with that id"):
+        canonical("string:qqqqqqqqqq")
+
+
+@pytest.mark.parametrize("name", ["Nav-v0", "qqqqqqqqqqqqqqqqqqqqqqqq"])
+def test_an_unknown_name_says_what_those_of_ones_own_are_called(name: str) -> None:
+    with pytest.raises(UserError, match=r"\(one of your own is MODULE:ID, as in my_envs:Mine-v0\)$"):
+        canonical(name)
 
 
 def test_listing() -> None:
