@@ -133,6 +133,7 @@ def checked(env: Source, configured: Run, say: Callable[[str], None] = lambda li
 
     What will hardly be meant is said.
     """
+    check_arguments(env, configured.env)
     made = envs.make(env, configured.env)
     try:
         if told := overlooked(made):
@@ -154,6 +155,15 @@ def checked(env: Source, configured: Run, say: Callable[[str], None] = lambda li
     return seen
 
 
+def check_arguments(env: Source, config: envs.EnvConfig) -> None:
+    """Raise UserError for arguments beside an environment that is made without them."""
+    if config.arguments and not isinstance(env, str):
+        raise UserError(
+            "env.arguments are for an environment that is given by its name: give a function that makes yours with "
+            "them, such as functools.partial(MyEnv, size=48)"
+        )
+
+
 def resume(
     run: str | Path,
     steps: int | None = None,
@@ -164,7 +174,7 @@ def resume(
 ) -> RunResult:
     """Go on with a run exactly where its newest checkpoint stands; `steps` and `minutes`, of the whole run, extend it.
 
-    `env` is needed where the run was started from a factory or an environment object.
+    `env` is needed where the run was started from a factory or an environment object. A name is remembered.
 
     Raises:
         UserError: no such run, one in use, torn or from a newer softrl; fewer steps or minutes than it has; or an
@@ -178,11 +188,15 @@ def resume(
         before = configuration(path)
         check_device(before.device, f"{path} was begun on one and is resumed on one; `softrl play` works anywhere")
         configured = extended(before, path, steps, minutes)
+        elsewhere = ""
+        if isinstance(env, str) and canonical(env) != before.env.name:
+            configured = override(configured, {"env.name": canonical(env)})
+            elsewhere = f"the run goes on in {configured.env.name}, in the place of {before.env.name}"
         source = source_of(env, configured.env.name)
         seen_in(source, configured.env, spaces.read(path))
         trainer = Trainer(configured, source, path)
         held.callback(trainer.close)
-        for line in trainer.load():
+        for line in trainer.load(elsewhere):
             say(line)
         if trainer.out_of_time():
             say(f"{path} is at its end, its {configured.minutes:g} minutes are over: --minutes can extend them")
@@ -347,14 +361,19 @@ def make(
     partial: Partial = Partial(),
     push: Push = Push(),
     time_limit: int | None = None,
+    arguments: dict[str, Any] | None = None,
 ) -> gymnasium.Env[Any, Any]:
     """A Gymnasium environment as agents see it: flat float32 observations or stacked pictures, actions in [-1, 1].
 
-    Each action is held for `repeat` frames, and an episode is cut after `time_limit` of them.
+    Each action is held for `repeat` frames, and an episode is cut after `time_limit` of them. `arguments` are those of
+    the constructor, for an environment that is given by its name.
     `agent.act` returns such actions. `Policy.predict` returns the environment's own: step with
     `env.action_space.encode(action)`.
     """
-    config = EnvConfig(repeat=repeat, time_limit=time_limit, pixels=pixels, partial=partial, push=push)
+    config = EnvConfig(
+        repeat=repeat, time_limit=time_limit, pixels=pixels, partial=partial, push=push, arguments=arguments
+    )
+    check_arguments(env, config)
     return envs.make(env, config, seed)
 
 

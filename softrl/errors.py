@@ -33,8 +33,10 @@ def either(names: Sequence[str]) -> str:
 
 
 @contextmanager
-def import_errors(what: str, module: str, advice: str) -> Iterator[None]:
+def import_errors(what: str, module: str, advice: str = "") -> Iterator[None]:
     """Turn whatever the import of a person's module raises into one sentence: why not `what`, then `advice`.
+
+    Where there is none it says where a module is looked for.
 
     Raises:
         UserError: the module is not there, is named by its path, or fails.
@@ -50,7 +52,9 @@ def import_errors(what: str, module: str, advice: str) -> Iterator[None]:
         raise
     except Exception as error:  # a module of a person's own may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{what} cannot be imported ({reason}): {advice}") from error
+        package = module.partition(".")[0]
+        where = f"run from the folder that holds {package}, set PYTHONPATH to it, or install or mend its package"
+        raise UserError(f"{what} cannot be imported ({reason}): {advice or where}") from error
 
 
 @contextmanager

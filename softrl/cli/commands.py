@@ -17,12 +17,14 @@ COMMANDS = {
         "ENV [--recipe NAME[+NAME...]] [--steps N] [--seed S] [--run DIR] [--config FILE] [--any.part.field VALUE ...]",
         "Learn a task; at the end it says where the run, its curve and its video are.",
     ),
-    "resume": Command("RUN [--steps N] [--minutes M]", "Go on with a run, exactly; --steps and --minutes extend it."),
+    "resume": Command(
+        "RUN [--steps N] [--minutes M] [--env ENV]", "Go on with a run, exactly; --steps and --minutes extend it."
+    ),
     "evaluate": Command(
-        "RUN [--episodes 10] [--stochastic] [--video FILE.mp4] [--json] [--checkpoint latest|best|STEP]",
+        "RUN [--episodes 10] [--stochastic] [--video FILE.mp4] [--json] [--checkpoint latest|best|STEP] [--env ENV]",
         "Returns of a run's policy.",
     ),
-    "play": Command("RUN [--out FILE.mp4] [--checkpoint latest|best|STEP]", "A video of a run's policy."),
+    "play": Command("RUN [--out FILE.mp4] [--checkpoint latest|best|STEP] [--env ENV]", "A video of a run's policy."),
     "plot": Command(
         "RUN... [--out FILE.png|.svg] [--by recipe|env|seed] [--reference METHOD]",
         "Learning curves with bootstrap bands over seeds, published points beside them; RUN may be a folder of runs.",

@@ -25,6 +25,8 @@ class Options:
     """Print one JSON object."""
     checkpoint: int | Literal["latest", "best"] = "latest"
     """Which weights: the latest, the best of all evaluations, or those of a kept step."""
+    env: str | None = None
+    """Another environment with the same spaces, by name: needed where the run's own came from Python or has moved."""
 
     def __post_init__(self) -> None:
         if self.episodes < 1:
@@ -40,6 +42,7 @@ def main(words: Sequence[str]) -> None:
 
         result = api.evaluation(
             run,
+            options.env,
             episodes=options.episodes,
             deterministic=not options.stochastic,
             video=options.video,

@@ -15,6 +15,8 @@ class Options:
     """The .mp4 file to write; none is RUN/videos/play.mp4."""
     checkpoint: int | Literal["latest", "best"] = "latest"
     """Which weights: the latest, the best of all evaluations, or those of a kept step."""
+    env: str | None = None
+    """Another environment with the same spaces, by name: needed where the run's own came from Python or has moved."""
 
 
 def main(words: Sequence[str]) -> None:
@@ -23,4 +25,4 @@ def main(words: Sequence[str]) -> None:
         (run,), options = parsed
         from softrl import api
 
-        print(api.play(run, out=options.out, which=options.checkpoint))
+        print(api.play(run, out=options.out, which=options.checkpoint, env=options.env))

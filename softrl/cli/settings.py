@@ -14,6 +14,9 @@ from softrl.run.kinds import parts, show
 NAMELESS = {TAG, "format"}
 """Keys of a config.json that are no flags: the parts come with the recipe."""
 
+WHOLE = {"env.arguments"}
+"""Tables that are the value of one flag."""
+
 
 def with_file(found: Words) -> Words:
     """A command line with what the file of --config adds: what is typed wins, and `env.name` is the first word."""
@@ -42,7 +45,7 @@ def load(path: Path) -> dict[str, str]:
 def flattened(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """The values of nested tables, dotted name -> text as it would be typed."""
     for name, value in table.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and f"{prefix}{name}" not in WHOLE:
             yield from flattened(value, f"{prefix}{name}.")
         elif name not in NAMELESS:
             yield f"{prefix}{name}", (show(tuple(value)) or "()") if isinstance(value, list) else show(value)
@@ -56,4 +59,6 @@ def written(config: Any) -> str:
 
 def literal(value: Any) -> str:
     """A value in TOML, which writes text as JSON does and has no word for none."""
+    if isinstance(value, dict):
+        return json.dumps(show(value))
     return json.dumps(list(value) if isinstance(value, tuple) else "none" if value is None else value)

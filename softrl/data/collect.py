@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from softrl.data.envs import begin
-from softrl.data.snapshot import restores, snapshots
+from softrl.data.snapshot import fitting, restores, snapshots
 from softrl.data.transfer import sent
 from softrl.data.workers import worker_errors
 from softrl.data.wrappers import VectorStepResult
@@ -88,6 +88,7 @@ class Collector:
         self.every = torch.ones(count, dtype=torch.long, device=self.device)
         self.exact = np.ones(count, bool)  # environments that a load has brought back to where they were
         self.cut = np.zeros(count, bool)  # those whose episode ended with it
+        self.elsewhere = False  # whether a load may meet other environments, in which new episodes begin
         self.underway: Underway | None = None
 
     def observed(self, observation: np.ndarray) -> Obs:
@@ -195,9 +196,11 @@ class Collector:
         """
         self.rows = state.get("rows", 0)  # which older checkpoints do not have
         states = [state["environments"].get(str(i)) for i in range(self.env.num_envs)]
+        if self.elsewhere:
+            states = fitting(self.env, states)
         restores(self.env, states, seed_after_resume(self.seed, self.rows))
         self.obs = {name: value.to(self.device) for name, value in state["obs"].items()}
-        self.exact = np.array(state["exact"])
+        self.exact = np.array([one is not None for one in states])
         self.cut = ~self.exact & ~np.asarray(state["over"], bool)
         self.done = np.where(self.exact, state["over"], True)
         self.total = np.where(self.exact, state["total"], 0.0)

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 registry()  # so that Gymnasium knows this library's task wherever environments are made
 
 
+CHOSEN = {"render_mode": "leave it out", "max_episode_steps": "use env.time_limit"}
+"""Arguments of environments that are not for people to choose, and what they do instead."""
+
+
 @dataclass(frozen=True)
 class EnvConfig:
     """The environment of a run."""
@@ -46,6 +50,8 @@ class EnvConfig:
     """Frames after which an episode is cut; the environment's own limit when not given."""
     workers: Literal["auto", "sync", "async", "envpool"] = "auto"
     """sync: in this process; async: in one each; auto: async for several and for pixels; envpool: in threads of it."""
+    arguments: dict[str, bool | int | float | str | None] | None = None
+    """What the constructor of a Gymnasium id is given, as in size=48,wind=true; none gives what its id registers."""
     pixels: Pixels | None = None
     """Pictures in the place of states; none gives the environment's own observations."""
     partial: Partial = field(default_factory=Partial)
@@ -58,10 +64,14 @@ class EnvConfig:
             raise UserError(f"env.repeat is {self.repeat}: an action is held for at least 1 frame")
         if self.time_limit is not None and self.time_limit < 1:
             raise UserError(f"env.time_limit is {self.time_limit}: an episode has at least 1 frame")
-        if self.workers == "envpool" and (self.pixels or self.partial != Partial() or self.push.probability):
+        for name, advice in CHOSEN.items():
+            if name in (self.arguments or {}):
+                raise UserError(f"env.arguments has {name}, which softrl gives itself: {advice}")
+        losing = self.pixels or self.arguments or self.partial != Partial() or self.push.probability
+        if self.workers == "envpool" and losing:
             raise UserError(
-                "env.workers is envpool, whose simulations cannot be reached, which leaves env.pixels, env.partial and "
-                "env.push without effect: use --env.workers async"
+                "env.workers is envpool, whose simulations cannot be reached, which leaves env.arguments, env.pixels, "
+                "env.partial and env.push without effect: use --env.workers async"
             )
 
 
@@ -78,7 +88,8 @@ def make(
     `seed` is used by the first reset that is given none. With `render`, `.render()` gives pictures, uint8, that many
     pixels high and wide in tasks of DeepMind Control and MuJoCo. Raises UserError.
     """
-    built = build(source, config.time_limit, render, config.pixels.size if config.pixels else None)
+    pixels = config.pixels.size if config.pixels else None
+    built = build(source, config.time_limit, render, pixels, config.arguments)
     env = UnitBox(observed(Frames(config.push.applied(built), repeats(source, config)), config))
     return Resumable(Spoken(env), seed)
 

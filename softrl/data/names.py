@@ -116,7 +116,7 @@ def registered(name: str) -> str:
     module, colon, identifier = name.rpartition(":")
     if not colon:
         return name
-    with import_errors(f"'{name}'", module, "install its package or mend the module before the colon"):
+    with import_errors(f"'{name}'", module):
         import_module(module)
     return identifier
 

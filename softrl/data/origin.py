@@ -41,10 +41,20 @@ def source_of(given: Source | None, remembered: Source) -> Source:
     if remembered.endswith(OWN) or not (":" in remembered or "/" in remembered or known(remembered)):
         raise UserError(
             f"the run learned in an environment of your own, '{remembered}', whose name does not tell how to make it: "
-            "give it again from Python, as in softrl.load(run, env=make_env); the command line takes registered ids, "
-            "and MODULE:ID where importing the module registers the id"
+            "give it again from Python, as in softrl.load(run, env=make_env), or a registered one on the command line, "
+            "as in --env my_envs:Mine-v0"
         )
     return remembered
+
+
+def findable(name: str) -> bool:
+    """Whether the name that a run remembers makes its environment here and now."""
+    try:
+        source_of(None, name)
+        canonical(name)
+    except UserError:
+        return False
+    return True
 
 
 def known(name: str) -> bool:

@@ -51,6 +51,11 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self.env.reset(seed=chosen, options=options)
 
     @property
+    def layers(self) -> list[str]:
+        """The classes whose state this is."""
+        return [type(layer).__name__ for layer in chain(self.env)]
+
+    @property
     def exact_state(self) -> State | None:
         """The exact state, or None where the environment cannot give it."""
         packer = Packer()
@@ -73,7 +78,7 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
             self.env.set_wrapper_attr("autoreset", True)
             return
         layers, entries = chain(self.env), list(state["layers"].values())
-        if [type(layer).__name__ for layer in layers] != [entry["class"] for entry in entries]:
+        if self.layers != classes(state):
             raise UserError("the environment is not the one whose state was saved: resume with the same environment")
         unpacker = Unpacker()
         try:
@@ -109,6 +114,11 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
         unpacker.attributes(state["attributes"], vars(layer), skipped(layer))
         for name, data in simulations(layer).items():
             physics.apply(data.model, data, self.originals[name], state["simulations"][name])
+
+
+def classes(state: State) -> list[str]:
+    """The classes whose exact state was taken, from the outermost inwards."""
+    return [entry["class"] for entry in state["layers"].values()]
 
 
 def chain(env: AnyEnv) -> list[Any]:
@@ -175,3 +185,10 @@ def restores(vec: Any, states: list[State | None], seed: int | None = None) -> N
         # A reset also clears what the vector remembers of ended episodes.
         vec.reset(seed=seed if None in states else None)
         vec.set_attr("exact_state", states)
+
+
+def fitting(vec: Any, states: list[State | None]) -> list[State | None]:
+    """The states, with None in the place of those that were taken of environments of other classes."""
+    with worker_errors(vec):
+        layers = vec.get_attr("layers")
+    return [state if state and classes(state) == own else None for state, own in zip(states, layers, strict=True)]

@@ -1,13 +1,18 @@
 """Where environments come from: a name, a factory or an environment object."""
 
 import copy
+import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
+from inspect import signature
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakValueDictionary
 
 import gymnasium
+from gymnasium.envs.registration import load_env_creator
 from gymnasium.utils import EzPickle
 from gymnasium.wrappers import HumanRendering, PassiveEnvChecker, TimeLimit
 
@@ -19,6 +24,7 @@ from softrl.data.pictured import pictured, remedy
 from softrl.data.wrappers import AnyEnv
 from softrl.errors import UserError
 
+Arguments = Mapping[str, Any]
 Source = str | Callable[[], AnyEnv] | AnyEnv
 PICTURELESS = (
     "the environment gives no pictures: make it with render_mode='rgb_array', or ask for neither pixels nor videos"
@@ -29,16 +35,23 @@ GIVEN: WeakValueDictionary[int, AnyEnv] = WeakValueDictionary()
 """What factories have returned, unwrapped and under its identity, because an environment need not be hashable."""
 
 
-def build(source: Source, time_limit: int | None, render: int | None, pixels: int | None = None) -> AnyEnv:
+def build(
+    source: Source,
+    time_limit: int | None,
+    render: int | None,
+    pixels: int | None = None,
+    arguments: Arguments | None = None,
+) -> AnyEnv:
     """A new environment in its own units.
 
     An environment object is a template and is never stepped: others are deep copies, or made from its `spec`. A time
     limit, in frames, takes the place of the environment's own outermost one. Pictures are `render` pixels high and wide
-    for people, `pixels` for agents, in tasks of DeepMind Control and MuJoCo. Raises UserError.
+    for people, `pixels` for agents, in tasks of DeepMind Control and MuJoCo. `arguments` are for what a name makes:
+    factories and objects tell everything themselves. Raises UserError.
     """
     graphics.choose()
     if isinstance(source, str):
-        env = named(canonical(source), time_limit, render, pixels)
+        env = named(canonical(source), time_limit, render, pixels, arguments or {})
     elif isinstance(source, gymnasium.Env):
         env = copied(source, time_limit, pixels or render)
     else:
@@ -76,28 +89,45 @@ def made(factory: Callable[[], AnyEnv]) -> AnyEnv:
     return env
 
 
-def named(name: str, time_limit: int | None, render: int | None, pixels: int | None) -> AnyEnv:
+def named(name: str, time_limit: int | None, render: int | None, pixels: int | None, arguments: Arguments) -> AnyEnv:
     """The environment of a canonical name.
 
     A task of DeepMind Control draws in any size at any time, one of MuJoCo in a single one, then that of the agent, and
     others in their own.
     """
     if name in TASKS:
+        if arguments:
+            raise UserError(f"{name} is a task of DeepMind Control, which takes no env.arguments: leave them out")
         return TimeLimit(Control(*TASKS[name], render=render or pixels), time_limit or TIME_LIMIT)
     try:
-        return registered(described(name), time_limit, pixels or render)
+        return registered(described(name, arguments), time_limit, pixels or render)
     except UserError:
         raise
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         extra = "; pip install 'softrl[box2d]' brings it" if "box2d" in str(error).lower() else ""
         raise UserError(f"{name} cannot be made with the packages installed: {one_line(error)}{extra}") from error
     except Exception as error:
-        raise UserError(f"{name} cannot be made: {one_line(error)}{place(error)}") from error
+        reason = untaken(name, arguments, error) or f"{name} cannot be made: {one_line(error)}{place(error)}"
+        raise UserError(reason) from error
 
 
-def described(name: str) -> gymnasium.envs.registration.EnvSpec:
-    """The registered spec of `Id-v0`, or of `module:Id-v0` once the module is imported, which registers it."""
-    return gymnasium.spec(identifier(name))
+def described(name: str, arguments: Arguments = MappingProxyType({})) -> gymnasium.envs.registration.EnvSpec:
+    """The registered spec of `Id-v0`, or of `module:Id-v0` once the module is imported, with further arguments."""
+    spec = gymnasium.spec(identifier(name))
+    return replace(spec, kwargs={**spec.kwargs, **arguments}) if arguments else spec
+
+
+def untaken(name: str, arguments: Arguments, error: Exception) -> str | None:
+    """A sentence about the argument that an environment's constructor does not take, where that is what it raised."""
+    refused = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    if not refused or refused[1] not in arguments:
+        return None
+    creator: Any = described(name).entry_point
+    made_by = load_env_creator(creator) if isinstance(creator, str) else creator
+    parameters = signature(made_by).parameters.values()
+    taken = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD and each.name != "render_mode"]
+    told = f"it takes {', '.join(taken)}" if taken else "it takes none"
+    return f"env.arguments has '{refused[1]}', which {name} does not take: {told}"
 
 
 def registered(spec: gymnasium.envs.registration.EnvSpec, time_limit: int | None, render: int | None) -> AnyEnv:

@@ -23,7 +23,7 @@ def find(name: str) -> Recipe:
     """
     module, colon, name = name.rpartition(":")
     if colon:
-        with import_errors(f"recipe '{module}:{name}'", module, "install its package or mend the module"):
+        with import_errors(f"recipe '{module}:{name}'", module):
             import_module(module)
     if name not in RECIPES:
         hint = nearest(name, RECIPES) or "; softrl recipes lists them"

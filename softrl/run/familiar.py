@@ -68,13 +68,20 @@ FAMILIAR = {
     "max_episode_steps": "env.time_limit",
     "frame_stack": "env.pixels.stack",
     "image_size": "env.pixels.size",
+    "env_kwargs": "env.arguments",
+    "env_args": "env.arguments",
+    "make_kwargs": "env.arguments",
 }
 """Name elsewhere, with underscores -> dotted path here, or several with spaces between them."""
 
 LEARNED = " (its first value, then it is learned; recipe fixed_temperature keeps it)"
+ARGUMENTS = " (as in size=48,wind=true; from Python a dict)"
 REMARKS = {
     "alpha": LEARNED,
     "ent_coef": LEARNED,
+    "env_kwargs": ARGUMENTS,
+    "env_args": ARGUMENTS,
+    "make_kwargs": ARGUMENTS,
     "target_entropy": " (for each action component, not their sum)",
 }
 """What to say beside a name here whose numbers mean something else than under the name elsewhere."""

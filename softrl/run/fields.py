@@ -13,12 +13,13 @@ from typing import Any, NamedTuple, TypeVar, get_origin, get_type_hints
 from softrl.errors import UserError, either, nearest
 from softrl.run import foreign
 from softrl.run.familiar import FAMILIAR, REMARKS
-from softrl.run.kinds import alternatives, conform, element_kinds, parse, parts, show
+from softrl.run.kinds import alternatives, conform, element_kinds, is_mapping, parse, parts, show
 
 C = TypeVar("C")
 TAG = "type"
 """The JSON key that names the class of a part, with its module where it comes from another package."""
 ABSENT = "absent"
+ARGUMENTS = "env.arguments"
 
 
 class Field(NamedTuple):
@@ -135,12 +136,23 @@ def suggestion(path: str, known: Iterable[str], dashes: str = "") -> str:
     Where known words have `dashes` in front on the command line, they get them here.
     """
     paths, word = list(known), path.lower().replace("-", "_")
+    remark = REMARKS.get(word, "")
     meant = [other for other in FAMILIAR.get(word, "").split() if other in paths]
-    meant = meant or [other for other in paths if other.rpartition(".")[2] == word]
     if not meant:
-        return nearest(path, paths).replace("'", f"'{dashes}", 1)
+        meant = [other for other in paths if other.rpartition(".")[2] == word]
+        remark = own_argument(path, meant, dashes) if ARGUMENTS in paths else ""
+    if not meant:
+        return nearest(path, paths).replace("'", f"'{dashes}", 1) + remark
     quoted = [f"'{dashes}{other}'" for other in meant]
-    return f"; did you mean {either(quoted)}{REMARKS.get(word, '')}?"
+    return f"; did you mean {either(quoted)}{remark}?"
+
+
+def own_argument(path: str, meant: Iterable[str], dashes: str) -> str:
+    """What to say where an unknown path may be an argument of the environment's own."""
+    name = path.removeprefix("env.")
+    if not name.isidentifier() or not any(other.startswith("env.") for other in (path, *meant)):
+        return ""
+    return f" (an argument of the environment itself is {dashes}{ARGUMENTS} {name}=VALUE)"
 
 
 def read(config: Any, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -199,7 +211,7 @@ def to_json(value: Any, kind: Any = None) -> Any:
 
 def from_json(kind: Any, data: Any, path: str = "the configuration") -> Any:
     """What `to_json` wrote, for a field of this kind; raises UserError for what this version does not know."""
-    if isinstance(data, dict):
+    if isinstance(data, dict) and not is_mapping(kind):
         tag = str(data.get(TAG, ""))
         part = foreign.find(kind, tag)
         unknown = [] if part is None else [name for name in data if name != TAG and name not in kinds(part)]

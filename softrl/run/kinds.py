@@ -1,11 +1,14 @@
 """Kinds of values: what a field's annotation accepts, from Python, JSON or a flag's text."""
 
 import dataclasses
+import json
 import math
-from collections.abc import Callable, Iterable
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from decimal import Decimal
-from numbers import Real
+from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -75,6 +78,57 @@ BASICS = {
 }
 
 
+PAIR = re.compile(r"""\s*(\w+)\s*=\s*("(?:[^"\\]|\\.)*"|[^,"\s][^,"]*)(?:,|$)""")
+WORDS = {"true": True, "false": False, "none": None, "null": None}
+
+
+def pairs(text: str) -> dict[str, Any]:
+    """size=48,wind=true,name=wide, or a JSON object, as names and scalars; raises ValueError for anything else."""
+    if text.startswith("{"):
+        return mapping(json.loads(text))
+    found: dict[str, Any] = {}
+    place = 0
+    while not found or place < len(text):
+        pair = PAIR.match(text, place)
+        if pair is None:
+            raise ValueError
+        found[pair[1]], place = scalar(pair[2].strip()), pair.end()
+    return mapping(found)
+
+
+def scalar(text: str) -> Any:
+    """A value as TOML or JSON writes it, or else text; raises ValueError for a list."""
+    if text.startswith('"'):
+        return json.loads(text)
+    if text.lower() in WORDS:
+        return WORDS[text.lower()]
+    with suppress(tomllib.TOMLDecodeError):
+        value = tomllib.loads(f"value = {text}")["value"]
+        return value if isinstance(value, bool | int | float | str | list) else text  # which might be a date
+    with suppress(ValueError):
+        return float(text)
+    return text
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """Names and scalars, in a dict of their own; raises ValueError for anything else."""
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) and name.isidentifier() for name in value):
+        raise ValueError
+    return {name: plain(entry) for name, entry in value.items()}
+
+
+def plain(value: Any) -> bool | int | float | str | None:
+    """A scalar of JSON; raises ValueError for anything else."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    return int(value) if isinstance(value, Integral) else real(value)
+
+
+def is_mapping(kind: Any) -> bool:
+    """Whether a kind accepts names with values."""
+    return any(get_origin(member) is dict for member in alternatives(kind))
+
+
 def alternatives(kind: Any) -> list[Any]:
     """The members of a union, or the kind itself; text comes last because it accepts what the others are read from."""
     members = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
@@ -110,6 +164,8 @@ def _convert_one(kind: Any, value: Any, *, from_text: bool) -> Any:
     if get_origin(kind) is tuple:
         values = _split(value) if from_text else _sequence(value)
         return tuple(_convert(inner, item, from_text=from_text) for inner, item in element_kinds(kind, values))
+    if get_origin(kind) is dict:
+        return pairs(value) if from_text else mapping(value)
     if kind in BASICS:
         return BASICS[kind].read(value) if from_text else BASICS[kind].check(value)
     if not isinstance(value, kind):
@@ -150,6 +206,8 @@ def _names(kind: Any) -> list[str]:
         return [str(option) for option in get_args(kind)]
     if get_origin(kind) is tuple:
         return [f"values separated by commas (each {describe(get_args(kind)[0])})"]
+    if get_origin(kind) is dict:
+        return ["NAME=VALUE separated by commas (numbers, text, true or false)"]
     if kind in BASICS:
         return [BASICS[kind].name]
     return ["text" if kind is str else str(kind.__name__)]
@@ -159,6 +217,19 @@ def show(value: Any) -> str:
     """A value as it is typed after a flag; a part by its class name."""
     if isinstance(value, tuple):
         return ",".join(show(item) for item in value)
+    if isinstance(value, dict):
+        return ",".join(f"{name}={quoted(entry)}" for name, entry in value.items()) or "{}"
     if dataclasses.is_dataclass(value):
         return type(value).__name__
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def quoted(value: Any) -> str:
+    """A scalar as `pairs` reads it: text stands between quotation marks where it would be taken for something else."""
+    text = show(value)
+    if not isinstance(value, str):
+        return text
+    with suppress(ValueError):
+        if pairs(f"name={text}") == {"name": text}:
+            return text
+    return json.dumps(text, ensure_ascii=False)

@@ -327,16 +327,18 @@ class Trainer:
         self.count.seconds = self.seconds()
         self.checkpoints.save(self.count.env_steps)
 
-    def load(self) -> list[str]:
+    def load(self, elsewhere: str = "") -> list[str]:
         """Go on from the newest whole checkpoint; returns, and logs, what was refused or lost on the way.
 
-        Raises UserError where the environment is not the one of the run.
+        `elsewhere` says that it goes on in another environment than it began in. Raises UserError where there is
+        another and it says nothing.
         """
+        self.collector.elsewhere = bool(elsewhere)
         with shape_errors_named(self.folder):
             self.checkpoints.load()
         self.replay.ranking.cut(torch.from_numpy(self.collector.cut))
         self.began = time.perf_counter() - self.count.seconds
-        told = list(self.checkpoints.warnings)
+        told = [*self.checkpoints.warnings, *filter(None, [elsewhere])]
         if not all(self.collector.exact):
             told.append("the environment cannot give its state: its episode was cut, and a new one begins")
         for line in told:

@@ -50,6 +50,23 @@ def test_what_is_typed_wins_over_the_file(here):
     assert with_file(split(["walker_walk"], set())) == (["walker_walk"], {}, set())
 
 
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ('env.arguments = {size = 48, label = "none"}', 'size=48,label="none"'),
+        ('env.arguments = "size=48,wind=true"', "size=48,wind=true"),
+        ("[env.arguments]\nsize = 48", "size=48"),
+        ("env.arguments = {}", "{}"),
+    ],
+)
+def test_arguments_of_environments_are_the_value_of_one_flag(here, line, text):
+    (here / "mine.toml").write_text(line)
+    assert load(here / "mine.toml") == {"env.arguments": text}
+    arguments = read(Run(), {"env.arguments": text})
+    (here / "printed.toml").write_text(written(override(Run(), arguments)))
+    assert read(Run(), {"env.arguments": load(here / "printed.toml")["env.arguments"]}) == arguments
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_what_is_written_is_read_back(here, name):
     run = override(apply(find(name).complete_name, Run()), {"env.name": "Hopper-v5", "steps": 123, "train.gamma": 0.3})

@@ -33,6 +33,15 @@ def test_config_json_gives_the_same_run_back(name):
     assert from_json(Run, json.loads(json.dumps(to_json(run)))) == run
 
 
+def test_arguments_of_environments_are_kept_and_older_files_have_none():
+    run = override(Run(), {"env.arguments": {"type": "wide", "size": 3}})
+    data = json.loads(json.dumps(to_json(run)))
+    assert data["env"]["arguments"] == {"type": "wide", "size": 3}
+    assert from_json(Run, data) == run
+    del data["env"]["arguments"]
+    assert from_json(Run, data) == Run()
+
+
 def test_defaults_are_those_of_the_interface():
     run = flat(Run())
     promised = {

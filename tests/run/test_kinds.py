@@ -6,6 +6,7 @@ from hypothesis import given, strategies as st
 
 from softrl.run.kinds import conform, describe, parse, show
 
+NAMED = dict[str, bool | int | float | str | None]
 MODE = Literal["auto", "never"]
 
 
@@ -31,6 +32,12 @@ MODE = Literal["auto", "never"]
         (tuple[int, ...], "(256, 256)", (256, 256)),
         (tuple[int, ...], "256", (256,)),
         (tuple[float, float], "0.9,0.999", (0.9, 0.999)),
+        (NAMED | None, "none", None),
+        (NAMED | None, "a=1_000,b=2.5,c=true", {"a": 1000, "b": 2.5, "c": True}),
+        (NAMED, "a = 1e3, b=False ,c=None,d=wide angle", {"a": 1000.0, "b": False, "c": None, "d": "wide angle"}),
+        (NAMED, 'a="1",b="x,y=\\"z\\"",c=2024-01-01,d=.5', {"a": "1", "b": 'x,y="z"', "c": "2024-01-01", "d": 0.5}),
+        (NAMED, '{"a": 1, "b": null}', {"a": 1, "b": None}),
+        (NAMED, "{}", {}),
     ],
 )
 def test_text_is_read_as_the_kind_says(kind, text, value):
@@ -57,6 +64,15 @@ def test_text_is_read_as_the_kind_says(kind, text, value):
         (int | None, "None of them"),
         (tuple[int, ...], "256,x"),
         (tuple[float, float], "0.9"),
+        (NAMED, ""),
+        (NAMED, "a"),
+        (NAMED, "a="),
+        (NAMED, "a:1"),
+        (NAMED, "1a=1"),
+        (NAMED, "a=nan"),
+        (NAMED, "a=[1]"),
+        (NAMED, 'a="1'),
+        (NAMED, '{"a": [1]}'),
     ],
 )
 def test_text_of_another_kind_is_refused(kind, text):
@@ -73,6 +89,7 @@ def test_text_of_another_kind_is_refused(kind, text):
         (float, np.float32(0.5), 0.5),
         (tuple[int, ...], [256, 256], (256, 256)),
         (int | None, None, None),
+        (NAMED, {"a": np.int64(3), "b": True, "c": "x"}, {"a": 3, "b": True, "c": "x"}),
     ],
 )
 def test_python_values_are_held_as_the_kind_says(kind, value, held):
@@ -94,6 +111,10 @@ def test_python_values_are_held_as_the_kind_says(kind, value, held):
         (bool, 1),
         (MODE, "x"),
         (tuple[int, ...], 3),
+        (NAMED, {"a": [1]}),
+        (NAMED, {"a b": 1}),
+        (NAMED, {1: 1}),
+        (NAMED, [("a", 1)]),
     ],
 )
 def test_python_values_of_another_kind_are_refused(kind, value):
@@ -114,6 +135,16 @@ def test_shown_numbers_can_be_typed_again(value):
 @given(st.lists(st.integers(1, 4096), min_size=1, max_size=4).map(tuple))
 def test_shown_tuples_can_be_typed_again(value):
     assert parse(tuple[int, ...], show(value)) == value
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+
+
+@given(st.dictionaries(st.text("abz_", min_size=1), scalars))
+def test_shown_names_with_values_can_be_typed_again(value):
+    read = parse(NAMED, show(value))
+    assert list(read.items()) == list(value.items())
+    assert [type(entry) for entry in read.values()] == [type(entry) for entry in value.values()]
 
 
 def test_descriptions_read_as_the_end_of_a_sentence():
