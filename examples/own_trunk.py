@@ -1,6 +1,6 @@
 """A trunk of your own in a recipe of your own, which stacks with softrl's and has flags like them.
 
-python examples/own_trunk.py [STEPS] [RECIPE]
+python examples/own_trunk.py [STEPS] [RECIPE]; in this folder, softrl train Pendulum-v1 --recipe tqc+own_trunk:waves
 """
 
 import sys

@@ -155,7 +155,7 @@ def checked(env: Source, configured: Run, say: Callable[[str], None] = lambda li
     return seen
 
 
-def check_arguments(env: Source, config: envs.EnvConfig) -> None:
+def check_arguments(env: Source, config: EnvConfig) -> None:
     """Raise UserError for arguments beside an environment that is made without them."""
     if config.arguments and not isinstance(env, str):
         raise UserError(

@@ -4,6 +4,8 @@ import json
 import math
 import re
 import runpy
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -18,8 +20,10 @@ import softrl
 from softrl import api
 from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
+from softrl.cli.main import main
 from softrl.math.chunks import masked
-from softrl.recipes import apply
+from softrl.math.rules import Minimum
+from softrl.recipes import RECIPES, apply
 from softrl.run.config import Run
 from softrl.run.fields import override
 from softrl.types import Actions, Atoms, Spec, Window
@@ -149,7 +153,11 @@ def test_deploy_says_what_it_cannot_export() -> None:
 
 @pytest.mark.parametrize(
     ("name", "recipe", "part"),
-    [("own_trunk", "tqc+waves+tiny", "own_trunk:Sines"), ("own_head", "sac+tiny", "own_head:Expectile")],
+    [
+        ("own_trunk", "tqc+waves+tiny", "own_trunk:Sines"),
+        ("own_rule", "second+tiny", "own_rule:Ranked"),
+        ("own_head", "sac+tiny", "own_head:Expectile"),
+    ],
 )
 @pytest.mark.slow
 def test_own_parts(
@@ -161,6 +169,46 @@ def test_own_parts(
     assert "return: [" in capsys.readouterr().out
     [path] = Path("runs/Pendulum-v1", recipe).iterdir()
     assert f'"{part}"' in (path / "config.json").read_text()
+
+
+@pytest.fixture
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Recipes of the examples are known during a test only."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    kept, modules = dict(RECIPES), ("own_trunk", "own_rule")
+    for name in modules:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    yield
+    RECIPES.clear()
+    RECIPES.update(kept)
+    for name in modules:
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_an_own_rule_is_what_its_sentence_says() -> None:
+    """Means of three members are 2, 5 and 1; with rank 0 it is the minimum."""
+    ranked = import_module("own_rule").Ranked
+    value = torch.tensor([[1.0, 3.0], [5.0, 5.0], [0.0, 2.0]]).view(3, 1, 1, 2)  # [E,K,B,M]
+    atoms = Atoms(value, torch.full_like(value, 0.5))
+    for rank, expected in enumerate([[0.0, 2.0], [1.0, 3.0], [5.0, 5.0]]):
+        assert ranked(rank)(atoms).value.view(-1).tolist() == expected
+    assert torch.equal(ranked(0)(atoms).value, Minimum()(atoms).value)
+    with pytest.raises(softrl.UserError, match="of 2 members it lies between 0 and 1"):
+        override(apply("sac", Run()), {"agent.target_rule": ranked(2)}).agent.build(Spec({"state": (3,)}, 1))
+
+
+@pytest.mark.usefixtures("forgotten")
+@pytest.mark.parametrize("recipe", ["tqc+own_trunk:waves", "own_rule:second+simba"])
+def test_an_own_recipe_is_known_by_its_module(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its part has flags, and a name like it is answered with the module in front."""
+    assert main(["train", "Pendulum-v1", "--recipe", recipe, "--help"]) == 0
+    flag = "--agent.critic.trunk.hidden" if "waves" in recipe else "--agent.target_rule.rank"
+    assert flag in capsys.readouterr().out
+    name = recipe.split("+")["waves" in recipe]
+    near = name[:-1]
+    with pytest.raises(softrl.UserError, match=rf"no recipe '{near}'; did you mean '{name}'\? \(one of your own is"):
+        apply(near, Run())
 
 
 def test_an_own_head_learns_what_its_equation_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,8 @@ COMMANDS = {
         "Learning curves with bootstrap bands over seeds, published points beside them; RUN may be a folder of runs.",
     ),
     "recipes": Command(
-        "[list | show NAME[+NAME...] | diff A B]", "The algorithms: what each changes, and where it was published."
+        "[list | show NAME[+NAME...] | diff A B]",
+        "The algorithms: what each changes, and where it was published; module:name is one of your own.",
     ),
     "envs": Command("[list [PATTERN] | show ENV]", "The tasks: observations, actions, time limits, aliases."),
     "doctor": Command("", "What is here, what is missing, and the command that mends it."),

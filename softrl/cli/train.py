@@ -20,7 +20,7 @@ class Options:
     """What belongs to this command and not to the run."""
 
     recipe: str = "sac"
-    """The algorithm: a recipe, or several joined by +, such as sac+tiny."""
+    """The algorithm: a recipe, or several joined by +, such as sac+tiny; module:name is one of your own."""
     run: str | None = None
     """Folder of the run; none makes runs/ENV/RECIPE/seedS, numbered where that exists."""
     init: str | None = None

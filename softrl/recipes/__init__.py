@@ -15,20 +15,24 @@ RECIPES: dict[str, Recipe] = {
 }
 """Every recipe that --recipe knows; add your own under its name."""
 
+OURS = frozenset(RECIPES)
+"""Those that need no module in front."""
+
 
 def find(name: str) -> Recipe:
     """The recipe of that name; raises UserError with the nearest name when there is none.
 
     `module:name` imports the module first, which is to put its recipe into RECIPES.
     """
-    module, colon, name = name.rpartition(":")
+    module, colon, plain = name.rpartition(":")
     if colon:
-        with import_errors(f"recipe '{module}:{name}'", module):
+        with import_errors(f"recipe '{name}'", module):
             import_module(module)
-    if name not in RECIPES:
-        hint = nearest(name, RECIPES) or "; softrl recipes lists them"
-        raise UserError(f"there is no recipe '{name}'{hint}")
-    return RECIPES[name]
+    if plain not in RECIPES:
+        names = [other if other in OURS or not colon else f"{module}:{other}" for other in RECIPES]
+        hint = nearest(name, names) or "; softrl recipes lists them"
+        raise UserError(f"there is no recipe '{name}'{hint} (one of your own is module:name)")
+    return RECIPES[plain]
 
 
 def apply(names: str, run: Run, say: Say = say_nothing) -> Run:

@@ -20,6 +20,7 @@ TAG = "type"
 """The JSON key that names the class of a part, with its module where it comes from another package."""
 ABSENT = "absent"
 ARGUMENTS = "env.arguments"
+OWN_PART = "one of your own comes with a recipe of your own, --recipe module:name"
 
 
 class Field(NamedTuple):
@@ -161,10 +162,10 @@ def read(config: Any, texts: Mapping[str, str]) -> dict[str, Any]:
     for path, text in texts.items():
         kind, value = _descend(config, path)
         if value is None and parts(kind) and text != "none":
-            raise UserError(f"'{path}' is a part, and none here: choose it with a recipe that has it")
+            raise UserError(f"'{path}' is a part, and none here: choose it with a recipe that has it; {OWN_PART}")
         if dataclasses.is_dataclass(value):
             inner = ", ".join(field.path for field in fields(value, f"{path}.")) or "it has none"
-            raise UserError(f"'{path}' is a part: choose it with a recipe, or set its fields ({inner})")
+            raise UserError(f"'{path}' is a part: choose it with a recipe, or set its fields ({inner}); {OWN_PART}")
         with _naming(path):
             values[path] = parse(kind, text)
     return values

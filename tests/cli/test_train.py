@@ -117,6 +117,11 @@ def test_weights_of_another_run_are_the_start(here, finished, tiny):
         (["cheetah_run", "--quite"], "there is no flag '--quite'; did you mean '--quiet'?"),
         (["cheetah_run", "--env.name", "x"], "there is no flag '--env.name'"),
         (["cheetah_run", "--agent.critic", "x"], "'agent.critic' is a part: choose it with a recipe"),
+        (
+            ["cheetah_run", "--agent.critic.trunk", "own_trunk:Sines"],
+            "agent.critic.trunk.unit_norm); one of your own comes with a recipe of your own, --recipe module:name",
+        ),
+        (["cheetah_run", "--recipe", "qqqq"], "'qqqq'; softrl recipes lists them (one of your own is module:name)"),
         (["cheetah_run", "--agent.critic.members"], "--agent.critic.members needs a value"),
         (["cheetah_run", "--steps", "many"], "steps takes a whole number, got 'many'"),
         (["cheetah_run", "--steps", "0"], "steps is 0: it must be at least 1"),
