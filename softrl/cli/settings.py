@@ -10,6 +10,7 @@ from softrl.cli.flags import Words
 from softrl.errors import UserError
 from softrl.run.fields import TAG, fields
 from softrl.run.kinds import parts, show
+from softrl.run.modules import check_modules
 
 NAMELESS = {TAG, "format"}
 """Keys of a config.json that are no flags: the parts come with the recipe."""
@@ -33,6 +34,8 @@ def load(path: Path) -> dict[str, str]:
     try:
         text = path.read_text()
         tables = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        if path.suffix == ".json":  # as in a run's folder; TOML is what people write
+            check_modules(tables, path)
         return dict(flattened(tables))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; give --config a .toml file or a config.json") from error

@@ -15,6 +15,7 @@ from typing import Any
 
 from softrl.errors import UserError, disk_errors
 from softrl.run.files import replace_file, sync_folder, write_durably
+from softrl.run.modules import check_modules
 from softrl.run.versions import versions
 
 FORMAT = 1  # of a run folder; a reader refuses a greater one
@@ -39,9 +40,11 @@ def create(
     `root/<env>/<recipe>/seed<S>`, with `-1`, `-2`, ... when that is taken.
 
     Raises:
-        UserError: `run` exists and is not an empty folder, or the place cannot be written.
+        UserError: `run` exists and is not an empty folder, the place cannot be written, or the configuration names a
+            module that lies with runs: the run could not be read again.
     """
     default = root / _safe(env) / _safe(recipe) / f"seed{seed}"
+    check_modules(config, run or default)
     parent = (run or default).parent
     with disk_errors(f"a run folder in {parent}", "make room there or give --run another place"):
         parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +65,8 @@ def read_config(run: Path) -> dict[str, Any]:
     """The configuration that a run was made with.
 
     Raises:
-        UserError: no such folder, no config.json in it, one that is torn, or one from a newer softrl.
+        UserError: no such folder, no config.json in it, one that is torn, one from a newer softrl, or one that names a
+            module that lies with runs.
     """
     if not run.is_dir():
         raise UserError(f"there is no run folder {run}: look under runs/, or start one with `softrl train`")
@@ -76,6 +80,7 @@ def read_config(run: Path) -> dict[str, Any]:
         raise UserError(f"{path} is torn or was edited ({error}): put back a copy, or start a new run") from error
     if written > FORMAT:
         raise UserError(f"{run} was made by a newer softrl (format {written}): update softrl to read it")
+    check_modules(config, run)
     return config
 
 
@@ -93,8 +98,9 @@ def write_config(run: Path, config: dict[str, Any]) -> None:
     """Put another configuration in place of the one of a run (a run that is extended); old or new, never torn.
 
     Raises:
-        UserError: the disk is full or the folder cannot be written.
+        UserError: the disk is full or the folder cannot be written, or a module is named that lies with runs.
     """
+    check_modules(config, run)
     with disk_errors(f"{run / 'config.json'}", "the old one is intact, make room and try again"):
         replace_file(run / "config.json", _config_bytes(config))
 
