@@ -117,10 +117,7 @@ class Collector:
         action = self.choose(random)
         taken = action.cpu().numpy()
         if not np.isfinite(taken).all():
-            raise UserError(
-                "learning diverged: the policy's actions are not finite; resume from the last checkpoint, or start "
-                "again with a smaller learning rate or reward scale"
-            )
+            raise diverged()
         self.underway = Underway(action, begin(self.env, taken))
 
     def finish(self) -> Collected:
@@ -218,6 +215,14 @@ def success(info: dict[str, Any], i: int) -> float | None:
     """What environment `i` of a vector says of its episode's success, or None where it is silent, as a mask tells."""
     told = info.get("_is_success")
     return float(info["is_success"][i]) if told is not None and told[i] else None
+
+
+def diverged() -> UserError:
+    """What is said where a policy's actions are not finite."""
+    return UserError(
+        "learning diverged: the policy's actions are not finite; resume from the last checkpoint, or start again with a "
+        "smaller learning rate or reward scale"
+    )
 
 
 def finite(values: np.ndarray, what: str) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from softrl.agent.agent import Agent
 from softrl.agent.chunk import mean_executed
 from softrl.data import envs
-from softrl.data.collect import finite, success, tensors
+from softrl.data.collect import diverged, finite, success, tensors
 from softrl.data.origin import source_of
 from softrl.data.sources import Source
 from softrl.data.spaces import FlatActions
@@ -46,7 +46,8 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
     """One episode for each seed, side by side in as many environments.
 
     The generators of training are left as they were, and nothing of the agent changes. An episode that does not seem to
-    end is cut. Raises UserError where the environment fails or returns numbers that are not finite.
+    end is cut. Raises UserError where the environment fails or returns numbers that are not finite, or the actions are
+    not.
     """
     count = len(seeds)
     target = agent.temperature.target
@@ -62,7 +63,7 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
             decisions += 1
             finite(observation, "an observation")
             action, carry = agent.act(tensors(agent.spec, observation, target.device), carry, deterministic)
-            observation, reward, terminated, truncated, info = envs.step(env, action.cpu().numpy())
+            observation, reward, terminated, truncated, info = envs.step(env, executable(action))
             finite(reward, "a reward")
             returns += np.where(running, reward, 0.0)
             lengths += np.where(running, info.get("frames", 0), 0)
@@ -103,10 +104,18 @@ def film(
         while not over:
             decisions = counted(decisions)
             action, carry = agent.act(tensors(agent.spec, observation[None], target.device), carry, deterministic)
-            observation, reward, terminated, truncated, _ = env.step(action[0].cpu().numpy())
+            observation, reward, terminated, truncated, _ = env.step(executable(action)[0])
             total, over = total + float(reward), bool(terminated or truncated)
             show(rendered(env))
     return total
+
+
+def executable(action: Tensor) -> np.ndarray:
+    """Actions for environments, [N,A]; raises UserError where they are not finite."""
+    taken: np.ndarray = action.cpu().numpy()
+    if not np.isfinite(taken).all():
+        raise diverged()
+    return taken
 
 
 def counted(decisions: int) -> int:

@@ -262,8 +262,9 @@ class Trainer:
         """One evaluation of the protocol; the best so far is kept as checkpoint `best`.
 
         Raises:
-            UserError: the environment failed or gave numbers that are not finite; the disk is full.
+            UserError: the environment failed or gave numbers that are not finite; learning diverged; the disk is full.
         """
+        self.check_weights()  # choices are finite whatever they are made of, and a diverged policy may be the best so far
         count, run = self.count, self.run
         seeds = [evaluation_seed(run.seed, count.env_steps, i) for i in range(run.eval.episodes)]
         result = evaluate(self.agent, self.eval_env, seeds)
@@ -316,14 +317,18 @@ class Trainer:
         video.write(self.folder / "videos" / f"{steps}.mp4", frames, fps)
         self.log.events.video(steps, "evaluation", frames, fps)
 
-    def save(self) -> None:
-        """A checkpoint of this moment; raises UserError rather than save weights that are not finite."""
+    def check_weights(self) -> None:
+        """Raise UserError where weights are not finite."""
         for name, value in self.agent.named_parameters():
             if not torch.isfinite(value).all():
                 raise UserError(
                     f"learning diverged: weights {name} are not finite after {self.count.updates} updates; the last "
                     "good checkpoint is kept, try a smaller learning rate or reward scale"
                 )
+
+    def save(self) -> None:
+        """A checkpoint of this moment; raises UserError rather than save weights that are not finite."""
+        self.check_weights()
         self.count.seconds = self.seconds()
         self.checkpoints.save(self.count.env_steps)
 

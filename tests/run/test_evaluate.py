@@ -85,6 +85,18 @@ def test_episodes_of_whose_success_nothing_is_said_do_not_count_as_failed(agent:
     assert evaluate(agent, envs.vector(Silent, CONFIG, 1, seed=0), [lengths.index(min(lengths))]).successes == []
 
 
+def test_a_policy_that_diverged_is_named_and_the_environment_is_not(agent: Agent) -> None:
+    with torch.no_grad():
+        for weight in agent.actor.parameters():
+            weight.fill_(float("nan"))
+    for attempt in (
+        lambda: evaluate(agent, envs.vector(Walk, CONFIG, 1, seed=0), [1]),
+        lambda: film(agent, envs.make(Walk, CONFIG), 1, lambda picture: None),
+    ):
+        with pytest.raises(UserError, match="learning diverged: the policy's actions are not finite"):
+            attempt()
+
+
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_training_goes_on_as_if_nothing_had_been(agent: Agent, deterministic: bool) -> None:
     before = {name: value.clone() for name, value in agent.state_dict().items()}
