@@ -3,6 +3,7 @@
 Shapes: see `softrl.types`.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -23,6 +24,9 @@ from softrl.types import Carry, Obs, Spec, Step
 DTYPES = {"pixels": np.uint8, "state": np.float32}
 LEFT = "plan.left"
 """Under this name a policy that plans remembers how much of its plan was left with its newest action, [N]."""
+
+# What float32 cannot hold is refused with a sentence; to silence the cast itself would cost time at every step.
+warnings.filterwarnings("ignore", "overflow encountered in cast", RuntimeWarning, r"softrl\.data\.collect")
 
 
 class Acting(Protocol):
@@ -128,17 +132,18 @@ class Collector:
         observation, reward, terminated, truncated, info = outcome()
         waiting = self.done
         resting = bool(waiting.any())
-        finite(reward, "a reward")
         frames, decisions = info["frames"], len(waiting)
         if resting:  # what a reset returns is no outcome of an action
             action = action.masked_fill(sent(torch.from_numpy(waiting)[:, None], self.device), 0.0)
             reward, frames = np.where(waiting, 0.0, reward), np.where(waiting, 0, frames)
             terminated, truncated = terminated & ~waiting, truncated & ~waiting
             decisions -= int(waiting.sum())
+        rewards = reward.astype(np.float32)
+        finite(rewards, "a reward")
         row = Step(
             obs=self.obs,
             action=action,
-            reward=torch.from_numpy(reward.astype(np.float32)),
+            reward=torch.from_numpy(rewards),
             terminated=torch.from_numpy(terminated),
             last=torch.from_numpy(waiting),
             left=self.carry.get(LEFT, self.every),
@@ -220,8 +225,8 @@ def success(info: dict[str, Any], i: int) -> float | None:
 def diverged() -> UserError:
     """What is said where a policy's actions are not finite."""
     return UserError(
-        "learning diverged: the policy's actions are not finite; resume from the last checkpoint, or start again with a "
-        "smaller learning rate or reward scale"
+        "learning diverged: the policy's actions are not finite; resume from the last checkpoint, or start again with "
+        "a smaller learning rate or reward scale"
     )
 
 
@@ -229,8 +234,8 @@ def finite(values: np.ndarray, what: str) -> None:
     """Refuse what an environment returned where it is no number; raises UserError."""
     if not np.isfinite(values).all():
         raise UserError(
-            f"the environment returned {what} that is not finite: mend the environment, then resume from the last "
-            "checkpoint"
+            f"the environment returned {what} that is not finite, or beyond the 3.4e38 of float32: mend the "
+            "environment, then resume from the last checkpoint"
         )
 
 

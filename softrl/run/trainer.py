@@ -264,7 +264,7 @@ class Trainer:
         Raises:
             UserError: the environment failed or gave numbers that are not finite; learning diverged; the disk is full.
         """
-        self.check_weights()  # choices are finite whatever they are made of, and a diverged policy may be the best so far
+        self.check_weights()  # what a diverged policy does may be finite: a choice is, and its return
         count, run = self.count, self.run
         seeds = [evaluation_seed(run.seed, count.env_steps, i) for i in range(run.eval.episodes)]
         result = evaluate(self.agent, self.eval_env, seeds)

@@ -27,8 +27,8 @@ REAL = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
 class Counting(gymnasium.Env[Any, Any]):
     """Observation (episode, time); reward = time; ends after `length` steps, by termination in odd episodes."""
 
-    def __init__(self, length: int = 3, poison: str = "") -> None:
-        self.observation_space, self.action_space = REAL, UNIT
+    def __init__(self, length: int = 3, poison: str = "", bad: float = np.nan) -> None:
+        self.observation_space, self.action_space, self.bad = REAL, UNIT, bad
         self.length, self.poison, self.episode, self.time = length, poison, -1, 0
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
@@ -40,7 +40,7 @@ class Counting(gymnasium.Env[Any, Any]):
         self.time += 1
         over = self.time == self.length
         odd = self.episode % 2 == 1
-        bad = np.nan if self.time == 2 else 0.0
+        bad = self.bad if self.time == 2 else 0.0
         obs = np.array([self.episode, self.time + (bad if self.poison == "observation" else 0.0)], np.float32)
         info = {"is_success": odd} if over else {}
         return obs, self.time + (bad if self.poison == "reward" else 0.0), over and odd, over and not odd, info
@@ -136,9 +136,10 @@ def test_what_is_remembered_starts_afresh_with_each_episode() -> None:
     assert seen == [1, 2, 3, 0, 1, 2]
 
 
-@pytest.mark.parametrize("poison", ["observation", "reward"])
-def test_numbers_that_are_not_finite_end_the_run_with_a_sentence(poison: str) -> None:
-    made = collector(poison=poison)
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+@pytest.mark.parametrize(("poison", "bad"), [("observation", np.nan), ("reward", np.nan), ("reward", -1e39)])
+def test_numbers_that_are_not_finite_end_the_run_with_a_sentence(poison: str, bad: float) -> None:
+    made = collector(poison=poison, bad=bad)
     made.collect()
     with pytest.raises(UserError, match=f"{poison} that is not finite"):
         made.collect()
