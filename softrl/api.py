@@ -35,6 +35,7 @@ from softrl.run.folder import located
 from softrl.run.progress import Callback, Progress, check_callable
 from softrl.run.resolve import cautions, check_device, resolve
 from softrl.run.seed import derive
+from softrl.run.signals import interrupted_by_signals
 from softrl.run.trainer import Trainer
 from softrl.run.weights import start_from, take, weights_of
 from softrl.types import Spec
@@ -112,13 +113,14 @@ def train(
     )
     with ExitStack() as held:
         try:
+            held.enter_context(interrupted_by_signals())
             held.enter_context(folders.locked(path))
             trainer = Trainer(configured, env, path)
             held.callback(trainer.close)
             if weights is not None and init is not None:
                 start_from(trainer.agent, weights, init)
             trainer.save()  # from here on the run can be resumed, whatever ends it
-        except UserError:
+        except BaseException:  # also Ctrl-C
             folders.withdraw(path)
             raise
         return finish(trainer, quiet, callback)

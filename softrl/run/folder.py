@@ -8,7 +8,7 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,12 @@ from softrl.run.modules import check_modules
 from softrl.run.versions import versions
 
 FORMAT = 1  # of a run folder; a reader refuses a greater one
+FIRST = {
+    *("config.json", "command.txt", "versions.json", "spaces.json", ".lock", "checkpoints", "replay", "frames.npy"),
+    *("dataset.safetensors", ".dataset.safetensors.tmp", "eval.csv", "episodes.csv", "train.csv"),
+    *("metrics.jsonl", "log.txt"),
+}
+"""All that is in a run folder before its first checkpoint."""
 
 _lock_descriptors: set[int] = set()
 
@@ -36,8 +42,8 @@ def create(
 ) -> Path:
     """Make a new run folder with config.json, command.txt and versions.json; it appears whole or not at all.
 
-    `more` are further JSON files, name -> content. The folder is `run` when given, else
-    `root/<env>/<recipe>/seed<S>`, with `-1`, `-2`, ... when that is taken.
+    `more` are further JSON files, name -> content. The folder is `run` when given, which may be that of a run that was
+    killed before its first checkpoint, else `root/<env>/<recipe>/seed<S>`, with `-1`, `-2`, ... when that is taken.
 
     Raises:
         UserError: `run` exists and is not an empty folder, the place cannot be written, or the configuration names a
@@ -146,7 +152,32 @@ def _close_in_child() -> None:
 os.register_at_fork(after_in_child=_close_in_child)
 
 
+def _vacate(run: Path) -> None:
+    """Remove the folder of a run that was killed before its first checkpoint; raises UserError where it still lives."""
+    if not _unbegun(run):
+        return
+    with suppress(FileNotFoundError):  # where another process is quicker
+        descriptor = os.open(run / ".lock", os.O_RDWR)
+        try:
+            _lock(descriptor, run)
+            # By now the folder may be that of another process.
+            if os.path.samestat(os.fstat(descriptor), os.stat(run / ".lock")) and _unbegun(run):
+                shutil.rmtree(run)
+        finally:
+            os.close(descriptor)
+
+
+def _unbegun(run: Path) -> bool:
+    """Whether a run once held this folder and left it before its first checkpoint, with nothing else in it."""
+    if not (run / ".lock").is_file() or {path.name for path in run.iterdir()} - FIRST:
+        return False
+    whole = [path for path in (run / "checkpoints").glob("*") if path.suffix != ".partial"]
+    tables = [run / name for name in ("eval.csv", "train.csv")]  # with a heading, unless checkpoints were thrown away
+    return not whole and not any(path.is_file() and path.read_bytes().count(b"\n") > 1 for path in tables)
+
+
 def _named(temporary: Path, run: Path) -> Path:
+    _vacate(run)
     try:
         os.rename(temporary, run)  # onto an empty folder this succeeds, onto anything else it does not
     except OSError as error:

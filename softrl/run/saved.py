@@ -45,7 +45,8 @@ def read(run: Path, which: str | int = "latest", only: Collection[str] | None = 
             return Saved(step, parts, warnings)
         except TornError as torn:
             warnings.append(f"checkpoint {folder.name} of {run} is refused: {torn}")
-    advice = f"{run} has no usable checkpoint, train again in another folder" if which == "latest" else "use the latest"
+    again = f"train again in another folder, or with --run {run} if it was killed before its first one"
+    advice = f"{run} has no usable checkpoint: {again}" if which == "latest" else "use the latest"
     raise UserError("; ".join([*warnings, advice]))
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run at its next step, with everything saved."""
+"""Ctrl-C and SIGTERM end a run at its next step, with everything saved; before its first one, without a trace."""
 
 import signal
 import threading
@@ -27,3 +27,16 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """Let a SIGTERM interrupt as Ctrl-C does, so that what was begun is cleared away; only the main thread hears it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
