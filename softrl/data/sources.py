@@ -2,6 +2,7 @@
 
 import copy
 import re
+import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -67,13 +68,23 @@ def build(
 
 
 def made(factory: Callable[[], AnyEnv]) -> AnyEnv:
-    """What a factory returns; raises UserError where that is no environment, or one that it has returned before."""
+    """What a factory returns; raises UserError where it raises, or that is no environment, or one returned before."""
     if not callable(factory):
         raise UserError(
             f"{type(factory).__name__} is no environment: give a name, a gymnasium.Env or a function that makes one; "
             "softrl puts several side by side itself, as many as envs says"
         )
-    env = factory()
+    try:
+        env = factory()
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        name = getattr(factory, "__name__", type(factory).__name__)
+        told = UserError(
+            f"the environment cannot be made, {name}() raised {type(error).__name__}: {one_line(error)}{place(error)}"
+        )
+        told.add_note("".join(traceback.format_exception(error)))
+        raise told from error
     if not isinstance(env, gymnasium.Env):
         raise UserError(
             f"the environment factory returned {type(env).__name__}: it must return a gymnasium.Env (for the old gym, "

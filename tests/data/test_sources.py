@@ -1,6 +1,7 @@
 """Environments come from names, factories and objects; what cannot be made is told in one sentence."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from softrl.data.gears import Gears
 from softrl.data.names import GEARS
 from softrl.data.pixels import Pixels
 from softrl.data.sources import build
-from softrl.errors import UserError
+from softrl.errors import UserError, traced
 
 
 def length(env: gymnasium.Env[Any, Any]) -> int:
@@ -112,6 +113,32 @@ def test_an_object_that_cannot_be_copied_asks_for_a_factory() -> None:
 def test_factories_must_return_environments() -> None:
     with pytest.raises(UserError, match="returned int"):
         build(lambda: 3, None, None)  # type: ignore[arg-type, return-value]
+
+
+class Unplugged(gymnasium.Env[Any, Any]):
+    """Cannot be made."""
+
+    def __init__(self, port: int = 0) -> None:
+        raise SystemExit(2) if port else ConnectionError("no robot\n at /dev/null.")
+
+
+def failing() -> gymnasium.Env[Any, Any]:
+    return Unplugged(port=1)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (Unplugged, r"^the environment cannot be made, Unplugged\(\) raised ConnectionError: no robot at /dev/null \("),
+        (failing, r"failing\(\) raised SystemExit: 2 \(test_sources\.py:"),
+        (partial(Unplugged, 0), r"partial\(\) raised ConnectionError: no robot"),
+        (lambda port: None, r"<lambda>\(\) raised TypeError: .* missing 1 required positional argument: 'port'"),
+    ],
+)
+def test_a_factory_that_raises_is_told(source: Any, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence) as told:
+        build(source, None, None)
+    assert traced(told.value).startswith("Traceback")
 
 
 def test_a_factory_makes_a_new_environment_at_each_call() -> None:
