@@ -111,6 +111,7 @@ def train(
         run=None if run is None else Path(run),
         more={spaces.FILE: spaces.to_json(seen)},
     )
+    place = path.absolute()  # an environment may leave the working folder
     with ExitStack() as held:
         try:
             held.enter_context(interrupted_by_signals())
@@ -121,7 +122,7 @@ def train(
                 start_from(trainer.agent, weights, init)
             trainer.save()  # from here on the run can be resumed, whatever ends it
         except BaseException:  # also Ctrl-C
-            folders.withdraw(path)
+            folders.withdraw(place)
             raise
         return finish(trainer, quiet, callback)
 
@@ -227,7 +228,7 @@ def finish(trainer: Trainer, quiet: bool, callback: Callback | None) -> RunResul
     finally:
         console.close()
     curve(trainer.folder)
-    return RunResult(trainer.folder, trainer.finished(), trainer.count.best, trainer.count.last)
+    return RunResult(trainer.place(), trainer.finished(), trainer.count.best, trainer.count.last)
 
 
 def seen_in(source: Source, config: EnvConfig, kept: spaces.Spaces | None) -> spaces.Spaces:

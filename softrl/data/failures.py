@@ -23,7 +23,7 @@ FITTING: dict[str, tuple[Callable[[Any], Any], str]] = {
 """What is made of the things that an environment returns, and what they should be."""
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """An exception's message on one line, without a full stop."""
     return re.sub(r"\s+", " ", str(error)).strip().rstrip(".")
 
@@ -42,7 +42,7 @@ def module(frame: Any) -> str:
     return str(frame.f_globals.get("__name__", ""))
 
 
-def failure(env: gymnasium.Env[Any, Any], method: str, error: Exception, advice: str = "") -> UserError:
+def failure(env: gymnasium.Env[Any, Any], method: str, error: BaseException, advice: str = "") -> UserError:
     """What went wrong in an environment's method, in one sentence that may end with advice."""
     if isinstance(error, UserError):
         return error

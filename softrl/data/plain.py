@@ -25,6 +25,9 @@ CONSTANT_NAMES = (
 )
 """What constructors were given, and what wrappers derive from it."""
 
+DEEPEST = 100
+"""How many packed objects may lie in each other: a checkpoint is written and read in recursions of four calls each."""
+
 
 class OpaqueError(Exception):
     """An object that may hold state which cannot be read."""
@@ -115,7 +118,7 @@ class Packer:
         self.order: dict[int, int | None] = {}  # how many objects were packed before this one, None while it is open
         self.alive: list[Any] = []  # what was seen, so that no identity is used twice
         self.arrays: list[np.ndarray] = []
-        self.packed = 0
+        self.packed = self.depth = 0
 
     def attributes(self, attributes: dict[str, Any], skip: Collection[str] = ()) -> Packed:
         """An object's changing attributes and the generators of its spaces, but for those named in `skip`."""
@@ -135,9 +138,13 @@ class Packer:
             return {"kind": "scalar", "value": self.checked(np.array(value))}
         if id(value) in self.order:
             return {"kind": "same", "as": self.shared(id(value))}
+        if self.depth == DEEPEST:
+            raise OpaqueError("an object deep in others")
         self.order[id(value)] = None
         self.alive.append(value)
+        self.depth += 1
         packed = self.array(value) if type(value) is np.ndarray else self.parts(value)
+        self.depth -= 1
         self.order[id(value)] = self.packed
         self.packed += 1
         return packed

@@ -12,6 +12,8 @@ Where none of this holds the state is None: the environment is reset instead of 
 """
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium
@@ -19,6 +21,7 @@ import numpy as np
 
 from softrl.data import answers, physics
 from softrl.data.constants import common, replaceable
+from softrl.data.failures import failure
 from softrl.data.plain import OpaqueError, Packer, Unpacker
 from softrl.data.workers import worker_errors
 from softrl.data.wrappers import AnyEnv
@@ -66,7 +69,7 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
                 if taken is None:
                     return None
                 layers[str(i)] = {"class": type(layer).__name__, "state": taken}
-        except OpaqueError:
+        except (OpaqueError, RecursionError):
             return None
         drawn = {"numpy": np.random.get_state(legacy=False), "python": random.getstate()}
         return {"layers": layers} | ({"process": Packer().value(drawn)} if self.alone else {})
@@ -84,7 +87,8 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
         try:
             for layer, entry in zip(layers, entries, strict=True):
                 if speaks(layer):
-                    layer.restore(answers.unpacked(entry["state"]))
+                    with own(layer, "restore"):
+                        layer.restore(answers.unpacked(entry["state"]))
                 else:
                     self.give(layer, entry["state"], unpacker)
             if self.alone and "process" in state:
@@ -136,8 +140,18 @@ def speaks(layer: Any) -> bool:
 
 def said(layer: Any) -> State | None:
     """What a layer says of its state; raises UserError for what no checkpoint can hold."""
-    answer = layer.snapshot()
+    with own(layer, "snapshot"):
+        answer = layer.snapshot()
     return None if answer is None else answers.packed(answer, type(layer).__name__)
+
+
+@contextmanager
+def own(layer: Any, method: str) -> Iterator[None]:
+    """Turn whatever a layer's own method raises into a UserError; Gymnasium would take some for a missing attribute."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise failure(layer, method, error) from error
 
 
 def simulations(layer: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Wrappers that give every environment one face: flat float32 observations and actions, counted frames."""
 
+import warnings
 from typing import Any
 
 import gymnasium
@@ -152,19 +153,26 @@ class Spoken(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Start an episode; raises UserError."""
         try:
             return self.env.reset(seed=seed, options=options)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise failure(self, "reset", error) from error
 
     def step(self, action: Any) -> StepResult:
         """One decision; raises UserError."""
         try:
             return self.env.step(action)  # type: ignore[return-value]
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise failure(self, "step", error) from error
 
     def render(self) -> Any:
         """A picture; raises UserError."""
         try:
             return self.env.render()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise failure(self, "render", error) from error
+
+    def close(self) -> None:
+        """The end, of which a failure is told by a warning: nothing depends on it any more."""
+        try:
+            self.env.close()
+        except (Exception, SystemExit) as error:
+            warnings.warn(str(failure(self, "close", error)), stacklevel=2)

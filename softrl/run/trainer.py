@@ -71,7 +71,8 @@ class Trainer:
     """One run in its folder: the parts, the loop, the clocks. Build it anew and `load` to go on exactly."""
 
     def __init__(self, run: Run, source: Source, folder: Path) -> None:
-        self.run, self.source, self.folder = run, source, folder
+        self.run, self.source, self.named = run, source, folder
+        folder = self.folder = folder.absolute()  # an environment may leave the working folder
         self.console: Console = Quiet()
         self.callback: Callback | None = None
         self.stopping = False
@@ -355,6 +356,10 @@ class Trainer:
         self.env.close()
         self.eval_env.close()
         self.log.close()
+
+    def place(self) -> Path:
+        """The run folder as it was named, where that still leads to it, else from the root."""
+        return self.named if self.named.exists() and self.named.samefile(self.folder) else self.folder
 
     def seconds(self) -> float:
         """Wall-clock seconds of the run so far."""

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as arrays
 
 from softrl.data.constants import constant
-from softrl.data.plain import OpaqueError, Packer, Unpacker
+from softrl.data.plain import DEEPEST, OpaqueError, Packer, Unpacker
 from softrl.data.spaces import FlatActions
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
@@ -252,3 +252,19 @@ def test_constants() -> None:
         assert not constant(value)
     for value in (seeded, Dict({"a": seeded}), lambda: seeded, FlatActions(seeded)):
         assert not constant(value)
+
+
+def nested(depth: int) -> list[Any]:
+    inner: list[Any] = []
+    for _ in range(depth - 1):
+        inner = [inner]
+    return inner
+
+
+def test_what_lies_too_deep_for_a_checkpoint_is_refused() -> None:
+    from softrl.run.state import join, split  # imports torch, which the workers do without
+
+    packed = Packer().attributes({"deep": nested(DEEPEST), "flat": nested(2)})
+    assert join(*split(packed)) == packed
+    with pytest.raises(OpaqueError, match="deep"):
+        Packer().attributes({"deep": nested(DEEPEST + 1)})

@@ -1,5 +1,6 @@
 """Flat float32 observations, actions in [-1, 1], counted frames, failures in words."""
 
+import sys
 from typing import Any
 
 import gymnasium
@@ -229,3 +230,23 @@ def test_failures_are_told_in_one_sentence() -> None:
         env.step(0)
     with pytest.raises(UserError, match="raised RuntimeError in render: no picture"):
         env.render()
+
+
+class Quitting(Line):
+    """Ends the process instead of an episode, and cannot be closed."""
+
+    def step(self, action: Any) -> Any:
+        sys.exit(0)
+
+    def close(self) -> None:
+        raise RuntimeError("no window")
+
+
+def test_what_would_end_the_process_is_told() -> None:
+    with pytest.raises(UserError, match="the environment Quitting raised SystemExit in step: 0"):
+        Spoken(Quitting()).step(0)
+
+
+def test_a_failure_to_close_is_a_warning() -> None:
+    with pytest.warns(UserWarning, match="the environment Quitting raised RuntimeError in close: no window"):
+        Spoken(Quitting()).close()
