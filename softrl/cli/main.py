@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from softrl.cli.commands import find, overview
+from softrl.cli.memory import memory_errors
 from softrl.errors import UserError, traced
 
 HERE = ""
@@ -24,7 +25,8 @@ def dispatch(words: Sequence[str]) -> None:
         print(__version__)
     else:
         find(name)
-        import_module(f"softrl.cli.{name}").main(["--help" if word == "-h" else word for word in rest])
+        with memory_errors():
+            import_module(f"softrl.cli.{name}").main(["--help" if word == "-h" else word for word in rest])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from softrl.data.partial import Partial
 from softrl.data.pictured import COLOURS, stated
 from softrl.data.pixels import Pixels, Stack, seen, usual_repeat
 from softrl.data.push import Push
+from softrl.data.room import check_room
 from softrl.data.snapshot import Resumable
 from softrl.data.sources import Source, build
 from softrl.data.spaces import FlatActions, named
@@ -128,9 +129,9 @@ def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv
         return pooled(source, config, envs, seed)
     seeds = np.random.SeedSequence(seed).generate_state(envs)
     factories = [partial(worker, source, config, int(child), os.getpid()) for child in seeds]
-    # A single environment has a process of its own where it draws, so that it draws while the agent learns.
-    if config.workers == "sync" or (config.workers == "auto" and envs == 1 and config.pixels is None):
+    if not apart(config, envs):
         return SyncVectorEnv(factories, autoreset_mode=AutoresetMode.NEXT_STEP)
+    check_room(envs)
     try:
         with unimported_main():
             return Workers(
@@ -138,11 +139,20 @@ def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv
             )
     except UserError:
         raise
+    except OSError as error:
+        raise UserError(
+            f"the system starts no {envs} processes ({error.strerror}): lower envs, or use --env.workers sync"
+        ) from error
     except Exception as error:
         raise UserError(
             f"the environment cannot be sent to a worker process: use --env.workers sync, or give a factory "
             f"({type(error).__name__}: {one_line(error)})"
         ) from error
+
+
+def apart(config: EnvConfig, envs: int) -> bool:
+    """Whether environments have processes of their own; a single one where it draws, while the agent learns."""
+    return config.workers == "async" or (config.workers == "auto" and (envs > 1 or config.pixels is not None))
 
 
 def pooled(source: Source, config: EnvConfig, envs: int, seed: int) -> Pool:

@@ -7,7 +7,8 @@ import torch
 
 from softrl.agent.compile import compiler
 from softrl.agent.plasticity import Keep
-from softrl.data.envs import repeats
+from softrl.data import room
+from softrl.data.envs import apart, repeats
 from softrl.data.replay import Replay, ReplayConfig
 from softrl.data.sources import Source
 from softrl.errors import UserError
@@ -58,6 +59,8 @@ def cautions(run: Run) -> list[str]:
         )
     if run.precision == "bfloat16" and run.device == "cpu" and multiplies_bfloat16() is False:
         told.append("this processor has no instructions for bfloat16: --precision float32 is faster here")
+    if apart(run.env, run.envs) and (crowded := room.caution(run.envs)):
+        told.append(crowded)
     return told
 
 

@@ -107,6 +107,28 @@ def test_an_interrupt_has_its_own_exit_code(monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), ""),
+        (MemoryError("Unable to allocate 7.45 GiB for an array"), " (Unable to allocate 7.45 GiB for an array)"),
+        (
+            RuntimeError(
+                "[enforce fail at a.cpp:1] err == 0. DefaultCPUAllocator: can't allocate memory: 9 bytes. Error"
+            ),
+            " (DefaultCPUAllocator: can't allocate memory: 9 bytes)",
+        ),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB.\nGPU"), " (CUDA out of memory)"),
+    ],
+)
+def test_memory_that_is_used_up_is_said_in_one_sentence(monkeypatch, refused, error, reason):
+    def fail(words):
+        raise error
+
+    monkeypatch.setattr(doctor, "main", fail)
+    assert refused("doctor").startswith(f"there is not enough memory{reason}: lower --replay.capacity, --train.batch")
+
+
 def test_a_defect_is_not_dressed_up_as_a_mistake(monkeypatch):
     def fail(words):
         raise ZeroDivisionError
