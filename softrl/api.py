@@ -80,8 +80,8 @@ def train(
     default. `run` is the folder, by default runs/ENV/RECIPE/seedS, numbered where that exists. `callback` is called
     with `Progress` at each log write and evaluation, and stops the run by returning True. With `quiet=False` progress
     is printed. `init` starts from another run's weights, with the optimisers and the entropy target of this
-    configuration. `command` is what command.txt shall say. `overrides` are all other fields, under the names of their
-    flags: `envs=8`, or `**{"agent.critic.members": 3}`.
+    configuration, and lets that policy explore through `train.warmup`. `command` is what command.txt shall say.
+    `overrides` are all other fields, under the names of their flags: `envs=8`, or `**{"agent.critic.members": 3}`.
 
     Ctrl-C and SIGTERM end the run with everything saved: it is not `finished` then, and `resume` goes on.
 
@@ -120,6 +120,7 @@ def train(
             held.callback(trainer.close)
             if weights is not None and init is not None:
                 start_from(trainer.agent, weights, init)
+                trainer.count.initialised = True
             trainer.save()  # from here on the run can be resumed, whatever ends it
         except BaseException:  # also Ctrl-C
             folders.withdraw(place)

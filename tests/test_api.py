@@ -13,6 +13,7 @@ import torch
 import softrl
 from softrl import api
 from softrl.api import Progress, RunResult
+from softrl.data.collect import Collector
 from softrl.errors import UserError
 from softrl.run.config import Run
 from softrl.run.fields import override
@@ -115,6 +116,28 @@ def test_init_starts_from_another_runs_weights(trained: Trained, run: RunResult,
     with pytest.raises(UserError, match="do not fit"):
         trained(tmp_path / "third", init=run.path, **{"agent.actor.trunk.hidden": (7,)})
     assert not (tmp_path / "third").exists()
+
+
+def test_init_warms_up_with_the_loaded_policy_also_after_a_resume(
+    trained: Trained, run: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[bool] = []
+    choose = Collector.choose
+
+    def watched(self: Collector, random: bool) -> torch.Tensor:
+        chosen.append(random)
+        return choose(self, random)
+
+    monkeypatch.setattr(Collector, "choose", watched)
+    monkeypatch.setattr(api, "curve", lambda path: None)
+    other = trained(tmp_path / "other", init=run.path, steps=40).path
+    softrl.resume(other, steps=130)
+    assert len(chosen) >= 130
+    assert not any(chosen)
+    assert softrl.load(other).agent.optim.actor.count == 30  # updates begin after train.warmup all the same
+    chosen.clear()
+    trained(tmp_path / "fresh", steps=10)
+    assert chosen[:10] == [True] * 10
 
 
 def test_init_keeps_the_settings_of_the_new_run(trained: Trained, run: RunResult, tmp_path: Path) -> None:

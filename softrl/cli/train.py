@@ -24,7 +24,8 @@ class Options:
     run: str | None = None
     """Folder of the run; none makes runs/ENV/RECIPE/seedS, numbered where that exists."""
     init: str | None = None
-    """Another run whose weights to start from; optimisers begin anew, and settings are those of this run."""
+    """Another run whose weights to start from, and whose policy explores in place of the random actions before learning
+    starts; optimisers begin anew, and settings are those of this run."""
     config: str | None = None
     """A TOML file of flags without their dashes, or the config.json of a run; what is typed wins."""
     print: bool = False

@@ -101,7 +101,7 @@ class Collector:
         return tensors(self.spec, observation, self.device)
 
     def choose(self, random: bool) -> Tensor:
-        """Actions [N,A]: uniform while warming up, else the policy's."""
+        """Actions [N,A]: uniform where they are to be random, else the policy's."""
         if random:
             action = uniform(self.spec, self.env.num_envs, self.generator).to(self.device)
             self.carry = self.policy.watch(self.obs, action, self.carry)

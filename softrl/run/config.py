@@ -28,7 +28,7 @@ class TrainConfig:
     batch: int = 256
     """Batch size, in windows of replay."""
     warmup: int = 5_000
-    """Frames of uniformly random actions before learning starts."""
+    """Frames before learning starts, of uniformly random actions; with --init, of the loaded policy's exploration."""
     gamma: float = 0.99
     """Discount of one decision."""
     updates_per_decision: float = 1.0

@@ -57,6 +57,7 @@ class Counters:
     filmed: int = -1  # env step of the newest video
     warned: bool = False  # of targets outside the critic's support
     cut: bool = False  # an evaluation has said that it cut an episode
+    initialised: bool = False  # with the weights of another run
 
     def state_dict(self) -> dict[str, Any]:
         """The numbers."""
@@ -162,7 +163,7 @@ class Trainer:
     def advance(self) -> None:
         """One vector step, and the updates that are owed: after it, or while it is on its way."""
         warming = self.count.env_steps < self.run.train.warmup
-        self.collector.begin(random=warming)
+        self.collector.begin(random=warming and not self.count.initialised)
         if self.run.collect == "async":
             self.catch_up(warming)
         self.record_step(self.collector.finish())
