@@ -1,7 +1,6 @@
 """softrl from Python: train, resume, load, evaluate, play, make, spec, recipe."""
 
 import itertools
-import math
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -13,20 +12,20 @@ from typing import Any, NamedTuple
 import gymnasium
 
 from softrl.agent.action_space import replaced
-from softrl.agent.compile import compiled
-from softrl.agent.update import update
 from softrl.data import envs
 from softrl.data.envs import EnvConfig
 from softrl.data.names import canonical
 from softrl.data.origin import OWN, name_of, source_of
 from softrl.data.partial import Partial
-from softrl.data.pixels import Pixels, overlooked
+from softrl.data.pixels import Pixels
 from softrl.data.push import Push
 from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.plots.curves import curve
 from softrl.recipes import apply
-from softrl.run import folder as folders, spaces, video as videos
+from softrl.run import change, folder as folders, spaces, video as videos
+from softrl.run.checkpoint import verified
+from softrl.run.checks import check_arguments, checked, seen_in
 from softrl.run.config import Run
 from softrl.run.console import open_console
 from softrl.run.evaluate import Evaluation, Policy, caution, evaluate as run_episodes, filmed
@@ -104,7 +103,7 @@ def train(
     weights = None if init is None else weights_of(Path(init))
     path = folders.create(
         to_json(configured),
-        command or [Path(sys.argv[0]).name, *sys.argv[1:]],
+        command or typed(),
         env=configured.env.name,
         recipe=configured.recipe,
         seed=configured.seed,
@@ -128,44 +127,13 @@ def train(
         return finish(trainer, quiet, callback)
 
 
+def typed() -> list[str]:
+    """The command line of this process."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
 AT_ONCE = 10
 """Episodes of an evaluation that are played side by side."""
-
-
-def checked(env: Source, configured: Run, say: Callable[[str], None] = lambda line: None) -> spaces.Spaces:
-    """What agents see; raises what training would raise before its first step, while no folder is made yet.
-
-    What will hardly be meant is said.
-    """
-    check_arguments(env, configured.env)
-    made = envs.make(env, configured.env)
-    try:
-        if told := overlooked(made):
-            say(told)
-        seen = spaces.of(made)
-        configured.agent.build(seen.spec)
-        limit = envs.limit(made)
-    finally:
-        made.close()
-    repeat = envs.repeats(env, configured.env)
-    if limit is not None and configured.agent.chunk.length > math.ceil(limit / repeat):
-        raise UserError(
-            f"agent.chunk.length {configured.agent.chunk.length} is longer than an episode of {limit} frames: plan "
-            "fewer actions at once"
-        )
-    compiled(update, configured.compile, configured.device)  # for its UserError alone, `Trainer` compiles by itself
-    if isinstance(configured.video.every, int):  # apart, because one that draws may be another than the one that learns
-        envs.make(env, configured.env, render=configured.video.size).close()
-    return seen
-
-
-def check_arguments(env: Source, config: EnvConfig) -> None:
-    """Raise UserError for arguments beside an environment that is made without them."""
-    if config.arguments and not isinstance(env, str):
-        raise UserError(
-            "env.arguments are for an environment that is given by its name: give a function that makes yours with "
-            "them, such as functools.partial(MyEnv, size=48)"
-        )
 
 
 def resume(
@@ -175,14 +143,19 @@ def resume(
     callback: Callback | None = None,
     env: Source | None = None,
     minutes: float | None = None,
+    command: Sequence[str] = (),
+    **overrides: Any,
 ) -> RunResult:
     """Go on with a run exactly where its newest checkpoint stands; `steps` and `minutes`, of the whole run, extend it.
 
-    `env` is needed where the run was started from a factory or an environment object. A name is remembered.
+    `env` is needed where the run was started from a factory or an environment object; a name is remembered. `overrides`
+    are fields that have another value from here on, under the names of their flags, as in
+    `**{"agent.optim.actor.learning_rate": 1e-4}`; nothing else changes. What config.json says otherwise than the
+    checkpoint, edited by hand, counts as such. `command` is what command.txt shall say of them.
 
     Raises:
-        UserError: no such run, one in use, torn or from a newer softrl; fewer steps or minutes than it has; or an
-            environment of another kind.
+        UserError: no such run, one in use, torn or from a newer softrl; fewer steps or minutes than it has; an
+            environment of another kind; or a field that does not exist, takes no such value or cannot change in a run.
     """
     path, say = Path(run), print_unless(quiet)
     check_callable(callback)
@@ -191,23 +164,31 @@ def resume(
         held.enter_context(folders.locked(path))
         before = configuration(path)
         check_device(before.device, f"{path} was begun on one and is resumed on one; `softrl play` works anywhere")
-        configured = extended(before, path, steps, minutes)
+        configured = extended(change.overridden(before, overrides), path, steps, minutes)
         elsewhere = ""
         if isinstance(env, str) and canonical(env) != before.env.name:
             configured = override(configured, {"env.name": canonical(env)})
             elsewhere = f"the run goes on in {configured.env.name}, in the place of {before.env.name}"
+        saved = verified(path)
+        made = change.made_with(saved, path) or before
+        changed = change.changes(made, configured, overrides, path)
         source = source_of(env, configured.env.name)
         seen_in(source, configured.env, spaces.read(path))
         trainer = Trainer(configured, source, path)
         held.callback(trainer.close)
-        for line in trainer.load(elsewhere):
+        for line in change.load(trainer, saved, made, changed, elsewhere):
             say(line)
+        del saved  # as large as the networks
         if trainer.out_of_time():
             say(f"{path} is at its end, its {configured.minutes:g} minutes are over: --minutes can extend them")
         elif trainer.finished():
             say(f"{path} is at its end, {trainer.count.env_steps} steps: ask for more to go on")
-        elif configured != before:
+        if configured != before and (changed or not trainer.finished()):
             folders.write_config(path, to_json(configured))
+        if changed:
+            if overrides:
+                folders.add_command(path, command or typed())
+            trainer.save()  # after config.json: a run that is killed in between makes the same change again
         return finish(trainer, quiet, callback)
 
 
@@ -230,18 +211,6 @@ def finish(trainer: Trainer, quiet: bool, callback: Callback | None) -> RunResul
         console.close()
     curve(trainer.folder)
     return RunResult(trainer.place(), trainer.finished(), trainer.count.best, trainer.count.last)
-
-
-def seen_in(source: Source, config: EnvConfig, kept: spaces.Spaces | None) -> spaces.Spaces:
-    """What agents see in an environment; raises UserError where a run's folder has kept something else of its own."""
-    made = envs.make(source, config)
-    try:
-        seen = spaces.of(made)
-    finally:
-        made.close()
-    if kept is not None:
-        spaces.check_same_spec(kept.spec, seen.spec)
-    return seen
 
 
 def configuration(run: Path) -> Run:

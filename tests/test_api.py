@@ -15,8 +15,6 @@ from softrl import api
 from softrl.api import Progress, RunResult
 from softrl.data.collect import Collector
 from softrl.errors import UserError
-from softrl.run.config import Run
-from softrl.run.fields import override
 from softrl.run.trainer import Trainer
 
 Trained = Callable[..., RunResult]
@@ -400,20 +398,3 @@ def test_evaluations_of_many_episodes_are_those_of_few_after_each_other(
     assert softrl.evaluate(run.path, episodes=3) == pytest.approx(at_once)
     with pytest.raises(UserError, match="at least 1"):
         softrl.evaluate(run.path, episodes=0)
-
-
-def test_weights_that_are_not_finite_are_never_saved(trained: Trained, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="learning diverged"):
-        trained(tmp_path / "run", **{"agent.optim.actor.learning_rate": 1e38, "agent.optim.value.learning_rate": 1e38})
-    policy = softrl.load(tmp_path / "run")  # the last good checkpoint
-    assert all(torch.isfinite(p).all() for p in policy.agent.parameters())
-
-
-def test_a_plan_may_be_as_long_as_an_episode_has_decisions() -> None:
-    def asked(length: int) -> None:
-        values = {"env.name": "Pendulum-v1", "env.repeat": 4, "env.time_limit": 10, "agent.chunk.length": length}
-        api.checked("Pendulum-v1", override(Run(), values))
-
-    asked(3)
-    with pytest.raises(UserError, match="longer than an episode of 10 frames"):
-        asked(4)

@@ -16,6 +16,7 @@ from softrl import api
 from softrl.api import RunResult
 from softrl.data.names import GEARS
 from softrl.errors import UserError
+from softrl.run.checks import checked
 from softrl.run.config import Run
 from softrl.run.fields import override
 
@@ -135,7 +136,7 @@ def test_recipes_treat_an_object_of_ones_own_as_its_task(trained: Trained, tmp_p
 @pytest.mark.usefixtures("without_opengl")
 def test_videos_are_refused_before_a_run_begins_only_where_the_environment_cannot_draw() -> None:
     def asked(source: Any, name: str) -> None:
-        api.checked(source, override(Run(), {"env.name": name, "video.every": 100}))
+        checked(source, override(Run(), {"env.name": name, "video.every": 100}))
 
     asked(GEARS, GEARS)
     asked(lambda: gymnasium.make("CartPole-v1", render_mode="rgb_array"), "CartPole-v1")

@@ -46,7 +46,8 @@ def test_commands_are_understood(command: str) -> None:
     if name == "train":
         understood(found)
     else:
-        check(found.flags, [field.path for field in fields(kinds())] if kinds else [])
+        changed = list(flat(Run())) if name == "resume" else []
+        check(found.flags, [field.path for field in fields(kinds())] + changed if kinds else [])
 
 
 @pytest.mark.parametrize("code", FLAGS)

@@ -18,7 +18,9 @@ COMMANDS = {
         "Learn a task; at the end it says where the run, its curve and its video are.",
     ),
     "resume": Command(
-        "RUN [--steps N] [--minutes M] [--env ENV]", "Go on with a run, exactly; --steps and --minutes extend it."
+        "RUN [--steps N] [--minutes M] [--env ENV] [--any.part.field VALUE ...]",
+        "Go on with a run, exactly; --steps and --minutes extend it, other values hold from there on: RUN --help lists "
+        "them.",
     ),
     "evaluate": Command(
         "RUN [--episodes 10] [--stochastic] [--video FILE.mp4] [--json] [--checkpoint latest|best|STEP] [--env ENV]",

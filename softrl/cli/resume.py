@@ -1,12 +1,14 @@
-"""`softrl resume`: go on with a run exactly where its newest checkpoint stands."""
+"""`softrl resume`: go on with a run exactly where its newest checkpoint stands, or with other values from there on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from softrl.cli.options import parse
+from softrl.cli.flags import Words, check, choose, count_operands, split, switches
 from softrl.cli.outcome import tell
+from softrl.cli.page import page, sections, usage
 from softrl.errors import UserError
+from softrl.run.fields import fields, flat, read
 
 
 @dataclass(frozen=True)
@@ -25,25 +27,54 @@ class Options:
 
 def main(words: Sequence[str]) -> None:
     """Resume; raises UserError."""
-    if parsed := parse("resume", words, Options(), 1, 1):
-        (run,), options = parsed
-        from softrl import api
+    found = split(words, switches(Options()) | {"help"})
+    if "help" in found.switches:
+        print(help_page(found))
+        return
+    count_operands(found.operands, 1, 1, usage("resume"))
 
-        if options.env is not None:
-            check_env(run, options.env)
-        result = api.resume(run, steps=options.steps, minutes=options.minutes, quiet=options.quiet, env=options.env)
-        tell(result, options.quiet)
+    from softrl import api
+
+    [run], own = found.operands, flat(Options())
+    configured = api.configuration(Path(run))
+    check(found.flags, own | flat(configured))
+    options = choose(Options(), found)
+    values = read(configured, {path: text for path, text in found.flags.items() if path not in own})
+    if options.env is not None:
+        check_env(run, configured.env.name, options.env)
+    result = api.resume(
+        run,
+        steps=options.steps,
+        minutes=options.minutes,
+        quiet=options.quiet,
+        env=options.env,
+        command=["softrl", "resume", *words],
+        **values,
+    )
+    tell(result, options.quiet)
 
 
-def check_env(run: str, env: str) -> None:
-    """Raise UserError for another environment than a run's own where that is found by its name."""
-    from softrl.api import configuration
+def check_env(run: str, name: str, env: str) -> None:
+    """Raise UserError for another environment than a run's own, `name`, where that is found by its name."""
     from softrl.data.names import canonical
     from softrl.data.origin import findable
 
-    name = configuration(Path(run)).env.name
     if findable(name) and canonical(env) != name:
         raise UserError(
             f"{run} goes on in its own environment, {name}: to learn in {env} from its weights, write "
             f"softrl train {env} --init {run}"
         )
+
+
+def help_page(found: Words) -> str:
+    """The page with the options, and of a run that is given the flags of what can change."""
+    own = sections(Options(), "options")
+    if not found.operands:
+        return page("resume", own)
+
+    from softrl import api
+    from softrl.run.change import EXTENDED, can_change
+
+    run = api.configuration(Path(found.operands[0]))
+    hidden = {field.path for field in fields(run) if field.path in EXTENDED or not can_change(field.path)}
+    return page("resume", [*own, *sections(run, "run, from here on", hidden)])

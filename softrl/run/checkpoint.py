@@ -9,11 +9,12 @@ from typing import Any, Protocol
 
 from softrl.errors import UserError, disk_errors
 from softrl.run.files import make_folder, sync_folder
-from softrl.run.saved import available, needed_segments, read, step_name, write_files
+from softrl.run.saved import Saved, available, needed_segments, read, step_name, write_files
 from softrl.run.segments import Reference, Segments
 
 _PARTIAL = ".partial"  # suffix of a folder that is being written or deleted
 _REPLACED = ".replaced"  # suffix of a folder that makes way for another of the same name
+_LATER = {"settings"}  # parts that older checkpoints do not have, and do without
 
 
 class Part(Protocol):
@@ -74,14 +75,18 @@ class Checkpoints:
         Raises:
             UserError: no usable checkpoint, one from a newer softrl, or one without the state of some part.
         """
-        self._tidy()
-        saved = read(self._run, which)
-        missing = sorted(set(self._parts) - set(saved.parts))
+        return self.take(verified(self._run, which))
+
+    def take(self, saved: Saved) -> int:
+        """Load what `verified` gave into the parts and return its step; raises UserError where it lacks one of them."""
+        missing = sorted(set(self._parts) - set(saved.parts) - _LATER)
         if missing:
-            raise UserError(f"checkpoint {which} of {self._run} lacks {', '.join(missing)}: resume the latest instead")
+            raise UserError(
+                f"checkpoint {saved.step} of {self._run} lacks {', '.join(missing)}: resume the latest instead"
+            )
         self.warnings = saved.warnings
-        for name, part in self._parts.items():
-            part.load_state_dict(saved.parts[name])
+        for name in (name for name in self._parts if name in saved.parts):
+            self._parts[name].load_state_dict(saved.parts[name])
         self._prune_segments()
         return saved.step
 
@@ -90,10 +95,10 @@ class Checkpoints:
         try:
             with disk_errors(f"{folder}", "nothing was lost, make room and go on with `softrl resume`"):
                 make_folder(self._folder)
-                self._tidy()
+                tidy(self._folder)
                 yield
         except UserError:
-            self._tidy()
+            tidy(self._folder)
             self._prune_segments()
             raise
 
@@ -105,7 +110,7 @@ class Checkpoints:
             os.rename(folder, folder.with_name(folder.name + _REPLACED))
         os.rename(partial, folder)
         sync_folder(self._folder)
-        self._tidy()
+        tidy(self._folder)
 
     def _drop(self, step: int) -> None:
         """Drop the oldest, and those of a later step: a load of an earlier one has left that future."""
@@ -113,7 +118,7 @@ class Checkpoints:
         kept = [other for other in steps if other <= step][-self._keep :]
         for folder in (self._folder / step_name(other) for other in steps if other not in kept):
             os.rename(folder, folder.with_name(folder.name + _PARTIAL))
-        self._tidy()
+        tidy(self._folder)
         self._prune_segments()
 
     def _prune_segments(self) -> None:
@@ -127,16 +132,23 @@ class Checkpoints:
             return  # what cannot be read now may need any of them; the next save asks again
         self._replay.prune(needed)
 
-    def _tidy(self) -> None:
-        """Remove what a crash left: partial folders go, a replaced one without a successor comes back."""
-        for replaced in self._folder.glob(f"*{_REPLACED}"):
-            original = replaced.with_name(replaced.name.removesuffix(_REPLACED))
-            if original.exists():
-                shutil.rmtree(replaced)
-            else:
-                os.rename(replaced, original)
-        for partial in self._folder.glob(f"*{_PARTIAL}"):
-            shutil.rmtree(partial)
+
+def verified(run: Path, which: str | int = "latest") -> Saved:
+    """A checkpoint of the run whose lock is held, as `read` gives it, after tidying up what a crash left."""
+    tidy(run / "checkpoints")
+    return read(run, which)
+
+
+def tidy(checkpoints: Path) -> None:
+    """Remove what a crash left: partial folders go, a replaced one without a successor comes back."""
+    for replaced in checkpoints.glob(f"*{_REPLACED}"):
+        original = replaced.with_name(replaced.name.removesuffix(_REPLACED))
+        if original.exists():
+            shutil.rmtree(replaced)
+        else:
+            os.rename(replaced, original)
+    for partial in checkpoints.glob(f"*{_PARTIAL}"):
+        shutil.rmtree(partial)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ class Every:
         """Whether the event is due at this count."""
         due = count >= self._next
         if due:
-            self._next = (count // self._period + 1) * self._period
+            self.restart(count)
         return due
 
     def state_dict(self) -> dict[str, Any]:
@@ -28,6 +28,10 @@ class Every:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where the state was taken."""
         self._next = state["next"]
+
+    def restart(self, count: int) -> None:
+        """Let the multiple after this count be the next: a loaded state has one of another period."""
+        self._next = (count // self._period + 1) * self._period
 
 
 class UpdateRatio:
@@ -80,6 +84,9 @@ class AtEnd:
         """Go on where the state was taken; the end may have moved."""
         self._last = state["last"]
 
+    def restart(self, count: int) -> None:
+        """There is no mark but the end."""
+
 
 class EvaluationClock:
     """True at step 0, on schedule, and at the end: every `every` environment steps, or 5k below 100k and 10k after.
@@ -110,5 +117,9 @@ class EvaluationClock:
         return {"next": self._next, "last": self._last}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the state was taken; the end may have moved."""
-        self._next, self._last = state["next"], state["last"]
+        """Go on where the state was taken; the end may have moved, and that of `AtEnd` has no mark."""
+        self._next, self._last = state.get("next", 0), state["last"]
+
+    def restart(self, step: int) -> None:
+        """Let the mark after this step be the next: a loaded state has one of another schedule."""
+        self._next = self._after(step)

@@ -111,6 +111,14 @@ def write_config(run: Path, config: dict[str, Any]) -> None:
         replace_file(run / "config.json", _config_bytes(config))
 
 
+def add_command(run: Path, command: Sequence[str]) -> None:
+    """Put a command that changed a run behind those before it in command.txt; raises UserError as `write_config`."""
+    path = run / "command.txt"
+    with disk_errors(f"{path}", "the old one is intact, make room and try again"):
+        before = path.read_bytes() if path.exists() else b""
+        replace_file(path, before + f"{shlex.join(command)}\n".encode())
+
+
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
     """Hold a run folder for this process; the operating system lets go however the process ends.

@@ -19,6 +19,7 @@ from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.nn.layers import set_precision
 from softrl.run import pictures, video
+from softrl.run.change import Settings
 from softrl.run.checkpoint import Checkpoints, shape_errors_named
 from softrl.run.clock import AtEnd, EvaluationClock, Every, UpdateRatio
 from softrl.run.config import Run
@@ -30,6 +31,7 @@ from softrl.run.log import Logger
 from softrl.run.processor import quicken_products
 from softrl.run.progress import Callback, Progress, asks_to_stop, present
 from softrl.run.resolve import launch_sizes, replay_config, updates_per_launch
+from softrl.run.saved import Saved
 from softrl.run.seed import Generators, derive, evaluation_seed, repeatable
 from softrl.run.segments import Segments
 from softrl.run.signals import stopped_by_signals
@@ -122,6 +124,7 @@ class Trainer:
             video_due=self.video_due,
             generators=self.generators,
             log=self.log,
+            settings=Settings(run),
         )
 
     def train(self, console: Console, callback: Callback | None = None) -> None:
@@ -334,15 +337,15 @@ class Trainer:
         self.count.seconds = self.seconds()
         self.checkpoints.save(self.count.env_steps)
 
-    def load(self, elsewhere: str = "") -> list[str]:
-        """Go on from the newest whole checkpoint; returns, and logs, what was refused or lost on the way.
+    def load(self, saved: Saved, elsewhere: str = "") -> list[str]:
+        """Go on from a checkpoint; returns, and logs, what was refused or lost on the way.
 
         `elsewhere` says that it goes on in another environment than it began in. Raises UserError where there is
         another and it says nothing.
         """
         self.collector.elsewhere = bool(elsewhere)
         with shape_errors_named(self.folder):
-            self.checkpoints.load()
+            self.checkpoints.take(saved)
         self.replay.ranking.cut(torch.from_numpy(self.collector.cut))
         self.began = time.perf_counter() - self.count.seconds
         told = [*self.checkpoints.warnings, *filter(None, [elsewhere])]

@@ -25,6 +25,38 @@ def test_resume_extends_a_run(run, capsys):
     assert (run / "eval.csv").read_text().splitlines()[-1].startswith("80,")
 
 
+def test_resume_goes_on_with_other_values_and_says_so(run, capsys):
+    words = ["resume", "run", "--steps", "80", "--train.batch", "16"]
+    assert main(words) == 0
+    assert "from frame 60 on train.batch is 16, no longer 32\n" in capsys.readouterr().out
+    assert json.loads((run / "config.json").read_text())["train"]["batch"] == 16
+    assert (run / "command.txt").read_text().splitlines()[1] == f"softrl {' '.join(words)}"
+
+
+def test_resume_refuses_what_cannot_change_and_what_there_is_not(run, refused):
+    told = refused("resume", "run", "--agent.actor.trunk.hidden", "64")
+    assert told.startswith(
+        "agent.actor.trunk.hidden cannot change within a run, from 32,32 to 64: `softrl train` makes"
+    )
+    assert "--init run" in told
+    assert refused("resume", "run", "--batch", "32").endswith("did you mean '--train.batch'?")
+    assert refused("resume", "run", "--train.batch", "0") == "train.batch is 0: it must be at least 1"
+    assert refused("resume", "run", "--replay.dataset_share") == (
+        "--replay.dataset_share needs a value: write --replay.dataset_share VALUE"
+    )
+
+
+def test_the_page_of_resume_lists_what_can_change_in_a_run(run, capsys):
+    assert main(["resume", "--help"]) == 0
+    assert "--train.batch" not in capsys.readouterr().out
+    assert main(["resume", "run", "--help"]) == 0
+    page = capsys.readouterr().out
+    assert "--train.batch  (a whole number; default" in page
+    assert "--agent.optim.actor.learning_rate" in page
+    assert "--seed" not in page
+    assert "--agent.critic.members" not in page
+
+
 def test_resume_cannot_shorten_a_run(run, refused):
     assert "--steps can extend a run, not shorten it" in refused("resume", "run", "--steps", "20")
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Tuple
 
-from softrl import api
 from softrl.data.envs import EnvConfig, make
 from softrl.data.pictured import inside, pictured, similar
 from softrl.data.pixels import Pixels, overlooked
 from softrl.errors import UserError
 from softrl.recipes import apply
+from softrl.run.checks import checked
 from softrl.run.config import Run
 
 
@@ -95,8 +95,8 @@ def test_where_something_is_drawn_it_is_said_that_the_observations_are_not_seen(
 
 def test_a_run_says_so_before_it_begins() -> None:
     said: list[str] = []
-    api.checked(Drawn, apply("sac_pixels+tiny", Run()), said.append)
-    api.checked("Pendulum-v1", apply("sac_pixels+tiny", Run()), said.append)
+    checked(Drawn, apply("sac_pixels+tiny", Run()), said.append)
+    checked("Pendulum-v1", apply("sac_pixels+tiny", Run()), said.append)
     assert [line.startswith("agents see what render() gives") for line in said] == [True]
 
 

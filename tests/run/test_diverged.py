@@ -26,3 +26,10 @@ def test_choices_of_weights_that_are_not_finite_are_not_evaluated(
         for name, value in read(tmp_path / "run", which, only=["agent"]).parts["agent"].items():
             assert np.isfinite(np.asarray(value)).all(), name
     assert softrl.load(tmp_path / "run", "best").predict(np.zeros(4, np.float32))[0] in (0, 1)
+
+
+def test_weights_that_are_not_finite_are_never_saved(trained: Callable[..., RunResult], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="learning diverged"):
+        trained(tmp_path / "run", **{"agent.optim.actor.learning_rate": 1e38, "agent.optim.value.learning_rate": 1e38})
+    policy = softrl.load(tmp_path / "run")  # the last good checkpoint
+    assert all(p.isfinite().all() for p in policy.agent.parameters())
