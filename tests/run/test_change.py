@@ -77,7 +77,8 @@ def told(run: Path) -> list[str]:
 def test_nothing_but_what_was_named_changes(started: Started, at_once: list[Trainer]) -> None:
     run = started("run")
     before = dict(leaves(read(run).parts))
-    api.resume(run, steps=200, command=["softrl", "resume", "a b"], **{RATE: 1e-4, "agent.lookahead.tau": 0.01})
+    values: dict[str, Any] = {RATE: 1e-4, "agent.lookahead.tau": 0.01}
+    api.resume(run, steps=200, command=["softrl", "resume", "a b"], **values)
     after = dict(leaves(read(run).parts))
     assert before.keys() == after.keys()
     changed = {name for name in before if before[name] != after[name]}
@@ -91,7 +92,7 @@ def test_nothing_but_what_was_named_changes(started: Started, at_once: list[Trai
     assert after["/agent/optim.actor.learning_rate"] == pytest.approx(1e-4)
     assert at_once[0].agent.lookahead.tau == 0.01
     config = api.configuration(run)
-    assert (get(config, RATE), config.agent.lookahead.tau, config.steps) == (1e-4, 0.01, 200)
+    assert (get(config, RATE), get(config, "agent.lookahead.tau"), config.steps) == (1e-4, 0.01, 200)
     assert told(run) == [
         f"from frame 150 on {RATE} is 0.0001, no longer 0.0003",
         "from frame 150 on agent.lookahead.tau is 0.01, no longer 0.005",
@@ -113,7 +114,12 @@ def test_killed_at_any_place_a_changed_run_goes_on_as_if_it_had_not_been(
     whole, torn = started("whole"), started("torn")
     filmed: list[tuple[str, int]] = []
     monkeypatch.setattr(Trainer, "film", lambda self: filmed.append((self.folder.name, self.count.env_steps)))
-    values = {RATE: 1e-3, "train.batch": 16, "agent.temperature.target_per_action": -2.0, "eval.every": 40}
+    values: dict[str, Any] = {
+        RATE: 1e-3,
+        "train.batch": 16,
+        "agent.temperature.target_per_action": -2.0,
+        "eval.every": 40,
+    }
     values |= {"train.gamma": 0.9, "replay.steps": 3, "train.updates_per_decision": 2, "video.every": 60}
     api.resume(whole, steps=190, **values)
     with monkeypatch.context() as killed:  # when config.json is written, and no checkpoint yet
@@ -143,9 +149,10 @@ def test_what_a_callback_has_set_stays_unless_it_is_named(started: Started, at_o
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(api, "finish", slow)
         api.resume(run)
-    api.resume(run)
-    api.resume(run, **{"agent.optim.value.learning_rate": 1e-4, "agent.optim.actor.beta1": 0.5})
-    api.resume(run, **{RATE: 3e-4})  # as config.json has it
+    beside: dict[str, Any] = {"agent.optim.value.learning_rate": 1e-4, "agent.optim.actor.beta1": 0.5}
+    itself: dict[str, Any] = {RATE: 3e-4}  # as config.json has it
+    for values in ({}, beside, itself):
+        api.resume(run, **values)
     rates = [float(trainer.agent.optim.actor.learning_rate) for trainer in at_once]
     assert rates == pytest.approx([1e-6, 1e-6, 3e-4])
     assert [trainer.agent.temperature.target.tolist() for trainer in at_once] == [[-9.0]] * 3
