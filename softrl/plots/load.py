@@ -86,8 +86,12 @@ def text(value: Any) -> str:
 
 def evaluations(path: Path) -> Table:
     """The columns of an eval.csv by heading; blank cells are NaN. Raises UserError when there is nothing to read."""
-    text = path.read_text() if path.is_file() else ""
-    heading, *rows = csv.reader(text[: text.rfind("\n") + 1].splitlines() or [""])  # the last line may be half written
+    try:
+        text = path.read_text() if path.exists() else ""
+        whole = text[: text.rfind("\n") + 1]  # the last line may be half written
+        heading, *rows = csv.reader(whole.splitlines() or [""])
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read ({error}): put back a copy, or leave this run out of plots") from error
     if not rows:
         raise UserError(
             f"{path.parent} has no evaluation in eval.csv yet: wait for the first one, or leave this run out"

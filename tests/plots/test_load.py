@@ -68,6 +68,15 @@ def test_a_table_that_is_none(make_run: MakeRun, content: str) -> None:
         load(path)
 
 
+@pytest.mark.parametrize("content", [b"\x80\x81\n", b"env_steps\n\0\n", None])
+def test_a_table_that_cannot_be_read_is_named(make_run: MakeRun, content: bytes | None) -> None:
+    table = make_run() / "eval.csv"
+    table.unlink()
+    table.mkdir() if content is None else table.write_bytes(content)
+    with pytest.raises(UserError, match=r"eval\.csv (cannot be read|is damaged).*leave this run out"):
+        load(table.parent)
+
+
 @pytest.mark.parametrize(
     "content", ["{", "[]", json.dumps({"recipe": "sac"}), json.dumps({"env": 3, "recipe": 1, "seed": 1})]
 )
