@@ -11,7 +11,7 @@ from typing import Any
 
 import gymnasium
 from gymnasium.vector import AsyncVectorEnv
-from gymnasium.vector.async_vector_env import AsyncState
+from gymnasium.vector.async_vector_env import AsyncState, _async_worker
 
 from softrl.errors import UserError
 
@@ -48,8 +48,24 @@ def outlive_signals() -> None:
         signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE))
 
 
+def work(*arguments: Any) -> None:
+    """Serve a vector from a process of its own, and end without a word when the trainer is gone."""
+    try:
+        _async_worker(*arguments)
+    except (BrokenPipeError, ConnectionResetError):
+        trainer = multiprocessing.parent_process()
+        if trainer is None:
+            raise
+        trainer.join(1)  # its pipes close one after the other
+        if trainer.is_alive():
+            raise
+
+
 class Workers(AsyncVectorEnv):
     """Environments in processes of their own, which put off a SIGTERM and are ended by SIGKILL."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **{"worker": work, **named})
 
     def close_extras(self, timeout: float | None = None, terminate: bool = False) -> None:
         """Let the workers end, or end them."""

@@ -129,18 +129,21 @@ def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
 
 KILLED = """
 import os, signal
+import numpy as np
 from softrl.data.envs import EnvConfig, vector
 vec = vector("Pendulum-v1", EnvConfig(workers="async"), 2, 0)
 vec.reset()
+vec.step_async(np.zeros((2, 1), np.float32))
 print(*[process.pid for process in vec.processes], flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 @pytest.mark.slow
-def test_workers_do_not_outlive_a_killed_run() -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+def test_workers_do_not_outlive_a_killed_run_and_end_without_a_word() -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL
+    assert "Traceback" not in done.stderr
     workers = [Path("/proc") / pid for pid in done.stdout.split()]
     assert len(workers) == 2
     for _ in range(100):
