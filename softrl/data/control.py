@@ -27,7 +27,8 @@ class Control(gymnasium.Env[np.ndarray, np.ndarray]):
     def __init__(self, domain: str, task: str, render: int | None = None) -> None:
         graphics.prepare(render)
         logging.getLogger("absl").setLevel(logging.ERROR)  # the suite's models use deprecated MuJoCo attributes
-        from dm_control import suite
+        with graphics.back_end_named():
+            from dm_control import suite
 
         # lqr draws its springs when it is loaded: with one seed for all, training, evaluation and resumed runs meet the
         # same physics; episodes are seeded by `reset`.

@@ -5,6 +5,8 @@ import ctypes.util
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from softrl.errors import UserError
 
@@ -26,7 +28,7 @@ def choose() -> str:
     MuJoCo and dm_control read MUJOCO_GL when they are imported, so this comes before either. With `disabled` neither
     touches OpenGL, and environments whose observations are states work without it.
     """
-    if "MUJOCO_GL" not in os.environ and sys.platform == "linux":
+    if not os.environ.get("MUJOCO_GL") and sys.platform == "linux":  # set to nothing, MuJoCo would look for a screen
         os.environ["MUJOCO_GL"] = "egl" if egl_works() else "osmesa" if ctypes.util.find_library("OSMesa") else OFF
     return os.environ.get("MUJOCO_GL", "glfw")
 
@@ -41,6 +43,25 @@ def prepare(render: int | None) -> None:
     sentence = missing()
     if sentence and render:
         raise UserError(sentence)
+
+
+@contextmanager
+def back_end_named() -> Iterator[None]:
+    """Turn what a simulator raises at its import, where it opens the back-end, into a sentence about MUJOCO_GL.
+
+    Raises:
+        UserError: the back-end is unknown, or not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # of every kind: it is the system's library that fails
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(
+            f"MuJoCo does not start with MUJOCO_GL={choose()} ({reason}): unset it, or set it to egl, osmesa or glfw, "
+            f"or to {OFF} where nothing is to be rendered"
+        ) from error
 
 
 def speed(size: int) -> float:

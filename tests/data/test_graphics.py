@@ -41,13 +41,32 @@ def test_states_need_no_opengl_and_pictures_say_what_to_install() -> None:
     assert run(STATES_WITHOUT_OPENGL).splitlines() == [graphics.ADVICE] * 2
 
 
+UNKNOWN_BACK_END = """
+from softrl.data.envs import make
+from softrl.errors import UserError
+try:
+    make("cartpole_swingup")
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_back_end_that_does_not_exist_is_named() -> None:
+    told = run(UNKNOWN_BACK_END, MUJOCO_GL="foo")
+    assert told.startswith("MuJoCo does not start with MUJOCO_GL=foo (RuntimeError: ")
+    assert told.endswith("or to disabled where nothing is to be rendered\n")
+
+
+@pytest.mark.parametrize("before", [None, ""])
 @pytest.mark.parametrize(
     ("egl", "osmesa", "chosen"), [(True, "x", "egl"), (False, "x", "osmesa"), (False, None, "disabled")]
 )
 def test_the_first_back_end_that_works(
-    monkeypatch: pytest.MonkeyPatch, egl: bool, osmesa: str | None, chosen: str
+    monkeypatch: pytest.MonkeyPatch, egl: bool, osmesa: str | None, chosen: str, before: str | None
 ) -> None:
     monkeypatch.delenv("MUJOCO_GL", raising=False)
+    if before is not None:
+        monkeypatch.setenv("MUJOCO_GL", before)
     monkeypatch.setattr(graphics.sys, "platform", "linux")
     monkeypatch.setattr(graphics, "egl_works", lambda: egl)
     monkeypatch.setattr(graphics.ctypes.util, "find_library", lambda name: osmesa)
