@@ -36,5 +36,6 @@ def reason(result: "RunResult") -> str:
 
 def refusal(result: "RunResult") -> str:
     """What a run's log says last of a video that could not be made; nothing where none was tried."""
-    told = [line.partition("no video: ")[2] for line in (result.path / "log.txt").read_text().splitlines()]
+    log = (result.path / "log.txt").read_text("utf-8", errors="surrogateescape")
+    told = [line.partition("no video: ")[2] for line in log.splitlines()]
     return next(filter(None, reversed(told)), "")

@@ -210,7 +210,8 @@ def _numbered(temporary: Path, default: Path) -> Path:
 def _write_first_files(folder: Path, config: dict[str, Any], command: Sequence[str], more: Mapping[str, Any]) -> None:
     folder.chmod(0o755)
     write_durably(folder / "config.json", _config_bytes(config))
-    write_durably(folder / "command.txt", (shlex.join(command) + "\n").encode())
+    typed = f"{shlex.join(command)}\n".encode(errors="surrogateescape")  # in the bytes in which it came
+    write_durably(folder / "command.txt", typed)
     write_durably(folder / "versions.json", (json.dumps(versions(), indent=2) + "\n").encode())
     for name, content in more.items():
         write_durably(folder / name, (json.dumps(content, indent=2) + "\n").encode())

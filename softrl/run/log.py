@@ -114,7 +114,8 @@ class Logger:
 
     def text(self, line: str) -> None:
         """Write a line with the time to log.txt."""
-        self._files["log.txt"].append(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n".encode())
+        stamped = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n"
+        self._files["log.txt"].append(stamped.encode(errors="surrogateescape"))  # it may name files
 
     @contextmanager
     def last_words(self) -> Iterator[None]:

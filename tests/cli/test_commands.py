@@ -168,3 +168,11 @@ def test_a_stopped_run_says_how_to_go_on_and_exits_as_interrupted(run, capsys, e
     out = capsys.readouterr().out
     assert f"softrl resume {run}" in out
     assert f"video  none: {why}" in out
+
+
+def test_a_reason_that_names_a_file_of_any_bytes_is_told(tmp_path):
+    class Result:
+        path = tmp_path
+
+    (tmp_path / "log.txt").write_bytes(b"2025-01-01 00:00:00 no video: cannot write r\xfc\n")
+    assert outcome.refusal(Result) == "cannot write r\udcfc"

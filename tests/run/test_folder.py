@@ -57,6 +57,12 @@ def test_first_files(tmp_path):
     assert path.stat().st_mode & 0o755 == 0o755
 
 
+def test_a_name_of_any_bytes_is_kept(tmp_path):
+    run = tmp_path / os.fsdecode(b"r\xfc")
+    path = create({}, ["softrl", "train", "--run", str(run)], env="e", recipe="r", seed=0, run=run)
+    assert (path / "command.txt").read_bytes().endswith(b"/r\xfc'\n")
+
+
 def test_further_files_come_with_the_first_ones(tmp_path):
     path = make(tmp_path, more={"spaces.json": {"continuous": 1}})
     assert json.loads((path / "spaces.json").read_text()) == {"continuous": 1}

@@ -1,6 +1,7 @@
 """The log files of a run: the columns and tags that were promised, every digit, and cut back exactly."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -22,6 +23,11 @@ def fill(log, start):
     log.evaluation(start, start // 2, start // 4, [1.0, 4.0], [5, 6], None, 1.5)
     log.text(f"at {start}")
     log.add(("critic_loss",), torch.tensor([float(start)]))
+
+
+def test_a_line_may_name_a_file_of_any_bytes(tmp_path):
+    Logger(tmp_path).text(f"cannot write {os.fsdecode(b'r' + bytes([252]))}")
+    assert (tmp_path / "log.txt").read_bytes().endswith(b" cannot write r\xfc\n")
 
 
 def test_the_columns_are_the_promised_ones(tmp_path):
