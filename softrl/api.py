@@ -27,7 +27,7 @@ from softrl.run import change, folder as folders, spaces, video as videos
 from softrl.run.checkpoint import verified
 from softrl.run.checks import check_arguments, checked, seen_in
 from softrl.run.config import Run
-from softrl.run.console import open_console
+from softrl.run.console import announce, open_console
 from softrl.run.evaluate import Evaluation, Policy, caution, evaluate as run_episodes, filmed
 from softrl.run.fields import from_json, override, to_json
 from softrl.run.folder import located
@@ -99,7 +99,7 @@ def train(
         if quiet:  # as it is by default
             warnings.warn(line, stacklevel=2)
         else:
-            print(line)
+            announce(line)
     weights = None if init is None else weights_of(Path(init))
     path = folders.create(
         to_json(configured),
@@ -221,7 +221,7 @@ def configuration(run: Path) -> Run:
 
 def print_unless(quiet: bool) -> Callable[[str], None]:
     """Where sentences for people go."""
-    return (lambda line: None) if quiet else print
+    return (lambda line: None) if quiet else announce
 
 
 def load(path: str | Path, which: str | int = "latest", env: Source | None = None) -> Policy:

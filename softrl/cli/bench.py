@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from softrl.cli.options import parse
+from softrl.cli.output import answer
 from softrl.cli.page import page
 from softrl.errors import UserError, nearest
 
@@ -14,7 +15,7 @@ MEASURED = ("update", "loop", "envs")
 def main(words: Sequence[str]) -> None:
     """Measure; raises UserError."""
     if list(words) == ["--help"]:
-        print(page("bench", [f"softrl bench {' | '.join(MEASURED)} --help says more of each; update is the default."]))
+        answer(page("bench", [f"softrl bench {' | '.join(MEASURED)} --help says more of each; update is the default."]))
         return
     named = bool(words) and not words[0].startswith("--")
     what, rest = (words[0], words[1:]) if named else (MEASURED[0], words)
@@ -23,4 +24,4 @@ def main(words: Sequence[str]) -> None:
     module = import_module(f"softrl.bench.{what}")
     if parsed := parse("bench", rest, module.Options(), 0, 0):
         for line in module.report(parsed[1]):
-            print(line, flush=True)
+            answer(line)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from softrl.cli.options import parse
+from softrl.cli.output import answer
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -45,7 +46,7 @@ def main(words: Sequence[str]) -> None:
     """Examine this machine; raises UserError."""
     if parse("doctor", words, Options(), 0, 0):
         for subject, state, remedy in findings():
-            print(f"{subject:<14} {state}" + (f"\n{'':<14} -> {remedy}" if remedy else ""))
+            answer(f"{subject:<14} {state}" + (f"\n{'':<14} -> {remedy}" if remedy else ""))
 
 
 def findings() -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from softrl.cli.options import parse
+from softrl.cli.output import answer
 from softrl.errors import UserError
 
 
@@ -18,11 +19,11 @@ def main(words: Sequence[str]) -> None:
     if parsed := parse("envs", words, Options(), 0, 2):
         match parsed[0]:
             case [] | ["list"]:
-                print(listing("*"))
+                answer(listing("*"))
             case ["list", pattern]:
-                print(listing(pattern))
+                answer(listing(pattern))
             case ["show", name]:
-                print(shown(name))
+                answer(shown(name))
             case _:
                 raise UserError(f"write softrl envs list [PATTERN] or softrl envs show ENV, not '{' '.join(words)}'")
 

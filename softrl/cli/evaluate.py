@@ -8,6 +8,7 @@ from statistics import fmean, pstdev
 from typing import Literal
 
 from softrl.cli.options import parse
+from softrl.cli.output import answer
 from softrl.errors import UserError
 
 
@@ -60,9 +61,9 @@ def main(words: Sequence[str]) -> None:
         if result.successes:
             summary["success_mean"] = fmean(result.successes)
         if options.json:
-            print(json.dumps({**summary, "returns": result.returns, "lengths": result.lengths}))
+            answer(json.dumps({**summary, "returns": result.returns, "lengths": result.lengths}))
         else:
-            print(sentence(summary, options.episodes))
+            answer(sentence(summary, options.episodes))
 
 
 def sentence(summary: dict[str, float], episodes: int) -> str:

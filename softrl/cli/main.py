@@ -1,6 +1,5 @@
 """The command `softrl`: finds the subcommand, and turns people's mistakes into one sentence and exit code 2."""
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from importlib import import_module
 
 from softrl.cli.commands import find, overview
 from softrl.cli.memory import memory_errors
+from softrl.cli.output import answer, prepare
 from softrl.errors import UserError, traced
 
 HERE = ""
@@ -18,11 +18,11 @@ def dispatch(words: Sequence[str]) -> None:
     """Do what a command line without the word `softrl` says; raises UserError."""
     name, *rest = words or ["--help"]
     if name in ("--help", "-h", "help"):
-        print(overview())
+        answer(overview())
     elif name == "--version":
         from softrl import __version__
 
-        print(__version__)
+        answer(__version__)
     else:
         find(name)
         with memory_errors():
@@ -34,9 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if HERE not in sys.path:
         sys.path.append(HERE)
+    prepare()
     try:
         dispatch([word for word in words if word != "--debug"])
-        sys.stdout.flush()
     except UserError as error:
         more = "; --debug shows the traceback" if traced(error) else ""
         if "--debug" in words:
@@ -47,8 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader, such as `head`, has seen enough; what is still buffered goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        pass  # the reader has seen enough
     return 0
 
 

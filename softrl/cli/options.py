@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from softrl.cli.flags import check, choose, count_operands, split, switches
+from softrl.cli.output import answer
 from softrl.cli.page import page, sections, usage
 from softrl.run.fields import fields
 
@@ -19,7 +20,7 @@ def parse(
     """
     found = split(words, switches(options) | {"help"})
     if "help" in found.switches:
-        print(page(name, sections(options, "options")))
+        answer(page(name, sections(options, "options")))
         return None
     check(found.flags, [field.path for field in fields(options)])
     count_operands(found.operands, least, most, usage(name))

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from softrl.run.console import announce
 from softrl.run.folder import read_config
 
 if TYPE_CHECKING:
@@ -11,13 +12,13 @@ if TYPE_CHECKING:
 def tell(result: "RunResult", quiet: bool) -> None:
     """Print where a run is, with its curve and video unless `quiet`; raises KeyboardInterrupt when it was stopped."""
     if quiet:
-        print(result.path)
+        announce(str(result.path))
     else:
-        print(f"run    {result.path}\ncurve  {result.path / 'curve.png'}\nvideo  {video(result)}")
+        announce(f"run    {result.path}\ncurve  {result.path / 'curve.png'}\nvideo  {video(result)}")
         if result.best is not None and result.last is not None:
-            print(f"return {result.last:.1f} at the end, {result.best:.1f} at best")
+            announce(f"return {result.last:.1f} at the end, {result.best:.1f} at best")
     if not result.finished:
-        print(f"stopped, and saved: softrl resume {result.path} goes on")
+        announce(f"stopped, and saved: softrl resume {result.path} goes on")
         raise KeyboardInterrupt
 
 

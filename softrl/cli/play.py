@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from softrl.cli.options import parse
+from softrl.cli.output import answer
 
 
 @dataclass(frozen=True)
@@ -25,4 +26,4 @@ def main(words: Sequence[str]) -> None:
         (run,), options = parsed
         from softrl import api
 
-        print(api.play(run, out=options.out, which=options.checkpoint, env=options.env))
+        answer(str(api.play(run, out=options.out, which=options.checkpoint, env=options.env)))

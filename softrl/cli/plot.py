@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from softrl.cli.options import parse
+from softrl.cli.output import answer
 
 
 @dataclass(frozen=True)
@@ -27,4 +28,4 @@ def main(words: Sequence[str]) -> None:
         runs, options = parsed
         from softrl.plots.curves import plot
 
-        print(plot([Path(run) for run in runs], Path(options.out), options.by, options.reference))
+        answer(str(plot([Path(run) for run in runs], Path(options.out), options.by, options.reference)))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from softrl.cli.options import parse
+from softrl.cli.output import answer
 from softrl.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ def main(words: Sequence[str]) -> None:
     if parsed := parse("recipes", words, Options(), 0, 3):
         match parsed[0]:
             case [] | ["list"]:
-                print(listing())
+                answer(listing())
             case ["show", name]:
-                print(show(name))
+                answer(show(name))
             case ["diff", one, other]:
-                print(diff(one, other))
+                answer(diff(one, other))
             case _:
                 raise UserError(f"write softrl recipes list, show NAME or diff A B, not '{' '.join(words)}'")
 

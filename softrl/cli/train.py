@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from softrl.cli.flags import Words, check, choose, count_operands, split, switches
 from softrl.cli.outcome import tell
+from softrl.cli.output import answer
 from softrl.cli.page import page, sections, usage
 from softrl.cli.settings import with_file, written
 from softrl.run.fields import flat, override, read
@@ -42,12 +43,12 @@ def main(words: Sequence[str]) -> None:
     """Train; raises UserError."""
     found = with_file(split(words, switches(Options()) | {"help"}))
     if "help" in found.switches:
-        print(help_page(found))
+        answer(help_page(found))
         return
     count_operands(found.operands, 1, 1, usage("train"))
     options, values = understood(found)
     if options.print:
-        print(written(override(configured(found), values)))
+        answer(written(override(configured(found), values)))
         return
 
     from softrl import api

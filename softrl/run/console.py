@@ -58,6 +58,12 @@ def audience() -> Iterator[None]:
         os.close(nowhere)
 
 
+def announce(line: str) -> None:
+    """Print a line, at once even into a pipe, or nowhere where nobody listens."""
+    with audience():
+        print(line, flush=True)
+
+
 class Quiet:
     """Says nothing."""
 
@@ -120,9 +126,8 @@ class Plain(Keeping):
         self.say(self.line(env_steps, f"evaluation {return_mean:.1f}"))
 
     def say(self, line: str) -> None:
-        """Print a line, at once even into a pipe."""
-        with audience():
-            print(line, flush=True)
+        """Print a line."""
+        announce(line)
 
     def close(self) -> None:
         """Nothing to leave."""

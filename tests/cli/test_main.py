@@ -1,3 +1,5 @@
+import io
+import os
 import subprocess
 import sys
 import time
@@ -9,6 +11,7 @@ import pytest
 from softrl.cli import doctor
 from softrl.cli.commands import COMMANDS
 from softrl.cli.main import main
+from softrl.cli.output import answer
 from softrl.errors import UserError
 
 
@@ -143,6 +146,37 @@ def test_a_reader_that_closes_early_is_no_error():
     done = subprocess.run(["bash", "-c", f"({command}) | head -n 1"], capture_output=True, text=True, check=True)
     assert done.stdout.count("\n") == 1
     assert done.stderr == "0\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "err"),
+    [
+        ("&-", 0, ""),
+        ("/dev/full", 2, "softrl: cannot write standard output, no space left on device: send it elsewhere\n"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_no_defect(target, code, err):
+    command = f"{sys.executable} -m softrl.cli.main --help >{target}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, err)
+
+
+def test_letters_that_the_output_lacks_are_escaped(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(doctor, "main", lambda words: answer("rä"))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii"))
+    assert main(["doctor"]) == 0
+    assert written.getvalue() == b"r\\xe4\n"
+
+
+def test_a_run_is_trained_also_where_nobody_reads_what_it_says(monkeypatch, here, small):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", buffering=1) as gone:  # as with PYTHONUNBUFFERED
+        monkeypatch.setattr(sys, "stdout", gone)
+        words = ["train", "Pendulum-v1", "--recipe", "sac+tiny", "--run", "run", *small, "--steps", "10"]
+        assert main([word for word in words if word != "--quiet"]) == 0
+    assert (here / "run" / "checkpoints" / "step_000000010").is_dir()
 
 
 def test_python_finds_the_command_as_a_module():
