@@ -5,6 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""How an operating system says that nothing more fits: the disk is full, or the quota used up."""
+
 
 class UserError(Exception):
     """A mistake or a circumstance outside the program: the command line prints the sentence and exits with code 2."""
@@ -67,6 +70,5 @@ def disk_errors(what: str, advice: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the disk is full" if full else (error.strerror or str(error)).lower()
+        reason = "the disk is full" if error.errno in FULL else (error.strerror or str(error)).lower()
         raise UserError(f"cannot write {what}, {reason}: {advice}") from error

@@ -3,12 +3,12 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from softrl.errors import UserError, disk_errors
-from softrl.run.files import make_folder, sync_folder
+from softrl.errors import UserError
+from softrl.run.files import make_folder, run_errors, sync_folder
 from softrl.run.saved import Saved, available, needed_segments, read, step_name, write_files
 from softrl.run.segments import Reference, Segments
 
@@ -73,7 +73,8 @@ class Checkpoints:
         """Load a checkpoint into the parts, tidy up after a crash and return the step; see `read` for `which`.
 
         Raises:
-            UserError: no usable checkpoint, one from a newer softrl, or one without the state of some part.
+            UserError: no usable checkpoint, one from a newer softrl, one without the state of some part, or a leftover
+                of a crash that cannot be removed.
         """
         return self.take(verified(self._run, which))
 
@@ -87,19 +88,21 @@ class Checkpoints:
         self.warnings = saved.warnings
         for name in (name for name in self._parts if name in saved.parts):
             self._parts[name].load_state_dict(saved.parts[name])
-        self._prune_segments()
+        with run_errors(self._run, self._run / "replay"):
+            self._prune_segments()
         return saved.step
 
     @contextmanager
     def _intact_after_errors(self, folder: Path) -> Iterator[None]:
         try:
-            with disk_errors(f"{folder}", "nothing was lost, make room and go on with `softrl resume`"):
+            with run_errors(self._run, folder):
                 make_folder(self._folder)
                 tidy(self._folder)
                 yield
         except UserError:
-            tidy(self._folder)
-            self._prune_segments()
+            with suppress(OSError):  # where a leftover cannot be removed: it may be what was told
+                tidy(self._folder)
+                self._prune_segments()
             raise
 
     def _install(self, folder: Path, step: int, states: dict[str, Any], segments: list[Reference]) -> None:
@@ -135,7 +138,8 @@ class Checkpoints:
 
 def verified(run: Path, which: str | int = "latest") -> Saved:
     """A checkpoint of the run whose lock is held, as `read` gives it, after tidying up what a crash left."""
-    tidy(run / "checkpoints")
+    with run_errors(run, run / "checkpoints"):
+        tidy(run / "checkpoints")
     return read(run, which)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from softrl.run.files import AppendedFile, cut_back
+from softrl.run.files import AppendedFile, cut_back, run_errors
 
 _PATTERN = "events.out.tfevents.*"
 _LONGEST = 100  # frames of a video in an event file; TensorBoard loads every byte
@@ -73,7 +73,8 @@ class Events:
             if path.name in self._files:
                 cut_back(path, self._files[path.name])
             else:
-                path.unlink()
+                with run_errors(self._folder, path):
+                    path.unlink()
 
     def close(self) -> None:
         """Close the file that is open."""

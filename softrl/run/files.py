@@ -2,10 +2,35 @@
 
 import hashlib
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from softrl.errors import disk_errors
+from softrl.errors import FULL, disk_errors
+
+
+@contextmanager
+def run_errors(run: Path, what: Path) -> Iterator[None]:
+    """Turn a refusal to write `what` into one sentence that says whether the run in that folder can go on.
+
+    Raises:
+        UserError: the disk is full, or the place cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        with disk_errors(f"{what}", way_out(run, error)):
+            raise
+
+
+def way_out(run: Path, error: OSError) -> str:
+    """What to do about a refusal, which before a run's first checkpoint ends it."""
+    remedy = "make room" if error.errno in FULL else "let it be written"
+    if not os.path.isdir(run):
+        return f"{run} is gone, and the run with it, start another"
+    if not any(run.glob("checkpoints/step_*[0-9]")):
+        return f"{remedy} and start again"
+    return f"nothing was lost, {remedy} and go on with `softrl resume`"
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -56,9 +81,14 @@ def file_digest(path: Path) -> str:
 
 
 def cut_back(path: Path, position: int) -> None:
-    """Drop everything after `position`; a file that is gone or shorter (someone edited it) is kept as it is."""
-    if path.exists() and path.stat().st_size > position:
-        os.truncate(path, position)
+    """Drop everything after `position`; a file that is gone or shorter (someone edited it) is kept as it is.
+
+    Raises:
+        UserError: the file of a run cannot be written.
+    """
+    with run_errors(path.parent, path):
+        if path.exists() and path.stat().st_size > position:
+            os.truncate(path, position)
 
 
 class AppendedFile:
@@ -73,9 +103,9 @@ class AppendedFile:
         """Add bytes and hand them to the operating system, so that another process sees whole records.
 
         Raises:
-            UserError: the disk is full.
+            UserError: the disk is full, or the file cannot be written.
         """
-        with self._disk_errors():
+        with run_errors(self.path.parent, self.path):
             rest = memoryview(data)
             while rest:
                 rest = rest[self._file.write(rest) :]
@@ -84,14 +114,18 @@ class AppendedFile:
         """Bytes that are on the disk for certain.
 
         Raises:
-            UserError: the disk is full.
+            UserError: the disk is full, or the file cannot be written.
         """
-        with self._disk_errors():
+        with run_errors(self.path.parent, self.path):
             os.fsync(self._file.fileno())
         return self._file.tell()
 
     def cut(self, position: int) -> None:
-        """Drop everything after `position`."""
+        """Drop everything after `position`.
+
+        Raises:
+            UserError: it cannot be written.
+        """
         self._file.close()
         cut_back(self.path, position)
         self._open()
@@ -101,12 +135,9 @@ class AppendedFile:
         self._file.close()
 
     def _open(self) -> None:
-        with self._disk_errors():
+        with run_errors(self.path.parent, self.path):
             # no buffer: bytes that did not fit on a full disk must not come back when the file is closed
             self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 (open for the life of the run)
-        if self._file.tell() == 0:
-            self.append(self._header)
-            sync_folder(self.path.parent)
-
-    def _disk_errors(self) -> AbstractContextManager[None]:
-        return disk_errors(f"{self.path}", "make room and go on with `softrl resume`")
+            if self._file.tell() == 0:
+                self.append(self._header)
+                sync_folder(self.path.parent)

@@ -74,10 +74,15 @@ def read_config(run: Path) -> dict[str, Any]:
         UserError: no such folder, no config.json in it, one that is torn, one from a newer softrl, or one that names a
             module that lies with runs.
     """
-    if not run.is_dir():
-        raise UserError(f"there is no run folder {run}: look under runs/, or start one with `softrl train`")
     path = run / "config.json"
-    if not path.is_file():
+    try:
+        there, known = run.is_dir(), path.is_file()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UserError(f"{run} cannot be looked into, {reason}: ask whose it is, or give another run") from error
+    if not there:
+        raise UserError(f"there is no run folder {run}: look under runs/, or start one with `softrl train`")
+    if not known:
         raise UserError(f"{run} has no config.json, it is not a run folder: give the one that `softrl train` printed")
     try:
         config = json.loads(path.read_bytes())

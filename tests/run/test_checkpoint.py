@@ -312,6 +312,20 @@ def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(world, tmp_path):
         here.save(10)
 
 
+@pytest.mark.parametrize("action", ["save", "load"])
+def test_a_leftover_that_cannot_be_removed_is_said_in_a_sentence(world, tmp_path, monkeypatch, action):
+    here = world()
+    here.save(10)
+    (tmp_path / "checkpoints" / "step_000000020.partial").mkdir()
+
+    def refuse(path):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(UserError, match="operation not permitted: nothing was lost, let it be written"):
+        here.save(20) if action == "save" else here.checkpoints.load()
+
+
 def test_killed_at_random_moments_it_goes_on_from_the_last_checkpoint(world, tmp_path):
     context = multiprocessing.get_context("fork")
     reached = context.Value("l", -1, lock=False)  # a kill while a lock is held would leave it held

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from softrl.errors import UserError, disk_errors
-from softrl.run.files import AppendedFile, cut_back, digest, file_digest, make_folder, replace_file
+from softrl.run.files import AppendedFile, cut_back, digest, file_digest, make_folder, replace_file, run_errors
 
 
 def test_replace_file_is_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -103,6 +103,34 @@ def test_a_file_that_somebody_shortened_is_not_filled_with_zeros(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
 def test_a_full_disk_while_appending():
     file = AppendedFile(Path("/dev/full"))
-    with pytest.raises(UserError, match=r"/dev/full, the disk is full.*softrl resume"):
+    with pytest.raises(UserError, match=r"/dev/full, the disk is full: make room and start again"):
         file.append(b"line\n")
     file.close()  # nothing is left in a buffer that would fail again here
+
+
+def test_a_table_that_cannot_be_cut_back_is_told(tmp_path, monkeypatch):
+    file = AppendedFile(tmp_path / "eval.csv", b"header\n")
+
+    def refuse(path, position):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "truncate", refuse)
+    with pytest.raises(UserError, match=r"cannot write .*eval\.csv, operation not permitted: let it be written"):
+        file.cut(0)
+
+
+@pytest.mark.parametrize(
+    ("folder", "sentence"),
+    [
+        (
+            "run/checkpoints/step_000000000",
+            "the disk is full: nothing was lost, make room and go on with `softrl resume`",
+        ),
+        ("run/checkpoints/step_000000000.partial", "is full: make room and start again"),
+        ("elsewhere", "is full: .*run is gone, and the run with it, start another"),
+    ],
+)
+def test_whether_a_run_can_go_on_is_seen_on_the_disk(tmp_path, folder, sentence):
+    (tmp_path / folder).mkdir(parents=True)
+    with pytest.raises(UserError, match=sentence), run_errors(tmp_path / "run", tmp_path / "run" / "log.txt"):
+        raise OSError(errno.ENOSPC, "No space left on device")

@@ -136,6 +136,15 @@ def test_what_is_no_run_is_said_in_a_sentence(tmp_path, damage, sentence):
         read_config(run)
 
 
+def test_a_folder_of_somebody_else_is_said_in_a_sentence(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refuse)  # whoever runs tests as root may look into everything
+    with pytest.raises(UserError, match="cannot be looked into, permission denied: ask whose it is"):
+        read_config(tmp_path)
+
+
 def test_a_config_is_replaced_whole(tmp_path):
     path = make(tmp_path)
     write_config(path, {"steps": 9})
