@@ -18,8 +18,9 @@ class Mixed:
     from replay alone, and come first.
     """
 
-    def __init__(self, replay: Replay, data: Replay, share: float) -> None:
-        self.replay, self.data, self.share = replay, data, share
+    def __init__(self, replay: Replay, data: Replay, share: float, sha256: str | None = None) -> None:
+        """`sha256` is that of the file that holds the data set, by which it is known again."""
+        self.replay, self.data, self.share, self.sha256 = replay, data, share, sha256
 
     def counts(self, batch: int) -> tuple[int, int]:
         """How many rows of a batch, of two at least, come from replay, and from the data set."""
@@ -40,7 +41,7 @@ class Mixed:
 
     def state_dict(self) -> dict[str, Any]:
         """What the next samples of both go by."""
-        return {**self.replay.state_dict(), "dataset": self.data.state_dict()}
+        return {**self.replay.state_dict(), "dataset": self.data.state_dict(), "sha256": self.sha256}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Draw the samples that would have come next."""

@@ -17,10 +17,10 @@ from softrl.data.spaces import FlatActions
 from softrl.errors import UserError, disk_errors
 from softrl.run.config import Run
 from softrl.run.fields import from_json
-from softrl.run.files import replace_file
+from softrl.run.files import file_digest, replace_file
 from softrl.run.folder import read_config
 from softrl.run.resolve import SMALLEST
-from softrl.run.saved import read
+from softrl.run.saved import available, read
 from softrl.run.seed import derive
 from softrl.run.segments import blocks
 from softrl.types import Shape, Spec
@@ -34,20 +34,34 @@ def experience(run: Run, replay: Replay, actions: Any, folder: Path) -> Replay |
     """What updates learn from: replay, and beside it the run's data set where it has one.
 
     `actions` are the environment's, flat. The first call copies the rows of the data set into the run's folder, and
-    the run can be resumed whatever becomes of their source. Raises UserError for a data set that cannot be read, or is
-    of another environment.
+    the run can be resumed whatever becomes of their source. Raises UserError for a data set that cannot be read, is of
+    another environment, or is no longer the one that the run has learned from.
     """
     source, spec = run.replay.dataset, replay.spec
     if source is None:
         return replay
     if run.train.batch < 2:
         raise UserError(f"train.batch is {run.train.batch}: with replay.dataset a batch has at least two windows")
-    kept = folder / FILE
+    kept, lost = folder / FILE, ""
     if not kept.exists():
         rows = recorded(source, run, spec, actions)
+        lost = f", for it was lost and {source} has changed since"
         with disk_errors(f"{kept}", "make room for the data set's rows"):
             replace_file(kept, safetensors.save(rows))
-    return Mixed(replay, held(source, safetensors.load_file(kept), run, spec), run.replay.dataset_share)
+    sha256 = file_digest(kept)
+    if learned_from(folder) not in (None, sha256):
+        if lost:
+            kept.unlink()
+        raise UserError(f"{kept} is not what this run has learned from{lost}: put back a copy of that file")
+    return Mixed(replay, held(source, safetensors.load_file(kept), run, spec), run.replay.dataset_share, sha256)
+
+
+def learned_from(folder: Path) -> str | None:
+    """Sha256 of the data set of a run, as its newest checkpoint has it; None before the first, and in older ones."""
+    if not available(folder):
+        return None
+    sha256: str | None = read(folder, only={"sampling"}).parts["sampling"].get("sha256")
+    return sha256
 
 
 def recorded(source: str, run: Run, spec: Spec, actions: FlatActions) -> Columns:

@@ -66,6 +66,31 @@ def test_it_is_resumed_exactly_also_when_the_source_is_gone(tmp_path, donor):
     assert equal(weights(path), weights(whole))
 
 
+@pytest.mark.parametrize("damage", ["cut", "altered", "copied from another"])
+def test_a_data_set_that_is_another_is_refused(tmp_path, donor, damage):
+    source = shutil.copytree(donor, tmp_path / "donor")
+    path = train(tmp_path / "run", steps=21, **{"replay.dataset": str(source)})
+    kept = path / FILE
+    data = kept.read_bytes()
+    if damage == "copied from another":
+        kept.unlink()
+        api.resume(source, steps=70)
+    else:
+        kept.write_bytes(data[:-5] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(UserError, match=f"{FILE} is not what this run has learned from.*put back a copy"):
+        api.resume(path, steps=40)
+    kept.write_bytes(data)
+    api.resume(path, steps=40)
+
+
+def test_a_data_set_that_is_lost_is_copied_again(tmp_path, donor):
+    path = train(tmp_path / "run", steps=21, **{"replay.dataset": str(donor)})
+    data = (path / FILE).read_bytes()
+    (path / FILE).unlink()
+    api.resume(path, steps=40)
+    assert (path / FILE).read_bytes() == data
+
+
 def slow(*recipes):
     return [pytest.param(recipe, marks=pytest.mark.slow) for recipe in recipes]
 
