@@ -93,7 +93,8 @@ def train(
     taken_over: list[str] = []
     # A recipe has the same values for a task and for one that was made of it.
     configured = apply(recipe, override(Run(), {"env.name": name.removesuffix(OWN)}), taken_over.append)
-    configured = resolve(override(configured, {"env.name": name, **given}))
+    asked = override(configured, {"env.name": name, **given})
+    configured = resolve(asked)
     seen = checked(env, configured, taken_over.append)
     for line in [*taken_over, *cautions(configured), *replaced(configured.agent, seen.spec)]:
         if quiet:  # as it is by default
@@ -117,6 +118,7 @@ def train(
             held.enter_context(folders.locked(path))
             trainer = Trainer(configured, env, path)
             held.callback(trainer.close)
+            trainer.may_stop_compiling = asked.compile == "auto"
             if weights is not None and init is not None:
                 start_from(trainer.agent, weights, init)
                 trainer.count.initialised = True

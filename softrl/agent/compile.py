@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any, Literal
@@ -90,6 +91,18 @@ def packed(update: Callable[..., tuple[Metrics, Tensor]]) -> Callable[..., tuple
 def guards_of_the_call(guards: Sequence[Any]) -> list[bool]:
     """Which guards to check at every call: those of the window and the flags, not the thousand of the agent's parts."""
     return [not guard.name.startswith(LASTING) for guard in guards]
+
+
+def compile_errors() -> tuple[type[Exception], ...]:
+    """What torch raises where it cannot compile, before anything of an update is made; nothing where it never tried."""
+    known = sys.modules.get("torch._dynamo.exc")  # whose import takes a second
+    return (known.TorchDynamoException,) if known else ()
+
+
+def refusal(text: str) -> str:
+    """What torch, or the compiler that it called, says first of what is wrong."""
+    lines = [line for line in map(str.strip, text.splitlines()) if line] or ["it does not say why"]
+    return next((line.rpartition("error: ")[2] for line in lines if "error: " in line), lines[0])
 
 
 def compiler() -> str | None:

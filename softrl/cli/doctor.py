@@ -2,6 +2,9 @@
 
 import platform
 import shutil
+import subprocess
+import sysconfig
+import tempfile
 from collections.abc import Iterator, Sequence
 from ctypes.util import find_library
 from dataclasses import dataclass
@@ -27,6 +30,15 @@ BFLOAT16 = {
     False: "not in this processor: --precision bfloat16 would be slower than float32",
     None: "unknown: the system does not tell what the processor multiplies",
 }
+
+
+PROGRAM = """#include <Python.h>
+#include <omp.h>
+#include <vector>
+int number() { return omp_get_max_threads(); }
+int count() { return static_cast<int>(std::vector<int>{number()}.size()); }
+"""
+"""What compiling an update needs of a compiler: the headers of Python and OpenMP, and the standard library."""
 
 
 class Finding(NamedTuple):
@@ -94,7 +106,7 @@ def processor() -> Iterator[Finding]:
     yield Finding("threads", f"{torch.get_num_threads()} of torch, on {processors()} cores")
     yield Finding("bfloat16", BFLOAT16[multiplies_bfloat16()])
     yield gpu(torch.cuda.is_available(), shutil.which("nvidia-smi"))
-    yield Finding("compiler", compiler() or "none: updates run uncompiled", "" if compiler() else "apt-get install g++")
+    yield compiling(compiler())
 
 
 def gpu(usable: bool, driver: str | None) -> Finding:
@@ -109,6 +121,22 @@ def gpu(usable: bool, driver: str | None) -> Finding:
             "gpu", "its driver is here, but torch cannot use it", "pip install torch with CUDA: see pytorch.org"
         )
     return Finding("gpu", "none: everything runs on the processor")
+
+
+def compiling(path: str | None) -> Finding:
+    """The C++ compiler at a path, if any, tried on five lines."""
+    if path is None:
+        return Finding("compiler", "none: updates run uncompiled", "apt-get install g++")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [path, "-x", "c++", "-std=c++20", "-fopenmp", "-fPIC", "-shared", "-", "-o", f"{folder}/tried.so"]
+        command += [f"-I{sysconfig.get_path('include')}"]
+        done = subprocess.run(command, input=PROGRAM, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return Finding("compiler", path)
+    from softrl.agent.compile import refusal
+
+    package = "python3-dev" if "Python.h" in done.stderr else "g++"
+    return Finding("compiler", f"{path} fails: {refusal(done.stderr)}", f"apt-get install {package}, or --compile off")
 
 
 def graphics() -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from softrl.agent.chunk import mean_executed
-from softrl.agent.compile import launched, packed
+from softrl.agent.compile import compile_errors, launched, packed, refusal
 from softrl.agent.diagnose import churn, diagnose, probe
 from softrl.data import envs
 from softrl.data.collect import Collected, Collector
@@ -26,6 +26,8 @@ from softrl.run.config import Run
 from softrl.run.console import Console, Quiet
 from softrl.run.dataset import experience
 from softrl.run.evaluate import Evaluation, caution, evaluate, filmed
+from softrl.run.fields import to_json
+from softrl.run.folder import write_config
 from softrl.run.heap import keep_freed
 from softrl.run.log import Logger
 from softrl.run.processor import quicken_products
@@ -79,6 +81,7 @@ class Trainer:
         self.console: Console = Quiet()
         self.callback: Callback | None = None
         self.stopping = False
+        self.may_stop_compiling = False
         self.began = time.perf_counter()
         self.opened = np.zeros(run.envs)  # seconds of the run at which each environment's episode began, or went on
         torch.set_num_threads(run.threads or 1)
@@ -228,10 +231,26 @@ class Trainer:
         numbers = range(n - count + 1, n + 1)
         actor = tuple(number % train.actor_every == 0 for number in numbers)
         follow = tuple(number % train.target_every == 0 for number in numbers)
-        results = self.compiled_update(self.agent, window, actor=actor, follow=follow)
+        try:
+            results = self.compiled_update(self.agent, window, actor=actor, follow=follow)
+        except compile_errors() as error:
+            self.stop_compiling(error)
+            results = self.compiled_update(self.agent, window, actor=actor, follow=follow)
         for names, values, _ in results:
             self.log.add(names, values)
         self.experience.update_priorities(window.index, results[-1][-1])
+
+    def stop_compiling(self, error: Exception) -> None:
+        """Go on uncompiled, now and when resumed; raises UserError where compiling was asked for."""
+        told = f"the update cannot be compiled ({refusal(str(error))}), `softrl doctor` looks for what is missing"
+        if not self.may_stop_compiling:
+            raise UserError(f"{told}: mend it, or use --compile off") from error
+        self.run = replace(self.run, compile="off")
+        write_config(self.folder, to_json(self.run))
+        self.compiled_update = launched(packed(self.agent.update_fn), "off")
+        line = f"{told}: updates run uncompiled"
+        self.log.text(line)
+        self.console.say(line)
 
     def run_due_events(self) -> None:
         """What the clocks ask for: log, evaluation, video, checkpoint, in this order."""

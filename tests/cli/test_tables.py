@@ -5,6 +5,7 @@ from importlib import metadata
 import pytest
 from packaging.requirements import Requirement
 
+from softrl.agent.compile import compiler
 from softrl.cli import doctor
 from softrl.cli.main import main
 from softrl.data import graphics
@@ -99,6 +100,24 @@ def test_the_doctor_says_what_to_install(wanted, state, remedy):
 def test_the_doctor_knows_a_driver_without_a_usable_gpu():
     assert doctor.gpu(usable=False, driver=None).remedy == ""
     assert "pip install" in doctor.gpu(usable=False, driver="/usr/bin/nvidia-smi").remedy
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
+def test_the_doctor_compiles_some_lines():
+    assert doctor.compiling(compiler()) == ("compiler", compiler(), "")
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"), [("Python.h: No such file or directory", "python3-dev"), ("cannot execute cc1plus", "g++")]
+)
+def test_the_doctor_says_what_a_compiler_lacks(tmp_path, said, remedy):
+    path = tmp_path / "g++"
+    path.write_text(f"#!/bin/sh\ncat >/dev/null\necho '<stdin>:1:10: fatal error: {said}' >&2\nexit 1\n")
+    path.chmod(0o755)
+    finding = doctor.compiling(str(path))
+    assert finding.state == f"{path} fails: {said}"
+    assert finding.remedy == f"apt-get install {remedy}, or --compile off"
+    assert doctor.compiling(None).remedy == "apt-get install g++"
 
 
 def test_the_doctor_warns_of_a_full_disk(tmp_path, monkeypatch):
