@@ -109,7 +109,7 @@ class Checkpoints:
         partial = folder.with_name(folder.name + _PARTIAL)
         partial.mkdir()
         write_files(partial, step, states, segments)
-        if folder.exists():  # a folder cannot be renamed onto a full one; `_tidy` mends a crash between the renames
+        if folder.exists():  # a folder cannot be renamed onto a full one; `tidy` mends a crash between the renames
             os.rename(folder, folder.with_name(folder.name + _REPLACED))
         os.rename(partial, folder)
         sync_folder(self._folder)

@@ -2,9 +2,8 @@
 
 import math
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from softrl.run.checkpoint import Checkpoints, shape_errors_named
 from softrl.run.clock import AtEnd, EvaluationClock, Every, UpdateRatio
 from softrl.run.config import Run
 from softrl.run.console import Console, Quiet
+from softrl.run.counters import Counters
 from softrl.run.dataset import experience
 from softrl.run.evaluate import Evaluation, caution, evaluate, filmed
 from softrl.run.fields import to_json
@@ -44,32 +44,6 @@ PICTURED = 8
 MUCH_CLIPPED = 0.05
 """Share of targets outside a critic's support above which a run says so."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-@dataclass
-class Counters:
-    """How far a run has come."""
-
-    env_steps: int = 0  # frames
-    decisions: int = 0
-    updates: int = 0
-    episodes: int = 0
-    seconds: float = 0.0  # of training and evaluation, over all processes that worked on the run
-    best: float | None = None  # highest mean return of an evaluation
-    last: float | None = None  # that of the newest one
-    evaluated: int = -1  # env step of the newest evaluation
-    filmed: int = -1  # env step of the newest video
-    warned: bool = False  # of targets outside the critic's support
-    cut: bool = False  # an evaluation has said that it cut an episode
-    initialised: bool = False  # with the weights of another run
-
-    def state_dict(self) -> dict[str, Any]:
-        """The numbers."""
-        return asdict(self)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from the numbers."""
-        vars(self).update(state)
 
 
 class Trainer:
@@ -248,9 +222,7 @@ class Trainer:
         self.run = replace(self.run, compile="off")
         write_config(self.folder, to_json(self.run))
         self.compiled_update = launched(packed(self.agent.update_fn), "off")
-        line = f"{told}: updates run uncompiled"
-        self.log.text(line)
-        self.console.say(line)
+        self.say(f"{told}: updates run uncompiled")
 
     def run_due_events(self) -> None:
         """What the clocks ask for: log, evaluation, video, checkpoint, in this order."""
@@ -405,5 +377,4 @@ class Trainer:
             if asks_to_stop(self.callback, told) and not (self.stopping or self.finished()):
                 self.stopping = True
                 line = f"stopped by the callback, which returned True, at {c.env_steps} of {self.run.steps} steps"
-                self.log.text(line)
-                self.console.say(line)
+                self.say(line)

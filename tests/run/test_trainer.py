@@ -23,8 +23,9 @@ from softrl.recipes import apply
 from softrl.run import files, saved, trainer as training
 from softrl.run.config import Run
 from softrl.run.console import Quiet
+from softrl.run.counters import Counters
 from softrl.run.fields import override
-from softrl.run.trainer import Counters, Trainer
+from softrl.run.trainer import Trainer
 from softrl.types import Spec, Window
 
 SHORT = {
