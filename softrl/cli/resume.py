@@ -6,6 +6,7 @@ from pathlib import Path
 
 from softrl.cli.flags import Words, check, choose, count_operands, split, switches
 from softrl.cli.outcome import tell
+from softrl.cli.output import answer
 from softrl.cli.page import page, sections, usage
 from softrl.errors import UserError
 from softrl.run.fields import fields, flat, read
@@ -29,7 +30,7 @@ def main(words: Sequence[str]) -> None:
     """Resume; raises UserError."""
     found = split(words, switches(Options()) | {"help"})
     if "help" in found.switches:
-        print(help_page(found))
+        answer(help_page(found))
         return
     count_operands(found.operands, 1, 1, usage("resume"))
 

@@ -86,6 +86,7 @@ class Trainer:
             EvaluationClock(run.video.every, run.steps) if isinstance(run.video.every, int) else AtEnd(run.steps)
         )
         self.log = Logger(folder, run.device, planned=spec.chunk > 1)
+        self.settings = Settings(run)
         self.checkpoints = Checkpoints(
             folder,
             run.checkpoint.keep,
@@ -101,7 +102,7 @@ class Trainer:
             video_due=self.video_due,
             generators=self.generators,
             log=self.log,
-            settings=Settings(run),
+            settings=self.settings,
         )
 
     def train(self, console: Console, callback: Callback | None = None) -> None:
@@ -219,7 +220,7 @@ class Trainer:
         told = f"the update cannot be compiled ({refusal(str(error))}), `softrl doctor` looks for what is missing"
         if not self.may_stop_compiling:
             raise UserError(f"{told}: mend it, or use --compile off") from error
-        self.run = replace(self.run, compile="off")
+        self.run = self.settings.run = replace(self.run, compile="off")
         write_config(self.folder, to_json(self.run))
         self.compiled_update = launched(packed(self.agent.update_fn), "off")
         self.say(f"{told}: updates run uncompiled")

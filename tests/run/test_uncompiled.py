@@ -15,6 +15,7 @@ from softrl.agent import compile as compiling
 from softrl.errors import UserError
 from softrl.run import resolve
 from softrl.run.folder import read_config
+from softrl.run.saved import read
 
 SHORT = {"steps": 80, "eval.every": 80, "eval.episodes": 1, "train.warmup": 40}
 LEFT = "checkpoints/step_000000080/agent.safetensors"
@@ -48,7 +49,7 @@ def test_a_run_that_chose_to_compile_goes_on_without(
     assert (path / LEFT).read_bytes() == (tmp_path / "off" / LEFT).read_bytes()
     told = "the update cannot be compiled (Python.h: No such file or directory), `softrl doctor`"
     assert capsys.readouterr().out.count(told) == (path / "log.txt").read_text().count(told) == len(failing) == 1
-    assert read_config(path)["compile"] == "off"
+    assert read_config(path)["compile"] == read(path).parts["settings"]["run"]["compile"] == "off"
 
 
 def test_a_run_that_was_asked_to_compile_says_what_is_wrong(
