@@ -9,7 +9,8 @@ from safetensors.torch import load, save
 
 from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
-from softrl.types import Spec
+from softrl.nn.normalize import ReturnScale
+from softrl.types import Spec, Step
 
 SPEC = Spec({"state": (5,)}, 2)
 
@@ -52,6 +53,15 @@ def test_state_dict_is_everything(agent: Agent, window: Any) -> None:
         other.update(w)
     for name, value in agent.state_dict().items():
         assert torch.equal(value, other.state_dict()[name]), name
+
+
+def test_what_a_reset_returns_is_no_reward() -> None:
+    """The second environment's row holds a final observation."""
+    agent = AgentConfig(reward_scale=ReturnScale()).build(SPEC)
+    said = (torch.zeros(2, 2), torch.tensor([1.0, 5.0]), torch.tensor([False, False]), torch.tensor([False, True]))
+    carry = agent.observe(Step({"state": torch.zeros(2, 5)}, *said), agent.initial(2))
+    assert carry["return"].tolist() == [1.0, 0.0]
+    assert (agent.reward_scale.moments.count, agent.reward_scale.extreme) == (1, 1)
 
 
 def test_a_copy_learns_on_its_own(agent: Agent, window: Any) -> None:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
 from softrl.agent.dream import Imagination, reach_weights, update_dreamer
-from softrl.agent.temperature import Entropy, Fixed
+from softrl.agent.regularize import L2Init
+from softrl.agent.temperature import Entropy, Fixed, Learned
 from softrl.errors import UserError
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.critics import StateValue
@@ -19,6 +20,7 @@ from softrl.nn.encoders.world import World
 from softrl.nn.heads import Scalar
 from softrl.nn.imagine import imagine
 from softrl.nn.latents import Normal
+from softrl.nn.normalize import Scale
 from softrl.nn.rssm import RSSM
 from softrl.nn.sights import Vectors
 from softrl.nn.trunks.mlp import MLP
@@ -42,16 +44,17 @@ class Value:
         return StateValue(self.trunk, self.head).build(latent)
 
 
-def agent(entropy: Entropy | None = None, tau: float = 1.0) -> Agent:
+def agent(entropy: Entropy | None = None, tau: float = 1.0, **parts: Any) -> Agent:
     torch.manual_seed(0)
-    config = AgentConfig(
-        encoder=World(Vectors(TINY, TINY), RSSM(7, 8, Normal(4)), TINY, TINY, free_nats=0.0),  # type: ignore[arg-type]
-        actor=Gaussian(TINY),
-        critic=Value(),  # type: ignore[arg-type]
-        lookahead=Imagination(H, 0.95, tau),  # type: ignore[arg-type]
-        temperature=Fixed(0.3, entropy or Entropy(in_backup=False)),
-    )
-    return Agent(config, SPEC)
+    default: dict[str, Any] = {
+        "encoder": World(Vectors(TINY, TINY), RSSM(7, 8, Normal(4)), TINY, TINY, free_nats=0.0),  # type: ignore[arg-type]
+        "actor": Gaussian(TINY),
+        "critic": Value(),
+        "lookahead": Imagination(H, 0.95, tau),
+        "temperature": Fixed(0.3, entropy or Entropy(in_backup=False)),
+        "reward_scale": Scale(2.0),
+    }
+    return Agent(AgentConfig(**default | parts), SPEC)
 
 
 def window() -> Window:
@@ -85,7 +88,7 @@ def textbook(agent: Any, w: Window, in_backup: float, in_actor: float) -> tuple[
         returns = []
         for t in reversed(range(H)):
             value = agent.lookahead.target(dream.features[t + 1, r][None]).atoms.mean()[0, 0, 0]
-            own = dream.reward[t, r] - in_backup * 0.3 * log_prob[t, r]
+            own = 2.0 * dream.reward[t, r] - in_backup * 0.3 * log_prob[t, r]
             follows = own + 0.9 * dream.continue_prob[t, r] * (0.05 * value + 0.95 * follows)
             returns.insert(0, follows)
         weight = 0.0 if w.last[r % B, r // B] else 1.0
@@ -148,6 +151,33 @@ def test_the_copy_follows() -> None:
         update_dreamer(a, window())
         for was, p, q in zip(before, a.lookahead.target.parameters(), a.critic.parameters(), strict=True):
             torch.testing.assert_close(p, was + tau * (q - was))
+
+
+def test_the_temperature_learns_from_imagined_actions() -> None:
+    a = agent(temperature=Learned(0.3))
+    metrics, _ = update_dreamer(a, window())
+    # Adam's first mean is a tenth of the gradient to log alpha.
+    gradient = 0.3 * (metrics["entropy"] - metrics["target_entropy"])
+    torch.testing.assert_close(a.optim.temperature.moments()[0][0], 0.1 * gradient[None])
+
+
+def test_policy_and_value_are_pulled_to_where_they_started() -> None:
+    a = agent(regularizer=L2Init(1e6))
+    for network in (a.actor, a.critic):
+        network.out.weight.data.add_(1.0)
+    metrics, _ = update_dreamer(a, window())
+    assert {"value_l2_init_loss", "actor_l2_init_loss"} <= metrics.keys()
+    for network, optimizer in ((a.actor, a.optim.actor), (a.critic, a.optim.value)):
+        (mean,) = [
+            m for p, m in zip(optimizer.parameters_held, optimizer.moments()[0], strict=True) if p is network.out.weight
+        ]
+        torch.testing.assert_close(mean, torch.full_like(mean, 1e5), rtol=1e-3, atol=0)
+
+
+def test_a_batch_norm_of_the_actor_learns_what_imagined_states_look_like() -> None:
+    a = agent(actor=Gaussian(MLP((8,), norm="batch")))
+    update_dreamer(a, window())
+    assert [float(value) for name, value in a.actor.state_dict().items() if name.endswith("count")] == [H]
 
 
 def test_what_is_reached_by_hand() -> None:

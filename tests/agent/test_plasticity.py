@@ -14,11 +14,13 @@ from softrl.agent.config import AgentConfig
 from softrl.agent.explore import Optimistic
 from softrl.agent.lookahead import StateTarget
 from softrl.agent.optim import Adam, Optimizers
+from softrl.agent.penalty import EntropyPenalty
 from softrl.agent.plasticity import ContinualBackprop, Keep, ReDo, Reset, ShrinkAndPerturb
 from softrl.agent.regularize import L2Init
 from softrl.agent.schedule import LinearDecay
 from softrl.agent.temperature import Fixed
 from softrl.errors import UserError
+from softrl.nn.actors.categorical import Categorical
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.critics import ActionIn
 from softrl.nn.trunks.d2rl import D2RL
@@ -110,6 +112,14 @@ def test_resets_come_at_multiples_and_at_the_updates_named(window: Any, learned:
     before = state(only)
     only.plasticity.intervene(only, window(), 4)
     assert changed(only, before) == set()
+
+
+def test_a_reset_policy_has_a_new_old_policy_to_be_penalised_by(window: Any) -> None:
+    config = AgentConfig(actor=Categorical(SMALL), penalty=EntropyPenalty(), plasticity=Reset(every=1))
+    agent = config.build(Spec({"state": (5,)}, 0, (3,)))
+    agent.penalty.old.out.weight.add_(1.0)
+    agent.plasticity.intervene(agent, window(), 1)
+    assert torch.equal(agent.penalty.old.out.weight, agent.actor.out.weight)
 
 
 @pytest.mark.parametrize("kept", ["critic", "actor", "temperature"])

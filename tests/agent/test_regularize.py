@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, strategies as st
 from torch import nn
 
+from softrl.agent.multiplier import Multiplier
 from softrl.agent.regularize import Free, L2Init, Wasserstein, of_same_rank
 from softrl.errors import UserError
 from softrl.nn.convolutions import Convolutions
@@ -53,6 +54,14 @@ def test_l2_init_and_its_gradient_by_hand() -> None:
         assert loss.item() == pytest.approx(0.15 * distance, rel=1e-5)
         for p, p0, gradient in zip(parameters, initial, torch.autograd.grad(loss, parameters), strict=True):
             torch.testing.assert_close(gradient, 0.3 * (p.detach() - p0))
+
+
+@pytest.mark.parametrize("kind", [L2Init, Wasserstein])
+def test_multipliers_are_no_weights(kind: Any) -> None:
+    actor, price = Linear(3, 2), Multiplier(1.0, 0.1)
+    part = kind(0.3).build([Linear(3, 2)], [actor, price])
+    moved(price)
+    assert [loss.item() for loss in part.actor_losses().values()] == [0]
 
 
 def test_wasserstein_and_its_gradient_by_hand() -> None:

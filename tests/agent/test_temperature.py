@@ -18,6 +18,11 @@ def test_learned_starts_at_its_initial_value_and_aims_at_minus_the_action_width(
     assert [p.requires_grad for p in temperature.parameters()] == [True]
 
 
+def test_a_weight_decay_leaves_the_temperature_alone() -> None:
+    """It would pull the logarithm to zero, and the temperature to one."""
+    assert Learned(0.1).build(SPEC).log_alpha.decays is False  # type: ignore[attr-defined]
+
+
 def test_fixed_has_nothing_to_learn() -> None:
     temperature = Fixed(0.2).build(SPEC)
     assert temperature().tolist() == pytest.approx([0.2])

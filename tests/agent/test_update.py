@@ -11,13 +11,19 @@ from torch import Tensor, nn
 from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
 from softrl.agent.lookahead import Split, StateTarget
-from softrl.agent.temperature import Fixed, Learned
+from softrl.agent.temperature import Entropy, Fixed, Learned
+from softrl.agent.update import describe_values
+from softrl.math.rules import Average, Minimum
 from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.augment import Shift
+from softrl.nn.convolutions import Convolutions
 from softrl.nn.critics import ActionIn, StateValue
+from softrl.nn.encoders.pixels import Pixels
+from softrl.nn.heads import Prediction, Scalar
 from softrl.nn.layers import set_precision
 from softrl.nn.normalize import Scale
 from softrl.nn.trunks.mlp import MLP
-from softrl.types import Spec, Window
+from softrl.types import Atoms, Batch, Spec, Window
 
 B, D, A = 32, 5, 3
 SPEC = Spec({"state": (D,)}, A)
@@ -174,6 +180,69 @@ def test_ten_updates_equal_textbook_sac_v1() -> None:
         assert_same(network, [*ours.trunk.layers, ours.out], 0)
 
 
+# ---------------------------------------------------------------- rules and entropy, each in its own place
+
+
+@pytest.mark.parametrize(("in_backup", "in_actor"), [(True, False), (False, True)])
+def test_target_and_actor_have_a_rule_and_an_entropy_of_their_own(in_backup: bool, in_actor: bool) -> None:
+    alpha = Fixed(0.3, Entropy(in_backup, in_actor))
+    agent = config(temperature=alpha, target_rule=Average(), actor_rule=Minimum()).build(SPEC)
+    policy, w = copy.deepcopy(agent.actor), window(0)
+    s, s2 = w.obs["state"].unbind(1)
+    torch.manual_seed(1)
+    metrics, _ = agent.update(w, follow=False)
+    torch.manual_seed(1)
+    ahead, now = policy(s2), policy(s)
+    v = agent.lookahead.target(s2, ahead.value).atoms.mean().mean(0)[0] - in_backup * 0.3 * ahead.log_prob[0, :, 0]
+    q = agent.critic(s, now.value).atoms.mean().amin(0)[0]
+    torch.testing.assert_close(metrics["target_mean"], (w.reward + w.discount * v[:, None]).mean())
+    torch.testing.assert_close(metrics["actor_loss"], (in_actor * 0.3 * now.log_prob[0, :, 0] - q).mean())
+
+
+@pytest.mark.parametrize(("in_backup", "in_actor"), [(True, False), (False, True)])
+def test_state_value_and_actor_have_them_too_and_weights_of_rows_count(in_backup: bool, in_actor: bool) -> None:
+    ahead, alpha = StateTarget(StateValue(SMALL)), Fixed(0.3, Entropy(in_backup, in_actor))
+    rules = {"target_rule": Average(), "actor_rule": Minimum()}
+    agent = config(update="sac_v1", lookahead=ahead, temperature=alpha, **rules).build(SPEC)
+    old, w = copy.deepcopy(agent), window(0)._replace(weight=torch.linspace(0, 2, B))
+    s = w.obs["state"][:, 0]
+    torch.manual_seed(1)
+    metrics, _ = agent.update(w)
+    torch.manual_seed(1)
+    now = old.actor(s)
+    q, log_prob = old.critic(s, now.value).atoms.mean()[:, 0], now.log_prob[0, :, 0]
+    error = old.lookahead.value(s).atoms.mean()[0, 0] - (q.mean(0) - in_backup * 0.3 * log_prob)
+    torch.testing.assert_close(metrics["value_loss"], (w.weight * 0.5 * error.square()).mean())
+    torch.testing.assert_close(metrics["actor_loss"], (in_actor * 0.3 * log_prob - q.amin(0)).mean())
+
+
+@pytest.mark.parametrize("name", ["sac", "sac_v1"])
+def test_a_batch_norm_of_the_actor_moves_with_its_own_loss_alone(name: str) -> None:
+    """What it chooses at next observations, and what is tried, moves no statistics."""
+    v1 = {"lookahead": StateTarget(StateValue(SMALL)), "temperature": Fixed()} if name == "sac_v1" else {}
+    normed = Gaussian(MLP((16,), norm="batch"))
+    agent = AgentConfig(name, actor=normed, critic=ActionIn(SMALL), **v1).build(SPEC)  # type: ignore[arg-type]
+    agent.update(window(0))
+    agent.act({"state": torch.randn(4, D)}, {})
+    assert [float(value) for key, value in agent.actor.state_dict().items() if key.endswith("count")] == [1.0]
+
+
+def test_an_explorer_and_its_critic_read_the_first_view() -> None:
+    pixels = Pixels(Convolutions(4), 5, augmentation=Shift(2))
+    agent = AgentConfig(encoder=pixels, actor=Gaussian(SMALL), critic=ActionIn(SMALL)).build(
+        Spec({"pixels": (9, 20, 20)}, A, stack=3)
+    )
+    seen: list[Batch] = []
+    read: list[Tensor] = []
+    agent.encoder.register_forward_hook(lambda _, __, made: seen.append(made[0]))
+    agent.explorer.losses = lambda agent, z, critic_z: read.extend((z, critic_z)) or {}  # type: ignore[func-returns-value]
+    agent.update(window(0)._replace(obs={"pixels": torch.randint(256, (B, 2, 9, 20, 20), dtype=torch.uint8)}))
+    (batch,) = seen
+    assert len(batch.z) == 2 * B
+    assert torch.equal(read[0], batch.policy_z)
+    assert torch.equal(read[1], batch.z[:B])
+
+
 # ---------------------------------------------------------------- what moves, and what does not
 
 
@@ -254,6 +323,14 @@ def test_the_error_is_the_absolute_temporal_difference() -> None:
     expected = (q - w.reward[:, 0]).abs().mean(0)
     _, error = agent.update(w)
     torch.testing.assert_close(error, expected)
+
+
+def test_the_error_of_a_row_is_the_mean_over_members_and_views() -> None:
+    """Of two members and two views of three rows: row 0 has the errors 0, 3, 6 and 9."""
+    value = torch.arange(12.0).view(2, 1, 6, 1)
+    q = Prediction(value, Atoms(value, torch.ones_like(value)))
+    _, error = describe_values(Scalar(), torch.zeros(6), q, Atoms(torch.zeros(6, 1), torch.ones(6, 1)), rows=3)
+    assert error.tolist() == [4.5, 5.5, 6.5]
 
 
 def test_bfloat16_products_stay_close_and_weights_stay_float32() -> None:

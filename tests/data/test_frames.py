@@ -178,6 +178,26 @@ def test_no_window_needs_overwritten_pictures() -> None:
     assert set(world.replay.sample(500).reward.flatten().tolist()) == {14.0, 15.0, 16.0, 17.0, 18.0}
 
 
+def test_nor_does_one_of_a_restored_ring() -> None:
+    """Before another row is added."""
+    world, other = World(SPEC, 1, 8), World(SPEC, 1, 8).replay
+    for _ in range(20):
+        world.step(["on"])
+    replay = world.replay
+    other.restore(replay.oldest, replay.newest, [(replay.oldest, replay.rows(replay.oldest, replay.newest))])
+    assert torch.equal(other.invalid, replay.invalid)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(5, 8))
+def test_ready_is_what_a_look_at_all_rows_says(lasts: list[bool], capacity: int) -> None:
+    """Also where rows are final observations alone, and the stack of the only start is overwritten."""
+    replay, pixels = Replay(ReplayConfig(capacity), SPEC, 1, GAMMA, seed=0), torch.zeros(1, 9, *SIZE, dtype=torch.uint8)
+    for last in lasts:
+        no = torch.tensor([False])
+        replay.add(Step({"pixels": pixels}, torch.zeros(1, 1), torch.zeros(1), no, torch.tensor([last])))
+        assert replay.ready == (not replay.start_mask.invalid.all())
+
+
 @pytest.mark.parametrize("sampler", [LAP(), Recency(least=3, cycle=7)], ids=["lap", "recency"])
 def test_other_samplers_leave_them_out_too(sampler: Any) -> None:
     world = World(SPEC, 2, 9, sampler=sampler)

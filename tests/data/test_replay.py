@@ -206,6 +206,14 @@ def test_a_peek_shows_other_rows_than_those_just_sampled() -> None:
     assert torch.equal(replay.sample(8).index, peeked)
 
 
+@pytest.mark.parametrize("sampler", [Recency(least=3, cycle=7), Proportional()], ids=str)
+def test_a_peek_is_uniform_and_no_update(sampler: Any) -> None:
+    replay = filled([[False]] * 20, [[False]] * 20, 30, 1, sampler=sampler)
+    replay.update_priorities(torch.tensor([0]), torch.tensor([1e9]))
+    assert len(replay.peek(100).index.unique()) > 10
+    assert replay.state_dict()["sampler"]["updates"] == 0
+
+
 def test_a_state_with_one_generator_for_all_is_still_read() -> None:
     replay = filled([[False]] * 20, [[False]] * 20, 30, 1)
     state = replay.state_dict()
