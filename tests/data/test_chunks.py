@@ -156,6 +156,14 @@ def test_values_of_beginnings_come_from_what_one_plan_did() -> None:
         assert share[k] == pytest.approx(expected, abs=0.07)
 
 
+def test_plans_that_were_made_longer_are_as_long_as_a_window() -> None:
+    """A data set may come from a policy that plans further ahead."""
+    window = filled(past([["on"]] * 9, [[100]] * 9), 10, spec(3, prefixes=True)).sample(4000)
+    length = by_start(window, 0)[0][..., 1].sum(-1)
+    for k, expected in {1: (1 - WHOLE) / 3, 2: (1 - WHOLE) / 3, 3: WHOLE + (1 - WHOLE) / 3}.items():
+        assert float((length == k).float().mean()) == pytest.approx(expected, abs=0.08)
+
+
 def test_a_window_that_ended_stands_for_the_length_it_was_to_have() -> None:
     inside = torch.tensor([[True], [True], [False], [False]]).expand(4, 3)
     answer = critic_actions(torch.full((4, 3, 1), FAR), inside, torch.tensor([2, 3, 4]), torch.Generator())

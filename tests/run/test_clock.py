@@ -58,6 +58,12 @@ def test_ratio_owes_nothing_for_decisions_before_it_is_ready(rate, before, after
         assert ratio(start + count) == fresh(count)
 
 
+def test_where_nothing_can_be_learned_from_any_more_no_update_is_taken_back():
+    """As in a replay whose windows were overwritten by final observations alone."""
+    ratio = UpdateRatio(1.0)
+    assert [ratio(5), ratio(8, ready=False), ratio(10)] == [5, 0, 2]
+
+
 @given(strides)
 def test_ratio_is_the_same_for_any_number_of_environments(steps):
     one, many = UpdateRatio(0.7), UpdateRatio(0.7)

@@ -96,6 +96,11 @@ def test_some_plans_are_executed_whole_while_collecting_and_none_when_evaluated(
     assert (lengths(z, deterministic=True)[0] == 1).all()
 
 
+def test_what_is_tried_while_collecting_is_not_the_policy() -> None:
+    actor = built(confident([0.1, 0.1], whole=1.0))
+    assert (mask(actor(torch.randn(B, D)).value[0], H).sum(-1) == 1).all()
+
+
 @pytest.mark.parametrize(("threshold", "length"), [(0.0, 3), (0.5, 2), (0.8, 1), (1.0, 1)])
 def test_the_threshold(threshold: float, length: int) -> None:
     lengths = confident([0.7, 0.3], threshold)
