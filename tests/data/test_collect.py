@@ -246,21 +246,26 @@ class Opaque(Counting):
         self.hidden = object()
 
 
+def loaded(steps: int) -> Collector:
+    """What goes on from so many steps."""
+    vecs = [envs.vector(Opaque, EnvConfig(workers="sync"), 1, seed=0) for _ in range(2)]
+    made, other = (Collector(vec, Constant(), envs.spec(vec), seed=0) for vec in vecs)
+    run(made, steps)
+    other.load_state_dict(made.state_dict())
+    return other
+
+
 def test_an_environment_without_state_is_reset_and_its_episode_closed() -> None:
-    vec = envs.vector(Opaque, EnvConfig(workers="sync"), 1, seed=0)
-    made = Collector(vec, Constant(), envs.spec(vec), seed=0)
-    made.collect()
-    state = made.state_dict()
-    vec = envs.vector(Opaque, EnvConfig(workers="sync"), 1, seed=0)
-    other = Collector(vec, Constant(), envs.spec(vec), seed=0)
-    other.load_state_dict(state)
-    assert not other.exact.any()
+    other = loaded(1)
+    assert (other.exact.tolist(), other.cut.tolist()) == ([False], [True])
+    assert not loaded(3).cut  # whose episode was over
     first, second = other.collect(), other.collect()
     assert bool(first.row.last[0])
     assert first.row.obs["state"].tolist() == [[0.0, 1.0]]  # the observation at which it was cut
     assert first.frames == 0
     assert second.row.obs["state"][0, 1] == 0  # a new episode
     assert not second.row.last[0]
+    assert other.collect().episodes + other.collect().episodes == [(0, 6.0, 3, 0.0)]
 
 
 class Placed(Opaque):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from softrl import api
+from softrl.data.episodes import Ranked
 from softrl.data.priority import Recency
 from softrl.errors import UserError
 from softrl.run import saved
@@ -101,6 +102,14 @@ def test_a_run_killed_in_its_first_evaluation_is_resumed(
     with seconds(60):
         assert api.resume(path, env=Opaque).finished
     assert saved.available(path) == [0, 30]
+
+
+def test_an_episode_that_a_resume_cut_is_never_one_of_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = train(tmp_path / "run", Opaque, "bc_best+tiny", **{"steps": 12}).path
+    cut: list[list[bool]] = []
+    monkeypatch.setattr(Ranked, "cut", lambda self, envs: cut.append(envs.tolist()))
+    api.resume(path, steps=20, env=Opaque)
+    assert cut == [[True]]
 
 
 class Iterating(Opaque):

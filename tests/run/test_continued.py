@@ -1,0 +1,75 @@
+"""Clocks and seeds of a run over all processes that worked on it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from softrl import api
+from softrl.run import trainer as training
+from softrl.run.evaluate import Evaluation, evaluate
+from softrl.run.progress import Progress
+from softrl.run.seed import evaluation_seed
+
+SHORT = {
+    "eval.every": 10,
+    "eval.episodes": 2,
+    "env.time_limit": 5,
+    "video.every": "never",
+    "log.every": 1000,
+    "train.warmup": 1000,
+    "threads": 1,
+}
+ReadCSV = Callable[[Path], list[dict[str, str]]]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What the trainer takes for the time, which stands still."""
+    now = SimpleNamespace(seconds=50.0)
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: now.seconds))
+    monkeypatch.setattr(api, "curve", lambda path: None)  # which takes longer than all the rest
+    return now
+
+
+def waiting(clock: SimpleNamespace) -> Callable[[Progress], None]:
+    """Let ten seconds pass at every evaluation."""
+
+    def wait(told: Progress) -> None:
+        clock.seconds += 10
+
+    return wait
+
+
+def test_seconds_are_those_of_all_processes_without_the_time_between(
+    tmp_path: Path, clock: SimpleNamespace, read_csv: ReadCSV
+) -> None:
+    wait, path = waiting(clock), tmp_path / "run"
+    api.train("Pendulum-v1", "sac+tiny", run=path, steps=20, callback=wait, **SHORT)
+    clock.seconds += 1e6
+    api.resume(path, steps=40, callback=wait)
+    assert [float(row["seconds"]) for row in read_csv(path / "eval.csv")] == [0, 10, 20, 30, 40]
+
+
+def test_a_resume_knows_that_the_minutes_are_over(
+    tmp_path: Path, clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run"
+    api.train("Pendulum-v1", "sac+tiny", run=path, steps=1000, minutes=0.5, callback=waiting(clock), **SHORT)
+    clock.seconds += 1e6
+    assert api.resume(path, quiet=False).finished
+    assert "its 0.5 minutes are over" in capsys.readouterr().out
+
+
+def test_every_evaluation_has_seeds_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[int]] = []
+
+    def remembered(agent: Any, env: Any, seeds: list[int]) -> Evaluation:
+        seen.append(seeds)
+        return evaluate(agent, env, seeds)
+
+    monkeypatch.setattr(training, "evaluate", remembered)
+    api.train("Pendulum-v1", "sac+tiny", seed=3, run=tmp_path / "run", steps=20, **SHORT)
+    assert seen == [[evaluation_seed(3, step, i) for i in range(2)] for step in (0, 10, 20)]
