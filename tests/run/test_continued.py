@@ -71,5 +71,6 @@ def test_every_evaluation_has_seeds_of_its_own(tmp_path: Path, monkeypatch: pyte
         return evaluate(agent, env, seeds)
 
     monkeypatch.setattr(training, "evaluate", remembered)
+    monkeypatch.setattr(api, "curve", lambda path: None)
     api.train("Pendulum-v1", "sac+tiny", seed=3, run=tmp_path / "run", steps=20, **SHORT)
     assert seen == [[evaluation_seed(3, step, i) for i in range(2)] for step in (0, 10, 20)]
