@@ -135,7 +135,7 @@ def test_killed_at_any_place_a_changed_run_goes_on_as_if_it_had_not_been(
     name = "checkpoints/step_000000190/agent.safetensors"
     assert (whole / name).read_bytes() == (torn / name).read_bytes()
     assert filmed == [(name, frame) for name in ("whole", "torn") for frame in (180, 190)]
-    assert len(told(torn)) == len(values)
+    assert sum("no longer" in line for line in told(torn)) == len(values)
 
 
 def test_what_a_callback_has_set_stays_unless_it_is_named(started: Started, at_once: list[Trainer]) -> None:
@@ -203,7 +203,7 @@ def test_what_cannot_change_is_refused_before_anything_is_touched(started: Start
 
 
 def test_a_checkpoint_that_does_not_say_what_it_was_made_with_goes_by_config_json(started: Started) -> None:
-    assert change.made_with(Saved(1, {}, [])) is None
+    assert change.made_with(Saved(1, {}, []), Path("run")) is None
     assert change.made_with(Saved(1, {"settings": {"run": {"type": "Another"}}}, [])) is None
     saved = read(started("run"))
     assert change.made_with(saved) == api.configuration(started("other"))
