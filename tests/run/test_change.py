@@ -204,9 +204,9 @@ def test_what_cannot_change_is_refused_before_anything_is_touched(started: Start
 
 def test_a_checkpoint_that_does_not_say_what_it_was_made_with_goes_by_config_json(started: Started) -> None:
     assert change.made_with(Saved(1, {}, []), Path("run")) is None
-    assert change.made_with(Saved(1, {"settings": {"run": {"type": "Another"}}}, [])) is None
-    saved = read(started("run"))
-    assert change.made_with(saved) == api.configuration(started("other"))
+    assert change.made_with(Saved(1, {"settings": {"run": {"type": "Another"}}}, []), Path("run")) is None
+    run = started("run")
+    assert change.made_with(read(run), run) == api.configuration(started("other"))
 
 
 SPECS = (
