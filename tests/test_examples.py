@@ -271,7 +271,10 @@ def test_own_loss(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
 def test_compare(capsys: pytest.CaptureFixture[str]) -> None:
     run("compare.py")["main"]("Pendulum-v1", 150, 2, "sac+tiny", "tqc+tiny")
     out = capsys.readouterr().out
-    assert re.findall(r"^(\w+)\+tiny: -\d+\.\d, 95% interval \[-", out, re.MULTILINE) == ["sac", "tqc"]
+    assert re.findall(r"^(\w+)\+tiny: interquartile mean -\d+\.\d, 95% interval \[-", out, re.MULTILINE) == [
+        "sac",
+        "tqc",
+    ]
     better = r"^P\(tqc\+tiny > sac\+tiny\) = [01]\.\d\d, 95% interval \[[01]\.\d\d, [01]\.\d\d\]$"
     assert re.search(better, out, re.MULTILINE)
     assert Path("compare.png").exists()

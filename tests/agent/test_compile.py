@@ -60,7 +60,7 @@ def test_graph_equals_eager(recipe: str) -> None:
         metrics, error = step(graph, window(i), **flags)
         torch.testing.assert_close(metrics, expected, atol=1e-4, rtol=1e-3)
         torch.testing.assert_close(error, expected_error, atol=1e-4, rtol=1e-3)
-    assert difference(eager, graph) < 1e-5
+    assert difference(eager, graph) < 3e-5  # Adam's first steps are as long for a gradient that is all rounding
 
 
 @pytest.mark.parametrize("recipe", FAST)

@@ -15,7 +15,7 @@ from softrl import api
 from softrl.data.names import GEARS
 from softrl.run.saved import available
 
-FORK = multiprocessing.get_context("fork")
+SPAWN = multiprocessing.get_context("spawn")  # a forked child would take this process's server of workers for its own
 SMALL: dict[str, Any] = {
     "steps": 240,
     "env.pixels.size": 16,
@@ -42,7 +42,7 @@ def begun(path: Path, **options: Any) -> None:
 
 def in_child(work: Any, kill_at: int | None = None, path: Path | None = None) -> None:
     """Do the work in a child, killed with -9 a little after the checkpoint of that step is on disk."""
-    child = FORK.Process(target=work)
+    child = SPAWN.Process(target=work)
     child.start()
     deadline = time.monotonic() + 200
     while kill_at is not None and path is not None and child.is_alive() and time.monotonic() < deadline:
