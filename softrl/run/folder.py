@@ -121,7 +121,7 @@ def add_command(run: Path, command: Sequence[str]) -> None:
     path = run / "command.txt"
     with disk_errors(f"{path}", "the old one is intact, make room and try again"):
         before = path.read_bytes() if path.exists() else b""
-        replace_file(path, before + f"{shlex.join(command)}\n".encode())
+        replace_file(path, before + _line(command))
 
 
 @contextmanager
@@ -163,6 +163,11 @@ def _close_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_close_in_child)
+
+
+def _line(command: Sequence[str]) -> bytes:
+    """A command as a shell reads it, in the bytes in which it came."""
+    return f"{shlex.join(command)}\n".encode(errors="surrogateescape")
 
 
 def _vacate(run: Path) -> None:
@@ -215,8 +220,7 @@ def _numbered(temporary: Path, default: Path) -> Path:
 def _write_first_files(folder: Path, config: dict[str, Any], command: Sequence[str], more: Mapping[str, Any]) -> None:
     folder.chmod(0o755)
     write_durably(folder / "config.json", _config_bytes(config))
-    typed = f"{shlex.join(command)}\n".encode(errors="surrogateescape")  # in the bytes in which it came
-    write_durably(folder / "command.txt", typed)
+    write_durably(folder / "command.txt", _line(command))
     write_durably(folder / "versions.json", (json.dumps(versions(), indent=2) + "\n").encode())
     for name, content in more.items():
         write_durably(folder / name, (json.dumps(content, indent=2) + "\n").encode())

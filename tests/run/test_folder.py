@@ -13,7 +13,7 @@ import pytest
 import softrl
 from softrl.errors import UserError
 from softrl.run import folder
-from softrl.run.folder import create, locked, read_config, write_config
+from softrl.run.folder import add_command, create, locked, read_config, write_config
 
 FORK = multiprocessing.get_context("fork")
 
@@ -60,7 +60,10 @@ def test_first_files(tmp_path):
 def test_a_name_of_any_bytes_is_kept(tmp_path):
     run = tmp_path / os.fsdecode(b"r\xfc")
     path = create({}, ["softrl", "train", "--run", str(run)], env="e", recipe="r", seed=0, run=run)
-    assert (path / "command.txt").read_bytes().endswith(b"/r\xfc'\n")
+    add_command(path, ["softrl", "resume", str(run)])
+    first, second = (path / "command.txt").read_bytes().splitlines()
+    assert first.endswith(b"/r\xfc'")
+    assert second.endswith(b"/r\xfc'")
 
 
 def test_further_files_come_with_the_first_ones(tmp_path):

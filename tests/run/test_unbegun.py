@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,15 @@ def test_of_processes_that_want_one_folder_one_has_it(tmp_path: Path) -> None:
     assert f'"{[worker.exitcode for worker in workers].index(0)}"' in (run / "config.json").read_text()
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C interrupts, as it does where the tests do not run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_before_the_first_checkpoint_leaves_no_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
