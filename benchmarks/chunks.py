@@ -23,6 +23,7 @@ from softrl.bench.timing import Call, table, timed
 from softrl.bench.update import MODES, NAMES, Options, configured, filled, space, updates
 from softrl.run.config import Run
 from softrl.run.fields import override
+from softrl.run.heap import keep_freed
 from softrl.types import Spec
 
 OBSERVATIONS, ACTIONS = 17, 6
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"warning: the load is {load:.1f}, something else is running; ratios may hold, times will not")
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: options.threads]))
     torch.set_num_threads(options.threads)
+    keep_freed()  # as training does
     {"act": act, "update": update}[options.what](options)
 
 

@@ -28,7 +28,7 @@ def thrifty(agent: Any, window: Window, *, actor: bool = True, follow: bool = Tr
         b, _ = agent.encoder(window, agent.actor)
         z, critic_z = b.policy_z.detach(), b.z[: len(b.policy_z)].detach()
         with batch_statistics(agent.actor):
-            a = agent.actor(z)
+            a = agent.chunk_execution.judged(agent.actor, z)
         effort = a.expectation(a.value.square().mean(-1)).mean()  # [K,B] -> [B] -> one number
         q_actor = agent.encoder.q_for_actor(agent.actor_q, b, a.value)  # [K,B]
         policy = {"actor_loss": policy_loss(q_actor, a, alpha * agent.temperature.in_actor), "effort": PRICE * effort}

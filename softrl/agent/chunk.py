@@ -49,6 +49,10 @@ class ChunkExecution(nn.Module, ABC):
         """Actions [N,A] to execute at latents [N,D], and the whole carry with this part of it renewed."""
 
     @abstractmethod
+    def judged(self, actor: Any, z: Tensor) -> Actions:
+        """What the policy's loss judges at latents [B,D]: as much of what it plans as is executed while collecting."""
+
+    @abstractmethod
     def expected_decisions(self, actions: Actions) -> Tensor | float:
         """Executed decisions of which a plan's log-density is made, on average: for each the entropy has a target."""
 
@@ -103,8 +107,8 @@ class AdaptiveChunk:
     doubt: float = 1.0
     """Standard deviations of the critics' disagreement by which going on may look worse and still count as no worse."""
     whole: float = 0.2
-    """Share of plans that are executed whole while collecting, and weight of whole plans in the policy's loss, so that
-    long plans stay known."""
+    """Share of plans that are executed whole while collecting, and judged whole in the policy's loss, so that long
+    plans stay known."""
     trunk: MLP = MLP((64, 64))
     """Body of the network of confidences."""
     prefixes = True
@@ -139,7 +143,7 @@ class AdaptiveChunk:
 
     def build(self, spec: Spec) -> ChunkExecution:
         """The module, without parameters: the network of confidences belongs to the policy."""
-        return AdaptiveOpenLoop(spec, self.doubt, self.whole)
+        return AdaptiveOpenLoop(spec, self.doubt)
 
 
 class EveryStep(ChunkExecution):
@@ -150,6 +154,10 @@ class EveryStep(ChunkExecution):
 
     def act(self, agent: "Agent", z: Tensor, carry: Carry, deterministic: bool) -> tuple[Tensor, Carry]:
         return policy_actions(agent, z, carry, deterministic)
+
+    def judged(self, actor: Any, z: Tensor) -> Actions:
+        actions: Actions = actor(z)
+        return actions
 
     def expected_decisions(self, actions: Actions) -> float:
         return 1.0
@@ -193,6 +201,10 @@ class QueuedChunks(ChunkExecution):
         renewed = {"actions": actions, "done": done + 1, "length": length, "left": length - done, "tally": tally}
         return action, carry | {f"plan.{name}": value for name, value in renewed.items()}
 
+    def judged(self, actor: Any, z: Tensor) -> Actions:
+        actions: Actions = actor.executed(z, deterministic=False)
+        return actions
+
     def expected_decisions(self, actions: Actions) -> Tensor:
         discounted = (mask(actions.value.detach(), self.horizon) * self.due).sum(-1)  # [K,B]
         return actions.expectation(discounted).mean()
@@ -206,36 +218,33 @@ class OpenLoop(QueuedChunks):
 
 
 class AdaptiveOpenLoop(QueuedChunks):
-    """Confidences regress to what the critics say of plans that are drawn afresh; whole plans are learned besides.
+    """Confidences regress to what the critics say of plans that are drawn afresh.
 
     softrl's own, unpublished; builds on Q-chunking, arXiv 2507.07969.
 
     U_k = Q(s, x_1..x_k) - alpha sum_{i<=k} gamma^(i-1) log pi(x_i | s),    x ~ pi(. | s)
     c_i -> P( U_i no worse than U_{i-1} ), see `softrl.math.chunks.no_worse`
-    J_whole = whole * E[ alpha sum_{i<=h} gamma^(i-1) log pi(x_i | s) - Q(s, x_1..x_h) ], for the policy
 
     Entropy counts here as it does in the critic's target: Q values what follows a beginning with it, or without.
     Every beginning is judged for one row in 2 h, so that all of them together are half as many rows as the batch has.
     """
 
-    def __init__(self, spec: Spec, doubt: float, whole: float) -> None:
+    def __init__(self, spec: Spec, doubt: float) -> None:
         super().__init__(spec)
-        self.doubt, self.whole = doubt, whole
+        self.doubt = doubt
 
     def losses(self, agent: "Agent", z: Tensor, critic_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
         few, critic_few = (latents[:: 2 * self.horizon] for latents in (z, critic_z))  # a batch may be in order of age
         alpha_in_backup = alpha * agent.temperature.in_backup
-        plan, log_prob = agent.actor.plan(few)  # [B,h,A], [B,h]
-        begun = beginnings(plan)  # [h,B,h*(A+1)]
         with torch.no_grad(), without_dropout(agent.critic):
-            value = agent.critic(critic_few, begun).atoms.mean() - alpha_in_backup * log_prob.T  # [E,h,B]
+            plan, log_prob = agent.actor.plan(few)  # [B,h,A]
+            charged = alpha_in_backup * log_prob.sum(-1).cumsum(-1)  # [B,h]
+            value = agent.critic(critic_few, beginnings(plan)).atoms.mean() - charged.T  # [E,h,B]
             label = no_worse(value, self.doubt)
-        whole = alpha * agent.temperature.in_actor * log_prob[:, -1] - agent.actor_q(critic_few, begun[-1:])[0]  # [B]
         logits = agent.actor.lengths.logits(few)
         length, confidence = agent.actor.lengths.lengths(logits.detach())
         metrics = {"chunk_length": length.float().mean(), "confidence": confidence.mean()}
-        losses = {"confidence_loss": confidence_loss(logits, label), "whole_plan_loss": self.whole * whole.mean()}
-        return losses, metrics
+        return {"confidence_loss": confidence_loss(logits, label)}, metrics
 
 
 def mean_executed(carry: Carry, i: int) -> tuple[float | None, ...]:

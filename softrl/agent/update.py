@@ -43,7 +43,7 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
         z = b.policy_z.detach()
         critic_z = b.z[: len(z)].detach()  # of the first view
         with batch_statistics(agent.actor):
-            actions = agent.actor(z)
+            actions = agent.chunk_execution.judged(agent.actor, z)
         q_actor = agent.encoder.q_for_actor(agent.actor_q, b, actions.value)  # [K,B]
         actor_losses = {"actor_loss": policy_loss(q_actor, actions, alpha * agent.temperature.in_actor)}
         actor_losses |= agent.actor_terms(b, critic_z, actions, q_actor)

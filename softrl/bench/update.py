@@ -22,6 +22,7 @@ from softrl.nn.augment import Still
 from softrl.nn.layers import set_precision
 from softrl.recipes import apply
 from softrl.run.config import Run, at_least
+from softrl.run.heap import keep_freed
 from softrl.run.resolve import resolve
 from softrl.run.seed import repeatable
 from softrl.run.trainer import DTYPES
@@ -80,6 +81,7 @@ def report(options: Options) -> Iterator[str]:
     """The lines of the table, or one JSON object."""
     run = configured(options)
     torch.set_num_threads(run.threads or 1)
+    keep_freed()  # as training does
     repeatable()
     result = measure(run, options)
     if options.json:

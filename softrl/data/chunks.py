@@ -29,5 +29,6 @@ def critic_actions(action: Tensor, inside: Tensor, length: Tensor, generator: to
     [B], that it was to have, its missing actions uniform in [-1, 1]. Left at the length at which it ended, it would
     teach nothing of longer plans, and these would be learned from the survivors alone.
     """
-    missing = torch.rand(action.shape, generator=generator, device=action.device).mul_(2).sub_(1)
-    return masked(action.where(inside[..., None], missing).transpose(0, 1), length)
+    action = action.transpose(0, 1)  # [B,T,A]
+    missing = torch.empty(action.shape, device=action.device).uniform_(-1, 1, generator=generator)
+    return masked(action.where(inside.T[..., None], missing), length)

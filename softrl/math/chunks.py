@@ -19,7 +19,7 @@ def masked(plan: Tensor, length: Tensor) -> Tensor:
     A zero action is a legal action: without the mask a short plan would be a long one that ends with rest.
     """
     counted = counts(length, plan.shape[-2])[..., None]
-    return torch.cat([plan.masked_fill(~counted, 0.0), counted.to(plan.dtype)], -1)
+    return torch.cat([plan.where(counted, 0.0), counted.to(plan.dtype)], -1)
 
 
 def mask(value: Tensor, horizon: int) -> Tensor:

@@ -38,7 +38,13 @@ def squash(mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
 
     `mean` and `log_std` are [..,A]; returns a, [..,A] in (-1, 1), and log pi(a), [..].
     """
+    value, log_prob = squash_components(mean, log_std)
+    return value, log_prob.sum(-1)
+
+
+def squash_components(mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
+    """The same with the log-density of each component, [..,A]: log N(u_i) - log(1 - tanh(u_i)^2)."""
     noise = standard_normal(mean)
     u = mean + log_std.exp() * noise
     log_prob = normal_log_prob(noise, log_std) - squash_log_det(u)
-    return u.tanh(), log_prob.sum(-1)
+    return u.tanh(), log_prob

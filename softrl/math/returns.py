@@ -27,17 +27,16 @@ def bellman(reward: Tensor, discount: Tensor, value: Atoms) -> Atoms:
     return Atoms(reward[:, None] + discount[:, None] * value.value, value.prob)
 
 
-def n_step(reward: Tensor, terminated: Tensor, inside: Tensor, powers: Tensor) -> tuple[Tensor, Tensor]:
+def n_step(reward: Tensor, inside: Tensor, ended: Tensor, powers: Tensor) -> tuple[Tensor, Tensor]:
     """Return of the first m decisions of a window and the discount of what follows (Sutton and Barto 2018, eq. 7.1).
 
     R = sum_{i<m} gamma^i r_i,    discount = gamma^m * (not terminated before m)
 
-    `reward`, `terminated` and `inside` are [T,B]; `inside` marks the first m rows of a window, m at least 1. The other
-    rows are ignored: they belong to the next episode or are not written yet. `powers` [T+1] are 1, gamma, gamma^2 and
-    so on. Both results are [B].
+    `reward` and `inside` are [T,B]; `inside` marks the first m rows of a window, m at least 1. The other rows are
+    ignored: they belong to the next episode or are not written yet. `ended` [B] says whether one of the first m is a
+    termination; `powers` [T+1] are 1, gamma, gamma^2 and so on. Both results are [B].
     """
     total = (reward.where(inside, 0.0) * powers[:-1, None]).sum(0)
-    ended = (terminated & inside).any(0)
     return total, powers.take(inside.sum(0)) * ~ended
 
 

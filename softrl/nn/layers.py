@@ -56,7 +56,10 @@ class Linear(Rounded):
         # Its own axis of members first, through which a gradient comes back without being copied.
         x, weight, bias = x.unsqueeze(0) if x.dim() == 2 else x, cast(self.weight, self.dtype), self.bias
         # Not baddbmm: it copies the bias into its output first, where a compiler joins this sum to what follows.
-        product = cast(torch.bmm(cast(x, self.dtype).expand(weight.shape[0], -1, -1), weight), torch.float32)
+        x = cast(x, self.dtype)
+        if len(x) < len(weight):  # where one is expanded to one, a compiler sets its stride to 0, which oneDNN copies
+            x = x.expand(len(weight), -1, -1)
+        product = cast(torch.bmm(x, weight), torch.float32)
         return product if bias is None else product.add_(bias)
 
 

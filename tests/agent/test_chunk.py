@@ -187,6 +187,23 @@ def test_single_actions_are_the_neutral_element() -> None:
     assert torch.equal(target * plan.expected_decisions(torch.ones(1)), target)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("config", [Chunk(1), Chunk(H), AdaptiveChunk(H, whole=0.5)], ids=["one", "fixed", "adaptive"])
+def test_the_policy_s_loss_judges_what_is_collected(config: Any) -> None:
+    """Nothing else than the policy where all of a plan is executed, and some plans whole where lengths are learned."""
+    torch.manual_seed(0)
+    spec = SPEC._replace(chunk=config.length)
+    actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(spec)), 1, spec)
+    z, answers = torch.randn(400, 1), []
+    for judge in (actor, lambda z: config.build(spec).judged(actor, z)):
+        torch.manual_seed(1)
+        answers.append(judge(z))
+    differ = (answers[0].value != answers[1].value).any(-1)[0]
+    assert bool(differ.any()) == config.prefixes
+    lengths = answers[1].value[0, differ].unflatten(-1, (config.length, -1))[..., -1].sum(-1)
+    assert (lengths == config.length).all()
+    assert torch.equal(answers[0].log_prob[:, ~differ], answers[1].log_prob[:, ~differ])
+
+
 def test_the_entropy_target_counts_executed_decisions() -> None:
     config = AdaptiveChunk(length=H, confidence_threshold=0.0)
     actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
@@ -213,11 +230,9 @@ class Storm(nn.Module):
         return SimpleNamespace(atoms=Atoms(q[None, ..., None], torch.ones(1, *q.shape, 1)))
 
 
-def knowing(actor: Any, critic: Any, in_backup: float = 1.0, in_actor: float = 1.0) -> Any:
+def knowing(actor: Any, critic: Any, in_backup: float = 1.0) -> Any:
     """An agent whose critic is given, and counts entropy in its target or not."""
-    temperature = SimpleNamespace(in_backup=in_backup, in_actor=in_actor)
-    actor_q = lambda z, action: critic(z, action).atoms.mean()[0]  # noqa: E731
-    return SimpleNamespace(actor=actor, critic=critic, actor_q=actor_q, temperature=temperature)
+    return SimpleNamespace(actor=actor, critic=critic, temperature=SimpleNamespace(in_backup=in_backup))
 
 
 def learned(harm: float) -> Any:
@@ -228,7 +243,7 @@ def learned(harm: float) -> Any:
     adam = torch.optim.Adam(actor.lengths.parameters(), lr=1e-2)
     policy = [p.clone() for p in actor.actor.parameters()]
     for _ in range(500):
-        z = torch.randint(1, 4, (64, 1)).float()
+        z = torch.randint(1, 4, (256, 1)).float()
         losses, metrics = plan.losses(agent, z, z, torch.zeros(1))
         adam.zero_grad()
         losses["confidence_loss"].backward()
@@ -261,7 +276,7 @@ def test_all_beginnings_together_are_half_a_batch() -> None:
     critic.register_forward_pre_hook(lambda module, given: asked.append(given[1].shape[:2]))
     actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
     config.build(SPEC).losses(knowing(actor, critic), *[torch.ones(64, 1)] * 2, torch.zeros(1))
-    assert asked == [(H, 11), (1, 11)]  # and the whole ones once more, with a gradient
+    assert asked == [(H, 11)]
 
 
 def test_what_is_judged_is_spread_over_the_batch() -> None:
@@ -273,23 +288,7 @@ def test_what_is_judged_is_spread_over_the_batch() -> None:
     actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
     z = torch.arange(20.0)[:, None]
     config.build(SPEC).losses(knowing(actor, critic), z, 100 + z, torch.zeros(1))
-    assert asked == [[100, 106, 112, 118]] * 2
-
-
-@pytest.mark.parametrize("in_actor", [1.0, 0.0])
-def test_whole_plans_have_their_share_of_the_policy_s_loss(in_actor: float) -> None:
-    """0.5 E[ alpha sum_i gamma^(i-1) log pi(x_i) - Q(x_1..x_h) ], whose Q at z = 1 is 5 - 2 here."""
-    config = AdaptiveChunk(length=H, trunk=MLP((16,)), whole=0.5)
-    actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
-    z, alpha = torch.ones(6 * 40, 1), torch.tensor([0.3])
-    torch.manual_seed(1)
-    found = config.build(SPEC).losses(knowing(actor, Storm(1.0), 1.0, in_actor), z, z, alpha)[0]["whole_plan_loss"]
-    torch.manual_seed(1)
-    _, log_prob = actor.plan(z[:40])
-    torch.testing.assert_close(found, 0.5 * (in_actor * 0.3 * log_prob[:, -1].mean() - 3.0))
-    found.backward()
-    assert actor.actor.out.weight.grad.any() == bool(in_actor)  # these values do not depend on what is done
-    assert all(p.grad is None for p in actor.lengths.parameters())
+    assert asked == [[100, 106, 112, 118]]
 
 
 def shares(log_std: float, alpha: float, in_backup: float = 1.0) -> Tensor:

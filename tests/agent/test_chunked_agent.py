@@ -26,7 +26,7 @@ from softrl.types import Spec, Step, Window
 B, D, A, H, GAMMA = 24, 3, 2, 3, 0.9
 SPEC = Spec({"state": (D,)}, A, gamma=GAMMA)
 SMALL = MLP((16, 16))
-KINDS = [Chunk(H), AdaptiveChunk(H, trunk=MLP((8,)))]
+KINDS = [Chunk(H), AdaptiveChunk(H, trunk=MLP((8,)), whole=0.5)]
 
 
 def built(chunk: Chunk | AdaptiveChunk, **parts: Any) -> Agent:
@@ -76,13 +76,17 @@ class Drawn(NamedTuple):
 
 
 @torch.no_grad()
-def drawn(actor: Any, z: Tensor) -> Drawn:
-    """By loops, with the draws that the actor makes: x_i = tanh(u_i), log pi = sum_i<=k gamma^(i-1) log pi_i."""
+def drawn(actor: Any, z: Tensor, whole: float = 0.0) -> Drawn:
+    """By loops, with the draws that the actor makes: x_i = tanh(u_i), log pi = sum_i<=k gamma^(i-1) log pi_i.
+
+    Of the plans that the policy's loss judges a share is `whole`.
+    """
     mean, log_std = actor.actor.distribution(z)
     noise = torch.randn(B, H, A)
     confidences = None
     if hasattr(actor.lengths, "threshold"):
         confidences = actor.lengths.logits(z).sigmoid()
+    lots = torch.rand(B) if whole else torch.ones(B)
     told, log_probs, lengths = [], [], []
     for b in range(B):
         k = H
@@ -90,6 +94,8 @@ def drawn(actor: Any, z: Tensor) -> Drawn:
             k = 1
             while k < H and confidences[b, k - 1] >= actor.lengths.threshold:
                 k += 1
+        if lots[b] < whole:
+            k = H
         row, log_prob = [], 0.0
         for i in range(H):
             law = torch.distributions.Normal(mean[b].view(H, A)[i], log_std[b].view(H, A)[i].exp())
@@ -116,7 +122,8 @@ def test_the_update_minimises_the_equations(chunk: Any) -> None:
     window, actor, alpha = experience(agent), copy.deepcopy(agent.actor), float(agent.temperature().detach())
     here, after = window.obs["state"][:, 0], window.obs["state"][:, -1]
     torch.manual_seed(1)
-    later, now = drawn(actor, after), drawn(actor, here)
+    later, now = drawn(actor, after), drawn(actor, here, 0.5 if isinstance(chunk, AdaptiveChunk) else 0.0)
+    assert (len(set(now.length)) > 1) == isinstance(chunk, AdaptiveChunk)
     with torch.no_grad():
         critic = 0.0
         for b in range(B):

@@ -51,7 +51,7 @@ def test_n_step_by_hand() -> None:
     reward = tensor([[1.0], [2.0], [4.0]]).expand(3, 4)  # [T,B]
     terminated = tensor([[False] * 4, [False, False, True, False], [False, False, False, True]])
     inside = tensor([[True] * 4, [True] * 4, [True, False, False, False]])
-    total, discount = n_step(reward, terminated, inside, tensor([1.0, 0.5, 0.25, 0.125]))
+    total, discount = n_step(reward, inside, (terminated & inside).any(0), tensor([1.0, 0.5, 0.25, 0.125]))
     assert total.tolist() == [3.0, 2.0, 2.0, 2.0]  # 1 + 2/2 + 4/4, then 1 + 2/2
     # three decisions; a cut after two bootstraps; a terminal does not; a terminal beyond the window does not count
     assert discount.tolist() == [0.125, 0.25, 0.0, 0.25]
@@ -64,7 +64,7 @@ def test_n_step_equals_a_loop(horizon: int, gamma: float, seed: int) -> None:
     terminated = torch.rand(horizon, 5, generator=generator) < 0.2
     decisions = torch.randint(1, horizon + 1, (5,), generator=generator)
     inside = torch.arange(horizon)[:, None] < decisions
-    total, discount = n_step(reward, terminated, inside, gamma ** torch.arange(horizon + 1))
+    total, discount = n_step(reward, inside, (terminated & inside).any(0), gamma ** torch.arange(horizon + 1))
     for row in range(5):
         expected, alive = 0.0, 1.0
         for i in range(int(decisions[row])):

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from softrl.math.chunks import executed, masked, powers
-from softrl.math.densities import squash
+from softrl.math.chunks import counts, executed, masked, powers
+from softrl.math.densities import squash_components
 from softrl.nn.actors import Actor
 from softrl.nn.trunks import TrunkConfig
 from softrl.types import Actions, Spec
@@ -67,7 +67,8 @@ class ChunkedActor(Actor):
 
     Only executed actions have entropy, each discounted to when it is executed, as if it had been chosen there: values
     of plans of different lengths then differ by what happens in the world alone. Critics are given masked plans, see
-    `softrl.math.chunks`; `sample` and `mode` return whole plans, [B,h*A].
+    `softrl.math.chunks`; `sample` and `mode` return whole plans, [B,h*A]. The policy's loss judges plans of the lengths
+    that are executed while collecting, some of them whole, so that what is behind the others goes on being learned.
     """
 
     def __init__(self, actor: Any, lengths: Lengths, spec: Spec) -> None:
@@ -92,18 +93,21 @@ class ChunkedActor(Actor):
         return moments
 
     def plan(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Reparametrised plans and the discounted log-densities of their beginnings, [B,D] -> [B,h,A], [B,h]."""
-        mean, log_std = (x.unflatten(-1, (self.horizon, -1)) for x in self.distribution(z))
-        value, log_prob = squash(mean, log_std)
-        return value, (powers(self.gamma, self.horizon, z.device) * log_prob).cumsum(-1)
+        """Reparametrised plans and the discounted log-density of each number in them, [B,D] -> [B,h,A], [B,h,A]."""
+        value, log_prob = (x.unflatten(-1, (self.horizon, -1)) for x in squash_components(*self.distribution(z)))
+        return value, powers(self.gamma, self.horizon, z.device)[:, None] * log_prob
 
     def forward(self, z: Tensor) -> Actions:
+        return self.executed(z, deterministic=True)  # what is tried while collecting is not the policy
+
+    def executed(self, z: Tensor, deterministic: bool) -> Actions:
+        """Plans as far as they are executed when evaluated, or while collecting, [B,D] -> Actions."""
         plan, log_prob = self.plan(z)
         with torch.no_grad():
-            length, _ = self.lengths(z, deterministic=True)  # what is tried while collecting is not the policy
+            length, _ = self.lengths(z, deterministic)
         value = masked(plan, length).flatten(-2)  # [B,h*(A+1)]
-        charged = log_prob.take_along_dim(length[:, None] - 1, -1)  # [B,1]
-        return Actions(value[None], charged[None], torch.ones_like(charged)[None, :, 0])
+        charged = log_prob.where(counts(length, self.horizon)[..., None], 0.0).sum((-2, -1))  # [B]
+        return Actions(value[None], charged[None, :, None], torch.ones_like(charged)[None])
 
     def sample(self, z: Tensor) -> Tensor:
         return self.actor.sample(z)

@@ -101,6 +101,22 @@ def test_what_is_tried_while_collecting_is_not_the_policy() -> None:
     assert (mask(actor(torch.randn(B, D)).value[0], H).sum(-1) == 1).all()
 
 
+def test_the_policy_s_loss_judges_what_is_collected() -> None:
+    """One plan in four is judged whole, the others as far as confidence goes."""
+    actor, z = built(confident([0.9, 0.1], whole=0.25)), torch.randn(4000, D)
+    torch.manual_seed(1)
+    actions = actor.executed(z, deterministic=False)
+    executed = mask(actions.value[0], H).sum(-1)
+    assert set(executed.tolist()) == {2, H}
+    assert float((executed == H).float().mean()) == pytest.approx(0.25, abs=0.03)
+    torch.manual_seed(1)
+    _, log_prob = actor.plan(z)
+    expected = torch.stack([log_prob[b, : int(k)].sum() for b, k in enumerate(executed)])
+    torch.testing.assert_close(actions.log_prob[0, :, 0], expected)
+    (gradient,) = torch.autograd.grad(actions.value[..., 2 * (A + 1)].sum(), actor.actor.out.bias)
+    assert gradient.flatten()[2 * A] != 0  # of the third action's mean
+
+
 @pytest.mark.parametrize(("threshold", "length"), [(0.0, 3), (0.5, 2), (0.8, 1), (1.0, 1)])
 def test_the_threshold(threshold: float, length: int) -> None:
     lengths = confident([0.7, 0.3], threshold)
