@@ -29,6 +29,11 @@ An end of a range below 1, for an update in float32 over its floor, is a block o
 machine held up; in bfloat16 an update may really be below its floor, which is in float32. The seconds for the first
 update are those of compiling, in a process that finds nothing compiled, then in one that finds what the first has left.
 The last column tells the number in the last table under which machine, commit, versions and commands are found.
+
+On AMD, measurements begun before 2026-11-22 06:07 had MKL's products, in update and floor alike; with oneDNN's, which
+later ones have, the floor takes about half the time, so ratios from before are flattered and their verdicts stand for
+MKL alone. Recipes were measured in one process each: where a range passes 2 the machine was disturbed, and the verdict
+says little. A row stands for the commit in the last table.
 """
 COLUMNS = ("", "ratio", "range", "turns", "target", "met")
 BREAKDOWN = "sac: where the time of a step goes"

@@ -139,7 +139,7 @@ CROSSQ_WN = Recipe(
 
 XQC_RECIPE = Recipe(
     "xqc",
-    "Batch norm, weights of norm one and a categorical critic: the best conditioned of the small networks.",
+    "Batch norm, weights of norm one and a categorical critic, for a well-conditioned loss.",
     arxiv="2509.25174",
     changes={
         "agent.lookahead": JointTarget(),
