@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import gymnasium
 
-from softrl.agent.action_space import replaced
+from softrl.agent.action_space import replaced, without_effect
 from softrl.data import envs
 from softrl.data.envs import EnvConfig
 from softrl.data.names import canonical
@@ -92,11 +92,12 @@ def train(
     name = name_of(env)
     taken_over: list[str] = []
     # A recipe has the same values for a task and for one that was made of it.
-    configured = apply(recipe, override(Run(), {"env.name": name.removesuffix(OWN)}), taken_over.append)
-    asked = override(configured, {"env.name": name, **given})
+    plain = apply(recipe, override(Run(), {"env.name": name.removesuffix(OWN)}), taken_over.append)
+    asked = override(plain, {"env.name": name, **given})
     configured = resolve(asked)
     seen = checked(env, configured, taken_over.append)
-    for line in [*taken_over, *cautions(configured), *replaced(configured.agent, seen.spec)]:
+    idle = [*replaced(configured.agent, seen.spec), *without_effect(configured.agent, plain.agent, seen.spec)]
+    for line in [*taken_over, *cautions(configured), *idle]:
         if quiet:  # as it is by default
             warnings.warn(line, stacklevel=2)
         else:

@@ -124,6 +124,16 @@ def replaced(config: "AgentConfig", spec: Spec) -> list[str]:
     return [f"agent.explorer {name} moves continuous actions, and this action space has choices: the policy explores"]
 
 
+def without_effect(config: "AgentConfig", recipe: "AgentConfig", spec: Spec) -> list[str]:
+    """Sentences on what was set of an actor, other than its recipe has it, that gives way to one for choices."""
+    if not spec.choices or type(config.actor) is not type(recipe.actor):
+        return []
+    kept = {field.name for field in dataclasses.fields(adapt_to_action_space(config, spec).actor)}
+    named = [field.name for field in dataclasses.fields(config.actor) if field.name not in kept]
+    changed = [name for name in named if getattr(config.actor, name) != getattr(recipe.actor, name)]
+    return [f"agent.actor.{name} has no effect: this action space has choices" for name in changed]
+
+
 def nested_parts(part: Part) -> Iterator[Part]:
     """A part, and all parts in it."""
     yield part

@@ -72,7 +72,7 @@ def update_dreamer(
 
     model   min  reconstruction, reward, end and divergence on real sequences
     policy  max  E sum_t w_t [ R_t + (in_actor - in_backup) alpha entropy_t ]   over imagined t, through the model
-    value   min  w_t (V(s_t) - R_t)^2,    R the lambda return of rewards with in_backup alpha entropy_t added
+    value   min  1/2 w_t (V(s_t) - R_t)^2,    R the lambda return of rewards with in_backup alpha entropy_t added
     w_t     the probability that the episode has come so far, discounted; 0 from final observations
 
     The model moves first, and all that is imagined comes from what it is then. The error of each row is that of its

@@ -22,6 +22,7 @@ def main(words: Sequence[str]) -> None:
     if what not in MEASURED:
         raise UserError(f"there is nothing to measure called '{what}'{nearest(what, MEASURED)}")
     module = import_module(f"softrl.bench.{what}")
-    if parsed := parse("bench", rest, module.Options(), 0, 0):
+    about = (module.__doc__ or "").partition(": ")[2].strip()
+    if parsed := parse("bench", rest, module.Options(), 0, 0, about[:1].upper() + about[1:]):
         for line in module.report(parsed[1]):
             answer(line)

@@ -12,15 +12,16 @@ Options = TypeVar("Options")
 
 
 def parse(
-    name: str, words: Sequence[str], options: Options, least: int, most: float
+    name: str, words: Sequence[str], options: Options, least: int, most: float, about: str = ""
 ) -> tuple[list[str], Options] | None:
     """The operands and options of command `name`; None when its help page was asked for, and printed.
 
-    `options` is a dataclass whose fields are the flags. Raises UserError for words that make no sense.
+    `options` is a dataclass whose fields are the flags; `about` stands on its page instead of the command's. Raises
+    UserError for words that make no sense.
     """
     found = split(words, switches(options) | {"help"})
     if "help" in found.switches:
-        answer(page(name, sections(options, "options")))
+        answer(page(name, sections(options, "options"), about))
         return None
     check(found.flags, [field.path for field in fields(options)])
     count_operands(found.operands, least, most, usage(name))

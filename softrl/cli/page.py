@@ -17,18 +17,22 @@ def usage(name: str) -> str:
     return f"softrl {name} {COMMANDS[name].usage}".strip()
 
 
-def page(name: str, sections: Iterable[str]) -> str:
-    """The help page of a command."""
-    return "\n\n".join((f"usage: {usage(name)}", COMMANDS[name].about, *sections, ALWAYS))
+def page(name: str, sections: Iterable[str], about: str = "") -> str:
+    """The help page of a command, or of what it is about to do."""
+    return "\n\n".join((f"usage: {usage(name)}", about or COMMANDS[name].about, *sections, ALWAYS))
 
 
-def sections(config: Any, title: str, hidden: Collection[str] = ()) -> list[str]:
-    """One section for each part of a configuration that has values to set, the first under `title`."""
+def sections(config: Any, title: str, hidden: Collection[str] = (), present: str = "default") -> list[str]:
+    """One section for each part of a configuration that has values to set, the first under `title`.
+
+    `present` is what the values are that it has now.
+    """
     by_part: dict[str, list[Field]] = {}
     for field in fields(config):
         if field.path not in hidden and not parts(field.kind):
             by_part.setdefault(field.path.rpartition(".")[0], []).append(field)
-    return ["\n".join((heading(config, part) or title, *map(flag, listed))) for part, listed in by_part.items()]
+    listed = {part: [flag(field, present) for field in found] for part, found in by_part.items()}
+    return ["\n".join((heading(config, part) or title, *flags)) for part, flags in listed.items()]
 
 
 def heading(config: Any, path: str) -> str:
@@ -39,9 +43,10 @@ def heading(config: Any, path: str) -> str:
     return f"{path} ({part.__name__}): {(part.__doc__ or '').splitlines()[0].rstrip('.')}"
 
 
-def flag(field: Field) -> str:
-    """One flag: what it accepts, its default, its sentence."""
-    accepts = "" if field.kind is bool else f"  ({describe(field.kind)}; default {show(field.value)})"
+def flag(field: Field, present: str) -> str:
+    """One flag: what it accepts unless it is a switch, its present value, its sentence."""
+    switch = field.kind is bool and "." not in field.path
+    accepts = "" if switch else f"  ({describe(field.kind)}; {present} {show(field.value)})"
     return f"  --{field.path}{accepts}\n{fill(field.help, ' ' * 8)}"
 
 

@@ -78,4 +78,4 @@ def help_page(found: Words) -> str:
 
     run = api.configuration(Path(found.operands[0]))
     hidden = {field.path for field in fields(run) if field.path in EXTENDED or not can_change(field.path)}
-    return page("resume", [*own, *sections(run, "run, from here on", hidden)])
+    return page("resume", [*own, *sections(run, "run, from here on", hidden, "now")])

@@ -23,10 +23,12 @@ class Options:
     recipe: str = "sac"
     """The algorithm: a recipe, or several joined by +, such as sac+tiny; module:name is one of your own."""
     run: str | None = None
-    """Folder of the run; none makes runs/ENV/RECIPE/seedS, numbered where that exists."""
+    """Folder of the run; none makes runs/ENV/RECIPE/seedS, numbered where that exists. That of a run that was killed
+    before its first checkpoint is taken over."""
     init: str | None = None
-    """Another run whose weights to start from, and whose policy explores in place of the random actions before learning
-    starts; optimisers begin anew, and settings are those of this run."""
+    """Another run, or a checkpoint of it such as RUN/checkpoints/best, whose weights to start from, and whose policy
+    explores in place of the random actions before learning starts; optimisers begin anew, and settings are those of
+    this run."""
     config: str | None = None
     """A TOML file of flags without their dashes, or the config.json of a run; what is typed wins."""
     print: bool = False

@@ -49,7 +49,7 @@ class ReplayConfig:
     dataset: str | None = None
     """Further experience to learn from: a run folder, an .npz file with the arrays of D4RL, or minari:ID."""
     dataset_share: float = 0.5
-    """Share of each batch that comes from it."""
+    """Share of each batch that comes from replay.dataset."""
 
     def __post_init__(self) -> None:
         if self.steps < 1:

@@ -81,7 +81,7 @@ class Decisions(WindowReader):
         return torch.cat([going.new_ones(1, going.shape[1]), going.cumprod(0).bool()])
 
     def ended(self, rows: Tensor, inside: Tensor) -> Tensor:
-        """Whether one of the decisions inside windows, [T,B], was the last of its episode, [B]."""
+        """Whether one of the decisions inside windows, [T,B], terminated its episode, [B]."""
         return (self.column(rows[:-1], "terminated").bool() & inside).any(0)
 
     def outcome(self, action: Tensor, rows: Tensor, cells: Tensor, inside: Tensor, ended: Tensor) -> WindowData:

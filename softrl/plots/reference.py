@@ -47,7 +47,8 @@ def published(method: str, tasks: set[str]) -> list[Score]:
     chosen = [score for score in known if method in (score.method, score.method.split("[")[0])]
     if not chosen:
         names = sorted({score.method for score in known})
-        raise UserError(f"no published scores of '{method}', only of {', '.join(names)}{nearest(method, names)}")
+        near = nearest(method, [*names, *(name.split("[")[0] for name in names)])
+        raise UserError(f"no published scores of '{method}', only of {', '.join(names)}{near}")
     here = [score for score in chosen if score.task in tasks]
     if not here:
         covered = ", ".join(sorted({score.task for score in chosen}))

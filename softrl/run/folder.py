@@ -46,8 +46,8 @@ def create(
     killed before its first checkpoint, else `root/<env>/<recipe>/seed<S>`, with `-1`, `-2`, ... when that is taken.
 
     Raises:
-        UserError: `run` exists and is not an empty folder, the place cannot be written, or the configuration names a
-            module that lies with runs: the run could not be read again.
+        UserError: `run` exists and is neither empty nor such a folder, the place cannot be written, or the
+            configuration names a module that lies with runs: the run could not be read again.
     """
     default = root / _safe(env) / _safe(recipe) / f"seed{seed}"
     check_modules(config, run or default)
@@ -88,7 +88,9 @@ def read_config(run: Path) -> dict[str, Any]:
         config = json.loads(path.read_bytes())
         written = int(config.pop("format"))
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is torn or was edited ({error}): put back a copy, or start a new run") from error
+        raise UserError(
+            f"{path} is torn or was edited ({error}): mend it, put back a copy, or start a new run"
+        ) from error
     if written > FORMAT:
         raise UserError(f"{run} was made by a newer softrl (format {written}): update softrl to read it")
     check_modules(config, run)

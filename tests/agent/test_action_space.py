@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from softrl.agent.action_space import adapt_to_action_space, replaced
+from softrl.agent.action_space import adapt_to_action_space, replaced, without_effect
 from softrl.agent.config import AgentConfig
 from softrl.agent.explore import Optimistic, RepeatedNoise, StateDependent
 from softrl.errors import UserError
@@ -120,6 +120,17 @@ def test_an_explorer_of_numbers_gives_way_to_the_policy_and_that_is_told(explore
     assert replaced(CONFIG, space) == []
     assert adapt_to_action_space(config, spec(continuous=2)).explorer is explorer
     assert replaced(config, spec(continuous=2)) == []
+
+
+def test_what_was_set_of_an_actor_that_gives_way_is_told() -> None:
+    """Only what is set beside the recipe's own values, and only where the counterpart has no such field."""
+    recipe = dataclasses.replace(CONFIG, actor=Gaussian(log_std_max=1.0))
+    asked = dataclasses.replace(CONFIG, actor=Gaussian(log_std_max=1.0, log_std_min=-5.0))
+    told = ["agent.actor.log_std_min has no effect: this action space has choices"]
+    assert without_effect(asked, recipe, spec(3)) == told
+    assert without_effect(recipe, recipe, spec(3)) == []
+    assert without_effect(asked, recipe, spec(continuous=2)) == []
+    assert without_effect(asked, recipe, spec(3, continuous=2)) == []  # numbers beside choices have deviations
 
 
 def test_everything_that_reads_what_the_policy_reads_is_behind_the_bottleneck() -> None:

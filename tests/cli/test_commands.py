@@ -51,7 +51,7 @@ def test_the_page_of_resume_lists_what_can_change_in_a_run(run, capsys):
     assert "--train.batch" not in capsys.readouterr().out
     assert main(["resume", "run", "--help"]) == 0
     page = capsys.readouterr().out
-    assert "--train.batch  (a whole number; default" in page
+    assert "--train.batch  (a whole number; now" in page
     assert "--agent.optim.actor.learning_rate" in page
     assert "--seed" not in page
     assert "--agent.critic.members" not in page

@@ -184,6 +184,12 @@ def test_python_finds_the_command_as_a_module():
     assert (done.returncode, done.stderr) == (2, "softrl: there is no command 'tran'; did you mean 'train'?\n")
 
 
+@pytest.mark.parametrize(("what", "about"), [("update", "The time of one update"), ("envs", "What N environments")])
+def test_each_page_of_bench_says_what_is_measured(what, about, capsys):
+    assert main(["bench", what, "--help"]) == 0
+    assert about in capsys.readouterr().out
+
+
 def test_bench_prints_the_lines_that_its_module_reports(monkeypatch, capsys):
     @dataclass(frozen=True)
     class Options:

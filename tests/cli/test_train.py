@@ -32,6 +32,13 @@ def test_help_after_a_recipe_shows_exactly_its_fields(name, capsys):
     assert sorted(shown) == sorted({*own, *settable} - {"env.name"})
 
 
+def test_help_tells_switches_from_fields_that_are_true_or_false(capsys):
+    assert main(["train", "Pendulum-v1", "--help"]) == 0
+    page = capsys.readouterr().out
+    assert "--replay.memory_map  (true or false; default false)\n" in page
+    assert "--quiet\n" in page
+
+
 def test_help_shows_kind_default_and_sentence_of_the_recipe(capsys):
     main(["train", "Humanoid-v5", "--recipe", "sac_v1", "--help"])
     page = capsys.readouterr().out

@@ -61,3 +61,8 @@ def test_an_installed_copy_comes_first(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(reference, "files", lambda package: tmp_path)
     (score,) = scores()
     assert (score.method, score.env_steps, score.mean, score.sd) == ("sac[mine]", 7, 2.5, None)
+
+
+def test_a_method_that_is_nearly_known_is_named_without_its_source() -> None:
+    with pytest.raises(UserError, match=r"did you mean 'sac'\?"):
+        published("sacc", {"cheetah_run"})
