@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 INSTALL = "apt-get install libegl1 libgl1 libosmesa6"
 LIBRARIES = {"EGL": "libegl1", "GL": "libgl1", "OSMesa": "libosmesa6"}
+DRAWING = {
+    "pygame": ("classic", "pictures of CartPole, Pendulum, Acrobot and MountainCar"),
+    "Box2D": ("box2d", "LunarLander, BipedalWalker and CarRacing"),
+}
+"""Modules that some environments of Gymnasium ask for: the extra that brings each, and what for."""
 PICTURE = 84
 """Height and width in pixels of a picture whose speed is told."""
 SPACE = 2 * 10**9
@@ -67,6 +72,7 @@ def findings() -> Iterator[Finding]:
     if find_spec("torch"):
         yield from processor()
     yield from graphics()
+    yield from drawing()
     yield disk(Path())
 
 
@@ -159,6 +165,15 @@ def rendering() -> Finding:
         remedy = f"{INSTALL}, or set MUJOCO_GL to egl or osmesa"
         return Finding("rendering", f"fails with MUJOCO_GL={choose()}: {error}", remedy)
     return Finding("rendering", f"works with MUJOCO_GL={choose()}: {rate:.0f} small pictures a second")
+
+
+def drawing() -> Iterator[Finding]:
+    """What draws, or is, an environment of Gymnasium and comes with an extra of softrl's own."""
+    for name, (extra, what) in DRAWING.items():
+        if find_spec(name):
+            yield Finding(name.lower(), f"here, for {what}")
+        else:
+            yield Finding(name.lower(), f"not here, and needed for {what} alone", f"pip install 'softrl[{extra}]'")
 
 
 def disk(folder: Path) -> Finding:

@@ -126,6 +126,14 @@ def test_the_doctor_warns_of_a_full_disk(tmp_path, monkeypatch):
     assert "make room" in doctor.disk(tmp_path).remedy
 
 
+def test_the_doctor_names_the_extra_that_an_environment_of_gymnasium_asks_for(monkeypatch):
+    monkeypatch.setattr(doctor, "DRAWING", {"json": ("classic", "pictures"), "no_such_module": ("box2d", "landers")})
+    assert list(doctor.drawing()) == [
+        ("json", "here, for pictures", ""),
+        ("no_such_module", "not here, and needed for landers alone", "pip install 'softrl[box2d]'"),
+    ]
+
+
 def test_the_doctor_tries_to_render(monkeypatch):
     monkeypatch.setattr(graphics, "missing", lambda: None)
     monkeypatch.setattr(graphics, "choose", lambda: "egl")
