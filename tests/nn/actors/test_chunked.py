@@ -101,7 +101,7 @@ def test_what_is_tried_while_collecting_is_not_the_policy() -> None:
     assert (mask(actor(torch.randn(B, D)).value[0], H).sum(-1) == 1).all()
 
 
-def test_the_policy_s_loss_judges_what_is_collected() -> None:
+def test_an_agent_that_explores_executes_some_plans_whole() -> None:
     """One plan in four is judged whole, the others as far as confidence goes."""
     actor, z = built(confident([0.9, 0.1], whole=0.25)), torch.randn(4000, D)
     torch.manual_seed(1)
