@@ -28,13 +28,11 @@ def thrifty(agent: Any, window: Window, *, actor: bool = True, follow: bool = Tr
         b, _ = agent.encoder(window, agent.actor)
         z, critic_z = b.policy_z.detach(), b.z[: len(b.policy_z)].detach()
         with batch_statistics(agent.actor):
-            a = agent.chunk_execution.judged(agent.actor, z)
+            a, planned, about_plans = agent.chunk_execution.judged(agent, z, critic_z, alpha)
         effort = a.expectation(a.value.square().mean(-1)).mean()  # [K,B] -> [B] -> one number
         q_actor = agent.encoder.q_for_actor(agent.actor_q, b, a.value)  # [K,B]
         policy = {"actor_loss": policy_loss(q_actor, a, alpha * agent.temperature.in_actor), "effort": PRICE * effort}
-        policy |= agent.actor_terms(b, critic_z, a, q_actor)  # what the recipe's parts bring
-        planned, about_plans = agent.chunk_execution.losses(agent, z, critic_z, alpha)
-        policy |= planned
+        policy |= agent.actor_terms(b, critic_z, a, q_actor) | planned  # what the recipe's parts bring
         agent.optim.actor.step(policy)  # steps down their sum; each is logged under its name
         target = agent.temperature.target * agent.chunk_execution.expected_decisions(a)
         price = {"ent_coef_loss": temperature_loss(agent.temperature(), a, target)}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from softrl.errors import UserError
-from softrl.math.chunks import beginnings, confidence_loss, mask, no_worse, powers
+from softrl.math.chunks import beginnings, confidence_loss, mask, no_worse, powers, running_sums
 from softrl.nn.actors.chunked import AllLengths, ChunkedActor, ConfidentLengths
 from softrl.nn.dropout import without_dropout
 from softrl.nn.encoders import Losses
@@ -49,19 +49,16 @@ class ChunkExecution(nn.Module, ABC):
         """Actions [N,A] to execute at latents [N,D], and the whole carry with this part of it renewed."""
 
     @abstractmethod
-    def judged(self, actor: Any, z: Tensor) -> Actions:
-        """What the policy's loss judges at latents [B,D]: as much of what it plans as is executed while collecting."""
+    def judged(self, agent: "Agent", z: Tensor, critic_z: Tensor, alpha: Tensor) -> tuple[Actions, Losses, Metrics]:
+        """What the policy's loss judges: as much of what it plans as is executed while collecting.
+
+        Beside it named losses of what decides on lengths, and what to log of plans. The policy reads the detached
+        latents `z` [B,P], the critic reads `critic_z` [B,D].
+        """
 
     @abstractmethod
     def expected_decisions(self, actions: Actions) -> Tensor | float:
         """Executed decisions of which a plan's log-density is made, on average: for each the entropy has a target."""
-
-    @abstractmethod
-    def losses(self, agent: "Agent", z: Tensor, critic_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
-        """Named losses of what decides on lengths, and what to log of plans.
-
-        The policy reads the detached latents `z` [B,P], the critic reads `critic_z` [B,D].
-        """
 
 
 @dataclass(frozen=True)
@@ -155,15 +152,11 @@ class EveryStep(ChunkExecution):
     def act(self, agent: "Agent", z: Tensor, carry: Carry, deterministic: bool) -> tuple[Tensor, Carry]:
         return policy_actions(agent, z, carry, deterministic)
 
-    def judged(self, actor: Any, z: Tensor) -> Actions:
-        actions: Actions = actor(z)
-        return actions
+    def judged(self, agent: "Agent", z: Tensor, critic_z: Tensor, alpha: Tensor) -> tuple[Actions, Losses, Metrics]:
+        return agent.actor(z), {}, {}
 
     def expected_decisions(self, actions: Actions) -> float:
         return 1.0
-
-    def losses(self, agent: "Agent", z: Tensor, critic_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
-        return {}, {}
 
 
 class QueuedChunks(ChunkExecution):
@@ -201,10 +194,6 @@ class QueuedChunks(ChunkExecution):
         renewed = {"actions": actions, "done": done + 1, "length": length, "left": length - done, "tally": tally}
         return action, carry | {f"plan.{name}": value for name, value in renewed.items()}
 
-    def judged(self, actor: Any, z: Tensor) -> Actions:
-        actions: Actions = actor.executed(z, deterministic=False)
-        return actions
-
     def expected_decisions(self, actions: Actions) -> Tensor:
         discounted = (mask(actions.value.detach(), self.horizon) * self.due).sum(-1)  # [K,B]
         return actions.expectation(discounted).mean()
@@ -213,12 +202,12 @@ class QueuedChunks(ChunkExecution):
 class OpenLoop(QueuedChunks):
     """Plans of one length."""
 
-    def losses(self, agent: "Agent", z: Tensor, critic_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
-        return {}, {"chunk_length": z.new_full((), self.horizon)}
+    def judged(self, agent: "Agent", z: Tensor, critic_z: Tensor, alpha: Tensor) -> tuple[Actions, Losses, Metrics]:
+        return agent.actor(z), {}, {"chunk_length": z.new_full((), self.horizon)}
 
 
 class AdaptiveOpenLoop(QueuedChunks):
-    """Confidences regress to what the critics say of plans that are drawn afresh.
+    """Confidences regress to what the critics say of the plans that the policy's loss judges.
 
     softrl's own, unpublished; builds on Q-chunking, arXiv 2507.07969.
 
@@ -233,18 +222,21 @@ class AdaptiveOpenLoop(QueuedChunks):
         super().__init__(spec)
         self.doubt = doubt
 
-    def losses(self, agent: "Agent", z: Tensor, critic_z: Tensor, alpha: Tensor) -> tuple[Losses, Metrics]:
-        few, critic_few = (latents[:: 2 * self.horizon] for latents in (z, critic_z))  # a batch may be in order of age
+    def judged(self, agent: "Agent", z: Tensor, critic_z: Tensor, alpha: Tensor) -> tuple[Actions, Losses, Metrics]:
+        plan, log_prob = agent.actor.plan(z)  # [B,h,A]
+        with torch.no_grad():
+            length, _ = agent.actor.lengths(z)
+        few = slice(None, None, 2 * self.horizon)  # a batch may be in order of age
         alpha_in_backup = alpha * agent.temperature.in_backup
         with torch.no_grad(), without_dropout(agent.critic):
-            plan, log_prob = agent.actor.plan(few)  # [B,h,A]
-            charged = alpha_in_backup * log_prob.sum(-1).cumsum(-1)  # [B,h]
-            value = agent.critic(critic_few, beginnings(plan)).atoms.mean() - charged.T  # [E,h,B]
+            charged = alpha_in_backup * running_sums(log_prob[few].sum(-1))  # [B,h]
+            value = agent.critic(critic_z[few], beginnings(plan[few])).atoms.mean() - charged.T  # [E,h,B]
             label = no_worse(value, self.doubt)
-        logits = agent.actor.lengths.logits(few)
-        length, confidence = agent.actor.lengths.lengths(logits.detach())
-        metrics = {"chunk_length": length.float().mean(), "confidence": confidence.mean()}
-        return {"confidence_loss": confidence_loss(logits, label)}, metrics
+        logits = agent.actor.lengths.logits(z[few])
+        typical, confidence = agent.actor.lengths.lengths(logits.detach())
+        metrics = {"chunk_length": typical.float().mean(), "confidence": confidence.mean()}
+        losses = {"confidence_loss": confidence_loss(logits, label)}
+        return agent.actor.executed(plan, log_prob, length), losses, metrics
 
 
 def mean_executed(carry: Carry, i: int) -> tuple[float | None, ...]:

@@ -43,12 +43,10 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
         z = b.policy_z.detach()
         critic_z = b.z[: len(z)].detach()  # of the first view
         with batch_statistics(agent.actor):
-            actions = agent.chunk_execution.judged(agent.actor, z)
+            actions, chunk_losses, chunk_metrics = agent.chunk_execution.judged(agent, z, critic_z, alpha)
         q_actor = agent.encoder.q_for_actor(agent.actor_q, b, actions.value)  # [K,B]
         actor_losses = {"actor_loss": policy_loss(q_actor, actions, alpha * agent.temperature.in_actor)}
-        actor_losses |= agent.actor_terms(b, critic_z, actions, q_actor)
-        chunk_losses, chunk_metrics = agent.chunk_execution.losses(agent, z, critic_z, alpha)
-        actor_losses |= chunk_losses
+        actor_losses |= agent.actor_terms(b, critic_z, actions, q_actor) | chunk_losses
         agent.optim.actor.step(actor_losses)
         target_entropy = agent.temperature.target * agent.chunk_execution.expected_decisions(actions)
         alpha_losses = {"ent_coef_loss": temperature_loss(agent.temperature(), actions, target_entropy)}

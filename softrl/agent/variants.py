@@ -29,7 +29,7 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
 
     z, critic_z = b.policy_z.detach(), b.z.detach()
     with batch_statistics(agent.actor):
-        actions = agent.chunk_execution.judged(agent.actor, z)
+        actions, _, _ = agent.chunk_execution.judged(agent, z, critic_z, alpha)
     atoms = agent.critic(critic_z, actions.value).atoms  # [E,K,B,M]
     q = agent.critic(b.z, b.action[None])
     v, v_next = agent.lookahead(b)

@@ -46,7 +46,14 @@ def executed(confidence: Tensor, threshold: float) -> Tensor:
 
     The first action has no confidence: to execute it is what planning was for.
     """
-    return 1 + (confidence >= threshold).long().cumprod(-1).sum(-1)
+    trusted, actions = confidence >= threshold, 1 + torch.arange(confidence.shape[-1], device=confidence.device)
+    return 1 + (trusted[..., None, :] | ~counts(actions, len(actions))).all(-1).sum(-1)  # of [B,i,j]
+
+
+def running_sums(x: Tensor) -> Tensor:
+    """Sums of the first entries, of one to all, [..,h] -> [..,h]: as a compiler fuses it, which a cumsum would stop."""
+    entries = 1 + torch.arange(x.shape[-1], device=x.device)
+    return x[..., None, :].where(counts(entries, len(entries)), 0.0).sum(-1)  # of [..,i,j]
 
 
 def no_worse(value: Tensor, doubt: float) -> Tensor:

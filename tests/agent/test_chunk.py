@@ -182,7 +182,8 @@ def test_single_actions_are_the_neutral_element() -> None:
     plan = Chunk().build(SPEC._replace(chunk=1))
     assert type(plan) is EveryStep
     assert plan.initial(4) == {}
-    assert plan.losses(scripted(1), *[torch.ones(2, 1)] * 2, torch.ones(1)) == ({}, {})
+    agent = SimpleNamespace(actor=lambda z: 3 * z)
+    assert plan.judged(agent, *[torch.ones(1, 1)] * 2, torch.ones(1)) == (torch.full((1, 1), 3.0), {}, {})  # type: ignore[arg-type]
     target = torch.tensor([-3.3])
     assert torch.equal(target * plan.expected_decisions(torch.ones(1)), target)  # type: ignore[arg-type]
 
@@ -194,7 +195,8 @@ def test_the_policy_s_loss_judges_what_is_collected(config: Any) -> None:
     spec = SPEC._replace(chunk=config.length)
     actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(spec)), 1, spec)
     z, answers = torch.randn(400, 1), []
-    for judge in (actor, lambda z: config.build(spec).judged(actor, z)):
+    agent = knowing(actor, Storm(0.0))
+    for judge in (actor, lambda z: config.build(spec).judged(agent, z, z, torch.zeros(1))[0]):
         torch.manual_seed(1)
         answers.append(judge(z))
     differ = (answers[0].value != answers[1].value).any(-1)[0]
@@ -244,7 +246,7 @@ def learned(harm: float) -> Any:
     policy = [p.clone() for p in actor.actor.parameters()]
     for _ in range(500):
         z = torch.randint(1, 4, (256, 1)).float()
-        losses, metrics = plan.losses(agent, z, z, torch.zeros(1))
+        _, losses, metrics = plan.judged(agent, z, z, torch.zeros(1))
         adam.zero_grad()
         losses["confidence_loss"].backward()
         adam.step()
@@ -275,7 +277,7 @@ def test_all_beginnings_together_are_half_a_batch() -> None:
     critic = Storm(1.0)
     critic.register_forward_pre_hook(lambda module, given: asked.append(given[1].shape[:2]))
     actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
-    config.build(SPEC).losses(knowing(actor, critic), *[torch.ones(64, 1)] * 2, torch.zeros(1))
+    config.build(SPEC).judged(knowing(actor, critic), *[torch.ones(64, 1)] * 2, torch.zeros(1))
     assert asked == [(H, 11)]
 
 
@@ -287,7 +289,7 @@ def test_what_is_judged_is_spread_over_the_batch() -> None:
     critic.register_forward_pre_hook(lambda module, given: asked.append(given[0][:, 0].tolist()))
     actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
     z = torch.arange(20.0)[:, None]
-    config.build(SPEC).losses(knowing(actor, critic), z, 100 + z, torch.zeros(1))
+    config.build(SPEC).judged(knowing(actor, critic), z, 100 + z, torch.zeros(1))
     assert asked == [[100, 106, 112, 118]]
 
 
@@ -300,7 +302,7 @@ def shares(log_std: float, alpha: float, in_backup: float = 1.0) -> Tensor:
     actor.actor.out.bias.data.copy_(torch.tensor([0.0] * H + [log_std] * H))
     actor.lengths.out.weight.data.zero_()
     agent = knowing(actor, Storm(0.0), in_backup)
-    losses, _ = config.build(SPEC).losses(agent, *[torch.ones(3000, 1)] * 2, torch.tensor([alpha]))
+    _, losses, _ = config.build(SPEC).judged(agent, *[torch.ones(3000, 1)] * 2, torch.tensor([alpha]))
     (gradient,) = torch.autograd.grad(losses["confidence_loss"], actor.lengths.out.bias)
     return 0.5 - (H - 1) * gradient.flatten()  # of the cross entropy at confidences of one half
 

@@ -304,7 +304,7 @@ def test_what_is_dropped_does_not_decide_between_lengths() -> None:
 
     def loss() -> Tensor:
         torch.manual_seed(1)  # the plan is drawn before the critic is asked
-        return agent.chunk_execution.losses(agent, z, z, torch.zeros(1))[0]["confidence_loss"]
+        return agent.chunk_execution.judged(agent, z, z, torch.zeros(1))[1]["confidence_loss"]
 
     found = loss()
     for part in agent.critic.modules():

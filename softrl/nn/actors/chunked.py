@@ -98,13 +98,13 @@ class ChunkedActor(Actor):
         return value, powers(self.gamma, self.horizon, z.device)[:, None] * log_prob
 
     def forward(self, z: Tensor) -> Actions:
-        return self.executed(z, deterministic=True)  # what is tried while collecting is not the policy
-
-    def executed(self, z: Tensor, deterministic: bool) -> Actions:
-        """Plans as far as they are executed when evaluated, or while collecting, [B,D] -> Actions."""
         plan, log_prob = self.plan(z)
-        with torch.no_grad():
-            length, _ = self.lengths(z, deterministic)
+        with torch.no_grad():  # what is tried while collecting is not the policy
+            length, _ = self.lengths(z, deterministic=True)
+        return self.executed(plan, log_prob, length)
+
+    def executed(self, plan: Tensor, log_prob: Tensor, length: Tensor) -> Actions:
+        """The beginnings of plans that are executed, [B,h,A], [B,h,A], [B] -> Actions."""
         value = masked(plan, length).flatten(-2)  # [B,h*(A+1)]
         charged = log_prob.where(counts(length, self.horizon)[..., None], 0.0).sum((-2, -1))  # [B]
         return Actions(value[None], charged[None, :, None], torch.ones_like(charged)[None])

@@ -101,19 +101,16 @@ def test_what_is_tried_while_collecting_is_not_the_policy() -> None:
     assert (mask(actor(torch.randn(B, D)).value[0], H).sum(-1) == 1).all()
 
 
-def test_an_agent_that_explores_executes_some_plans_whole() -> None:
-    """One plan in four is judged whole, the others as far as confidence goes."""
-    actor, z = built(confident([0.9, 0.1], whole=0.25)), torch.randn(4000, D)
-    torch.manual_seed(1)
-    actions = actor.executed(z, deterministic=False)
-    executed = mask(actions.value[0], H).sum(-1)
-    assert set(executed.tolist()) == {2, H}
-    assert float((executed == H).float().mean()) == pytest.approx(0.25, abs=0.03)
-    torch.manual_seed(1)
-    _, log_prob = actor.plan(z)
-    expected = torch.stack([log_prob[b, : int(k)].sum() for b, k in enumerate(executed)])
+def test_plans_are_told_as_far_as_they_are_executed() -> None:
+    """Each row with a length of its own; what is executed has a gradient."""
+    actor, length = built(AllLengths(H)), torch.randint(1, H + 1, (B,))
+    plan, log_prob = actor.plan(torch.randn(B, D))
+    actions = actor.executed(plan, log_prob, length)
+    assert torch.equal(mask(actions.value[0], H).sum(-1), length.float())
+    expected = torch.stack([log_prob[b, : int(k)].sum() for b, k in enumerate(length)])
     torch.testing.assert_close(actions.log_prob[0, :, 0], expected)
-    (gradient,) = torch.autograd.grad(actions.value[..., 2 * (A + 1)].sum(), actor.actor.out.bias)
+    third = actions.value[..., 2 * (A + 1)].sum()
+    (gradient,) = torch.autograd.grad(third, actor.actor.out.bias)
     assert gradient.flatten()[2 * A] != 0  # of the third action's mean
 
 
