@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from softrl.agent.agent import Agent
 
 
+LAG_RATE = 0.01
+"""Share of the newest update in the average lag of the target network, which is small beside a critic's jitter."""
+
+
 def actor_spec(spec: Spec) -> Spec:
     """What an actor that plans is built for: `spec.chunk` actions side by side are one."""
     return spec._replace(continuous=spec.chunk * spec.continuous, chunk=1)
@@ -94,7 +98,7 @@ class AdaptiveChunk:
     softrl's own, unpublished; builds on Q-chunking, arXiv 2507.07969.
 
     The confidence c_i is the estimated probability that to execute action i unseen is no worse than to plan again
-    before it; it is learned from a critic that values every beginning of a plan. See docs/chunks.md.
+    before it, as far as the members of the critic agree; they value every beginning of a plan. See docs/chunks.md.
     """
 
     length: int = 5
@@ -211,27 +215,35 @@ class AdaptiveOpenLoop(QueuedChunks):
 
     softrl's own, unpublished; builds on Q-chunking, arXiv 2507.07969.
 
-    U_k = Q(s, x_1..x_k) - alpha sum_{i<=k} gamma^(i-1) log pi(x_i | s),    x ~ pi(. | s)
+    U_k = Q(s, x_1..x_k) - sum_{i<=k} gamma^(i-1) [ alpha log pi(x_i | s) - max(lag, 0) ],    x ~ pi(. | s)
     c_i -> P( U_i no worse than U_{i-1} ), see `softrl.math.chunks.no_worse`
 
-    Entropy counts here as it does in the critic's target: Q values what follows a beginning with it, or without.
+    Entropy counts here as it does in the critic's target: Q values what follows a beginning with it, or without. What
+    follows is valued by the target network, whose values are `lag` above the critic's while these fall: without it,
+    plans would be cut short for that alone. While values rise going on looks better than it is, by less than is known.
     Every beginning is judged for one row in 2 h, so that all of them together are half as many rows as the batch has.
     """
+
+    lag: Tensor
 
     def __init__(self, spec: Spec, doubt: float) -> None:
         super().__init__(spec)
         self.doubt = doubt
+        self.register_buffer("lag", torch.zeros(()))
 
     def judged(self, agent: "Agent", z: Tensor, critic_z: Tensor, alpha: Tensor) -> tuple[Actions, Losses, Metrics]:
         plan, log_prob = agent.actor.plan(z)  # [B,h,A]
         with torch.no_grad():
             length, _ = agent.actor.lengths(z)
         few = slice(None, None, 2 * self.horizon)  # a batch may be in order of age
-        alpha_in_backup = alpha * agent.temperature.in_backup
-        with torch.no_grad(), without_dropout(agent.critic):
-            charged = alpha_in_backup * running_sums(log_prob[few].sum(-1))  # [B,h]
-            value = agent.critic(critic_z[few], beginnings(plan[few])).atoms.mean() - charged.T  # [E,h,B]
-            label = no_worse(value, self.doubt)
+        alpha_in_backup, judge = alpha * agent.temperature.in_backup, agent.lookahead.judge(agent.critic)
+        with torch.no_grad(), without_dropout(agent.critic), without_dropout(judge):
+            told = beginnings(plan[few])  # [h,B,h*(A+1)]
+            value = agent.critic(critic_z[few], told).atoms.mean()  # [E,h,B]
+            lag = judge(critic_z[few], told[:1]).atoms.mean() - value[:, :1]
+            self.lag.lerp_(lag.mean(), LAG_RATE)
+            charged = running_sums(alpha_in_backup * log_prob[few].sum(-1) - self.lag.relu() * self.due)  # [B,h]
+            label = no_worse(value - charged.T, self.doubt)
         logits = agent.actor.lengths.logits(z[few])
         typical, confidence = agent.actor.lengths.lengths(logits.detach())
         metrics = {"chunk_length": typical.float().mean(), "confidence": confidence.mean()}

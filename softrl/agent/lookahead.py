@@ -48,6 +48,10 @@ class SplitLookahead(nn.Module):
             q_next = self.target(b.target_z, next_action)
         return critic(b.z, b.action[None]), q_next
 
+    def judge(self, critic: nn.Module) -> nn.Module:
+        """The network by whose values targets are made: the target."""
+        return self.target
+
     def follow(self, critic: nn.Module) -> None:
         """Move the target towards the critic."""
         polyak_update(self.target, critic, self.tau)
@@ -73,6 +77,10 @@ class JointLookahead(nn.Module):
         """Predictions for the taken actions (K = 1) and, without gradient, for the next [K,B,A] actions."""
         now, ahead = joint(critic, b, next_action)
         return now, detached(ahead)
+
+    def judge(self, critic: nn.Module) -> nn.Module:
+        """The network by whose values targets are made: the critic itself."""
+        return critic
 
     def follow(self, critic: nn.Module) -> None:
         """There is nothing to follow."""
@@ -112,6 +120,10 @@ class JointTargetLookahead(nn.Module):
         with torch.no_grad():
             ahead = joint(self.target, b, next_action)[1]
         return joint(critic, b, next_action)[0], ahead
+
+    def judge(self, critic: nn.Module) -> nn.Module:
+        """The network by whose values targets are made: the target."""
+        return self.target
 
     def follow(self, critic: nn.Module) -> None:
         """Move the target towards the critic."""

@@ -1,5 +1,6 @@
 """Plans in the world: what is left of them is kept for each environment, and confidences learn what is right."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -232,9 +233,10 @@ class Storm(nn.Module):
         return SimpleNamespace(atoms=Atoms(q[None, ..., None], torch.ones(1, *q.shape, 1)))
 
 
-def knowing(actor: Any, critic: Any, in_backup: float = 1.0) -> Any:
+def knowing(actor: Any, critic: Any, in_backup: float = 1.0, judge: Any = None) -> Any:
     """An agent whose critic is given, and counts entropy in its target or not."""
-    return SimpleNamespace(actor=actor, critic=critic, temperature=SimpleNamespace(in_backup=in_backup))
+    temperature, lookahead = SimpleNamespace(in_backup=in_backup), SimpleNamespace(judge=lambda critic: judge or critic)
+    return SimpleNamespace(actor=actor, critic=critic, temperature=temperature, lookahead=lookahead)
 
 
 def learned(harm: float) -> Any:
@@ -278,7 +280,7 @@ def test_all_beginnings_together_are_half_a_batch() -> None:
     critic.register_forward_pre_hook(lambda module, given: asked.append(given[1].shape[:2]))
     actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
     config.build(SPEC).judged(knowing(actor, critic), *[torch.ones(64, 1)] * 2, torch.zeros(1))
-    assert asked == [(H, 11)]
+    assert asked == [(H, 11), (1, 11)]  # and once more by whom targets are made, the first beginnings
 
 
 def test_what_is_judged_is_spread_over_the_batch() -> None:
@@ -290,7 +292,7 @@ def test_what_is_judged_is_spread_over_the_batch() -> None:
     actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
     z = torch.arange(20.0)[:, None]
     config.build(SPEC).judged(knowing(actor, critic), z, 100 + z, torch.zeros(1))
-    assert asked == [[100, 106, 112, 118]]
+    assert asked == 2 * [[100, 106, 112, 118]]  # by the critic, and by whom targets are made
 
 
 def shares(log_std: float, alpha: float, in_backup: float = 1.0) -> Tensor:
@@ -318,6 +320,37 @@ def test_entropy_counts_as_it_does_in_what_the_critic_learns() -> None:
     """Values of a hard backup have no entropy of what comes after planning again: none may speak for going on."""
     for log_std in (-0.2, -5.0):
         torch.testing.assert_close(shares(log_std, alpha=1.0, in_backup=0.0), torch.ones(H - 1))
+
+
+class Valued(nn.Module):
+    """Two critics that differ a little; their mean is a function of how many actions are executed."""
+
+    def __init__(self, value: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, z: Tensor, told: Tensor) -> Any:
+        executed = told.unflatten(-1, (H, 2))[..., 1].sum(-1)  # [K,B]
+        q = self.value(executed) + 0.01 * torch.stack([executed, -executed])
+        return SimpleNamespace(atoms=Atoms(q[..., None], torch.ones(*q.shape, 1)))
+
+
+@pytest.mark.parametrize(
+    ("target", "harm", "uncorrected", "share"),
+    [(3.0, 0.0, 0.0, 1.0), (3.0, 0.1, 0.0, 0.0), (-3.0, 0.1, 1.0, 1.0)],
+    ids=["values fall and nothing is lost", "values fall and something is", "values rise by more than is lost"],
+)
+def test_that_values_fall_cuts_no_plan_short(target: float, harm: float, uncorrected: float, share: float) -> None:
+    """Without rewards Q(s, x_1..k) is gamma^k V'(s_k), whatever a target's V' still has to fall to zero, or to rise."""
+    critic = Valued(lambda k: 0.9**k * target - harm * (k - 1))
+    for judge, expected in ((critic, uncorrected), (Valued(lambda k: target + 0 * k), share)):
+        actor = AdaptiveChunk(H).wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
+        actor.lengths.out.weight.data.zero_()
+        agent, plan = knowing(actor, critic, judge=judge), AdaptiveChunk(H).build(SPEC)
+        for _ in range(600):
+            _, losses, _ = plan.judged(agent, *[torch.ones(6, 1)] * 2, torch.zeros(1))
+        (gradient,) = torch.autograd.grad(losses["confidence_loss"], actor.lengths.out.bias)
+        torch.testing.assert_close(0.5 - (H - 1) * gradient.flatten(), torch.full((H - 1,), expected))
 
 
 @pytest.mark.parametrize(
