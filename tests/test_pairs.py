@@ -82,24 +82,30 @@ def window(agent: Agent, seed: int, rows: int = 16) -> Window:
     )
 
 
-def accepting(run: Run) -> Spec:
-    """The first space in which the run's agent is possible; raises UserError with the last refusal."""
-    *others, last = worlds(run)
-    for spec in others:
+def accepting(run: Run, home: int = 0) -> Spec:
+    """The first space in which the run's agent is possible; raises UserError with the refusal of the space `home`."""
+    refusals = []
+    for spec in worlds(run):
         try:
             adapt_to_action_space(run.agent, spec).check(spec)
-        except UserError:
-            continue
-        return spec
-    adapt_to_action_space(run.agent, last).check(last)
-    return last
+        except UserError as error:
+            refusals.append(error)
+        else:
+            return spec
+    raise refusals[home]
+
+
+def home(recipe: str) -> int:
+    """The place in SPACES of the first that the recipe is for."""
+    run = apply(recipe, Run())
+    return worlds(run).index(accepting(run))
 
 
 def stacked(first: str, second: str, env: str = "") -> tuple[Run, Spec] | str:
     """The run of two recipes and a space for it, or the sentence that refuses them."""
     try:
         run = apply(f"{first}+{second}", override(Run(), {"env.name": env}))
-        spec = accepting(run)
+        spec = accepting(run, home(first))
         run.replay.check(spec._replace(chunk=run.agent.chunk.length, sequence=run.agent.encoder.sequence), Path())
     except UserError as error:
         return str(error)

@@ -64,6 +64,11 @@ MOST_ROWS = 128
 there are choices, so its outputs grow with their square."""
 
 
+MANY_DRAWS = 64
+"""Joint choices from which on to draw numbers for each of them is worth a warning: at 100 an update takes 20 times as
+long as with one set of numbers for all."""
+
+
 def space_of(spec: Spec) -> str:
     """The kind of a space; raises UserError for choices that leave none."""
     if not spec.choices:
@@ -117,11 +122,21 @@ def moves_numbers(explorer: Part) -> bool:
 
 
 def replaced(config: "AgentConfig", spec: Spec) -> list[str]:
-    """Sentences to tell before a run begins, on parts that the space of `spec` leaves without anything to do."""
-    if not spec.choices or not moves_numbers(config.explorer):
-        return []
-    name = type(config.explorer).__name__
-    return [f"agent.explorer {name} moves continuous actions, and this action space has choices: the policy explores"]
+    """Sentences to tell before a run begins, on what becomes of parts in the space of `spec`."""
+    told = []
+    if spec.choices and moves_numbers(config.explorer):
+        name = type(config.explorer).__name__
+        told.append(
+            f"agent.explorer {name} moves continuous actions, and this action space has choices: the policy explores"
+        )
+    joint = math.prod(spec.choices)
+    separate = "shared parameters" not in adapt_to_action_space(config, spec).actor.offers
+    if space_of(spec) == HYBRID and separate and joint >= MANY_DRAWS:
+        told.append(
+            f"an update draws numbers for each of {joint} joint choices and judges them all, which takes long: recipe "
+            "sac_hybrid with --agent.actor.dependent false draws one set for all of them"
+        )
+    return told
 
 
 def without_effect(config: "AgentConfig", recipe: "AgentConfig", spec: Spec) -> list[str]:

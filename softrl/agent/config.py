@@ -198,7 +198,8 @@ ADVICE = {
     "batch norms": "set agent.critic.trunk.norm batch_renorm, as recipe crossq does, or use a lookahead with a target",
     "distribution": "use the Gaussian actor",
     "latents": "use the Marginal actor, as recipe smac does, or agent.encoder.particles.count 0",
-    "ensemble": "give the critic at least two members (or, of agent.chunk, set doubt to 0)",
+    "ensemble": "give the critic at least two members, --agent.critic.members 2 (or set --agent.chunk.doubt 0, "
+    "where plans ask for them)",
     "plans": "leave out the recipe that brings another explorer",
     "shared parameters": "use the critic that the space asks for, by leaving agent.critic as it is",
     "exact entropy": "leave it out, or choose an environment with a few discrete actions only",

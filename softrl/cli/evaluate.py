@@ -60,6 +60,8 @@ def main(words: Sequence[str]) -> None:
         }
         if result.successes:
             summary["success_mean"] = fmean(result.successes)
+        if planned := [told for told in result.plans if told and None not in told]:
+            summary["chunk_length_mean"], summary["confidence_mean"] = map(fmean, zip(*planned, strict=True))
         if options.json:
             answer(json.dumps({**summary, "returns": result.returns, "lengths": result.lengths}))
         else:
@@ -70,6 +72,8 @@ def sentence(summary: dict[str, float], episodes: int) -> str:
     """The summary in a line."""
     words = (
         "return {return_mean:.1f}, sd {return_sd:.1f}, from {return_min:.1f} to {return_max:.1f}, over {episodes} "
-        "episodes of {length_mean:.0f} steps" + (", success {success_mean:.0%}" if "success_mean" in summary else "")
+        "episodes of {length_mean:.0f} steps"
+        + (", success {success_mean:.0%}" if "success_mean" in summary else "")
+        + (", {chunk_length_mean:.1f} actions of a plan executed" if "chunk_length_mean" in summary else "")
     )
     return words.format(**summary, episodes=episodes)

@@ -13,17 +13,24 @@ from softrl.errors import UserError
 from softrl.types import Spec
 
 LARGEST_JOINT = 1024
-"""Most combinations of choices that are enumerated."""
+"""Most combinations of several choices that are enumerated."""
+LARGEST_CHOICE = 4096
+"""Most options of one choice."""
 
 
 def check_choices(part: str, choices: tuple[int, ...]) -> None:
-    """Refuse a space without choices, and a choice that leaves none; raises UserError."""
+    """Refuse a space without choices, and choices that leave none or too many options; raises UserError."""
     if not choices:
         raise UserError(f"{part} is for discrete choices and the action space has none: use Gaussian with ActionIn")
     if min(choices) < 2:
         raise UserError(
             f"the action space has choices of sizes {choices}: a choice needs at least two options, so take the others "
             "out of the space"
+        )
+    if max(choices) > LARGEST_CHOICE:
+        raise UserError(
+            f"the action space has a choice of {max(choices)} options, and at most {LARGEST_CHOICE} are listed: make "
+            "several choices of it, such as its digits, or numbers in a Box"
         )
 
 
@@ -38,8 +45,8 @@ def check_joint(part: str, choices: tuple[int, ...]) -> None:
 
 
 def enumerable(choices: tuple[int, ...]) -> bool:
-    """Whether the joint combinations are few enough to be listed."""
-    return math.prod(choices) <= LARGEST_JOINT
+    """Whether the joint combinations are few enough to be listed; those of one choice are its options."""
+    return len(choices) == 1 or math.prod(choices) <= LARGEST_JOINT
 
 
 def components(spec: Spec) -> tuple[str, ...]:

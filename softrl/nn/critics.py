@@ -142,8 +142,10 @@ class ActionOutCritic(ActionValue):
         parameters = action[: self.passes, :, size:]  # [L,B,P], L passes
         x = torch.cat([z.expand(*parameters.shape[:-1], -1), parameters], -1).flatten(0, 1)  # [L*B,D+P]
         outputs = self.out(self.trunk(x)).unflatten(-1, (self.joint, -1)).movedim(2, 1)  # [E,J,L*B,W]
-        combination = (action[..., :size] * self.places).sum(-1).round().long()  # [K,B]
-        picked = combination.view(1, -1, len(x), 1)  # [1,K/L,L*B,1]
+        choices = action[..., :size]
+        choices = choices[:, :1] if choices.stride(1) == 0 else choices  # listed ones are the same in all rows
+        combination = (choices * self.places).sum(-1).round().long().expand(action.shape[:2])  # [K,B]
+        picked = combination.reshape(1, -1, len(x), 1)  # [1,K/L,L*B,1]
         output = outputs.take_along_dim(picked, 1).reshape(len(outputs), *action.shape[:2], -1)  # [E,K,B,W]
         return Prediction(output, self.head.atoms(output))
 

@@ -30,10 +30,10 @@ def checked(env: Source, configured: Run, say: Callable[[str], None] = lambda li
     finally:
         made.close()
     repeat = envs.repeats(env, configured.env)
-    if limit is not None and configured.agent.chunk.length > math.ceil(limit / repeat):
+    if limit is not None and configured.agent.chunk.length > (decisions := math.ceil(limit / repeat)):
         raise UserError(
-            f"agent.chunk.length {configured.agent.chunk.length} is longer than an episode of {limit} frames: plan "
-            "fewer actions at once"
+            f"agent.chunk.length {configured.agent.chunk.length} is longer than an episode of {decisions} decisions: "
+            "plan fewer actions at once"
         )
     compiled(update, configured.compile, configured.device)  # for its UserError alone, `Trainer` compiles by itself
     if isinstance(configured.video.every, int):  # apart, because one that draws may be another than the one that learns

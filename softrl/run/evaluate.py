@@ -192,7 +192,8 @@ class Policy:
         Tuple and Dict the same nest with such an array in each place, which `gymnasium.vector.utils.iterate` splits.
         With `deterministic=False` they are those of the agent while it collects, exploration included.
         `episode_start`, [N] bool, says which of them have just begun an episode: these forget what `state` remembers.
-        Raises UserError for observations of another kind, and for numbers that are not finite.
+        Raises UserError for observations of another kind, for numbers that are not finite, and for a state or an
+        `episode_start` of another number of environments.
         """
         given = rows(self.observed, obs)
         [(name, shape)] = self.agent.spec.obs.items()
@@ -209,9 +210,17 @@ class Policy:
         seen = tensors(self.agent.spec, many, device)
         if name == "state" and not torch.isfinite(seen[name]).all():
             raise UserError("the policy was given an observation that is not finite: no action follows from it")
-        carry = self.agent.initial(len(many)) if state is None else state
+        first = self.agent.initial(len(many))
+        carry = first if state is None else state
+        if {name: value.shape for name, value in carry.items()} != {name: value.shape for name, value in first.items()}:
+            raise UserError(
+                f"the policy was given a state that is not one of {len(many)} environments: pass what the last call "
+                "for them returned, or None where their episodes begin"
+            )
         if episode_start is not None:
-            new, first = torch.as_tensor(episode_start, device=device).view(-1), self.agent.initial(len(many))
+            new = torch.as_tensor(episode_start, device=device).view(-1)
+            if len(new) != len(many):
+                raise UserError(f"episode_start has {len(new)} entries for {len(many)} observations: give one for each")
             carry = {name: begun(new, first[name], value) for name, value in carry.items()}
         action, carry = self.agent.act(seen, carry, deterministic)
         flat = action.cpu().numpy()  # [N,A]

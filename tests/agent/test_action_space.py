@@ -155,3 +155,14 @@ def test_a_latent_in_the_policy_is_for_numbers(continuous: int) -> None:
     sentence = r"Latent actor is for continuous actions, and this action space has choices: leave out the recipe"
     with pytest.raises(UserError, match=sentence):
         apply("smac_state", Run()).agent.build(spec(3, continuous=continuous))
+
+
+def test_many_draws_of_numbers_are_told() -> None:
+    """Where each of many joint choices has numbers of its own, and nowhere else."""
+    [told] = replaced(CONFIG, spec(8, 8, continuous=2))
+    assert "each of 64 joint choices" in told
+    assert "dependent false" in told
+    shared = dataclasses.replace(CONFIG, actor=Hybrid(NARROW, dependent=False))
+    for config, space in ((CONFIG, spec(8, 7, continuous=2)), (CONFIG, spec(64)), (shared, spec(8, 8, continuous=2))):
+        assert replaced(config, space) == []
+    assert replaced(CONFIG, spec(40, 40, continuous=2)) == []  # whose options are judged one by one

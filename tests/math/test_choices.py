@@ -78,7 +78,14 @@ def test_components_are_named_choices_first(choices: tuple[int, ...], continuous
 
 @pytest.mark.parametrize(
     ("choices", "words"),
-    [((), "has none"), ((1,), "at least two options"), ((3, 0), "at least two options"), ((32, 33), "1056")],
+    [
+        ((), "has none"),
+        ((1,), "at least two options"),
+        ((3, 0), "at least two options"),
+        ((32, 33), "1056"),
+        ((4097,), "4097 options, and at most 4096"),
+        ((2, 5000), "5000 options"),
+    ],
 )
 def test_spaces_that_cannot_be_enumerated_are_refused(choices: tuple[int, ...], words: str) -> None:
     with pytest.raises(UserError, match=words):
@@ -88,3 +95,4 @@ def test_spaces_that_cannot_be_enumerated_are_refused(choices: tuple[int, ...], 
 def test_the_largest_joint_and_a_larger_one_in_turn_are_fine() -> None:
     check_joint("the part", (32, 32))
     check_choices("the part", (32, 33))
+    check_joint("the part", (4096,))  # of one choice every option is listed, which is as many as Factored would judge

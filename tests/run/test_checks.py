@@ -14,5 +14,5 @@ def test_a_plan_may_be_as_long_as_an_episode_has_decisions() -> None:
         checked("Pendulum-v1", override(Run(), values))
 
     asked(3)
-    with pytest.raises(UserError, match="longer than an episode of 10 frames"):
+    with pytest.raises(UserError, match="longer than an episode of 3 decisions"):
         asked(4)

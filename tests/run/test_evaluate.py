@@ -319,3 +319,15 @@ def test_those_who_begin_an_episode_forget_their_plans() -> None:
     assert mixed[0] == pytest.approx(new[0])
     assert mixed[1] == pytest.approx(on[1])
     assert new[1] != pytest.approx(on[1])
+
+
+@pytest.mark.parametrize(
+    ("seen", "remembered", "begun"), [(2, 3, None), (1, 3, None), (3, 1, None), (2, 0, None), (2, 2, 3)]
+)
+def test_a_state_of_other_environments_is_refused(seen: int, remembered: int, begun: int | None) -> None:
+    agent = AgentConfig(chunk=Chunk(3)).build(Spec({"state": (1,)}, 1))
+    policy = Policy(agent, gymnasium.spaces.Box(-1, 1, (1,)), Run())
+    state = policy.predict(np.zeros((remembered, 1), np.float32))[1] if remembered else {}
+    episode_start = None if begun is None else np.ones(begun, bool)
+    with pytest.raises(UserError, match=f"one of {seen} environments" if begun is None else "has 3 entries for 2"):
+        policy.predict(np.zeros((seen, 1), np.float32), state, episode_start=episode_start)

@@ -89,7 +89,9 @@ def test_an_agent_that_does_not_plan_has_the_promised_columns_only(tmp_path: Pat
 
 @pytest.mark.parametrize(("length", "repeat"), [(201, 1), (51, 4)])
 def test_plans_that_no_episode_is_long_enough_for_are_refused(tmp_path: Path, length: int, repeat: int) -> None:
-    with pytest.raises(UserError, match=rf"chunk\.length {length} is longer than an episode of 200 frames") as told:
+    with pytest.raises(
+        UserError, match=rf"length {length} is longer than an episode of {length - 1} decisions"
+    ) as told:
         api.train("Pendulum-v1", "qc", run=tmp_path / "run", **{"agent.chunk.length": length, "env.repeat": repeat})
     assert "\n" not in str(told.value)
     assert not (tmp_path / "run").exists()
