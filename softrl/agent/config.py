@@ -158,7 +158,7 @@ class AgentConfig:
         require("agent.penalty", self.penalty.needs, "agent.actor", self.actor.offers)
         require("agent.imitation", self.imitation.needs, "agent.actor", self.actor.offers)
         offered = self.actor.offers | planned | ensemble
-        require("agent.chunk", self.chunk.needs, "agent.actor, agent.explorer and agent.critic", offered)
+        require("agent.chunk", self.chunk.needs, "the rest of the agent", offered)
         for name, part in (("actor", self.actor), ("explorer", self.explorer), ("chunk", self.chunk)):
             if any(vars(each).get("dropout", 0.0) > 0 for each in nested_parts(part)):
                 raise UserError(f"dropout in agent.{name} would make every act random: leave dropout to the critic")

@@ -98,6 +98,16 @@ def test_evaluate_tells_successes_where_the_environment_does(run, capsys, monkey
     assert printed.err.startswith("softrl: 1 of 4 evaluation episodes had no end after 100000 decisions")
 
 
+def test_evaluate_tells_how_much_of_its_plans_an_agent_executes(run, capsys, monkeypatch):
+    assert "chunk_length_mean" not in summary_of(["run"], capsys)
+    told = Evaluation([1.0, 3.0], [10, 20], [], [(2.0, 0.5), (3.0, 0.9)], [False] * 2)
+    monkeypatch.setattr("softrl.api.evaluation", lambda *_, **__: told)
+    summary = summary_of(["run"], capsys)
+    assert (summary["chunk_length_mean"], summary["confidence_mean"]) == (2.5, 0.7)
+    assert main(["evaluate", "run", "--episodes", "2"]) == 0
+    assert capsys.readouterr().out.endswith("of 15 steps, 2.5 actions of a plan executed\n")
+
+
 def summary_of(words, capsys):
     assert main(["evaluate", *words, "--episodes", "1", "--json"]) == 0
     return json.loads(capsys.readouterr().out)
