@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributions import Independent, MixtureSameFamily, Normal
 
 from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
@@ -15,6 +16,7 @@ from softrl.agent.temperature import Entropy, Fixed, Learned
 from softrl.agent.update import describe_values
 from softrl.math.rules import Average, Minimum
 from softrl.nn.actors.gaussian import Gaussian
+from softrl.nn.actors.mixture import Mixture
 from softrl.nn.augment import Shift
 from softrl.nn.convolutions import Convolutions
 from softrl.nn.critics import ActionIn, StateValue
@@ -345,3 +347,27 @@ def test_bfloat16_products_stay_close_and_weights_stay_float32() -> None:
     assert all(p.dtype == torch.float32 for p in rounded.parameters())
     assert float(rough["critic_loss"]) == pytest.approx(float(exact["critic_loss"]), rel=0.05)
     assert not torch.equal(rough["critic_loss"], exact["critic_loss"])
+
+
+def test_a_mixture_s_target_and_losses_are_sums_over_its_components() -> None:
+    """Against torch.distributions: V = sum_k w_k [ min Q(a_k) - alpha log pi(a_k) ], log pi of the whole mixture."""
+    agent = AgentConfig(actor=Mixture(SMALL, components=3), critic=ActionIn(SMALL), temperature=Fixed(0.4)).build(SPEC)
+    frozen, w = copy.deepcopy(agent), window(0)
+
+    def value(critic: nn.Module, z: Tensor) -> Tensor:
+        log_weight, mean, log_std = frozen.actor.distributions(z)
+        u = mean + log_std.exp() * torch.randn(3, B, A)
+        components = Normal(mean.transpose(0, 1), log_std.transpose(0, 1).exp())
+        mixture = MixtureSameFamily(torch.distributions.Categorical(logits=log_weight), Independent(components, 1))
+        log_prob = torch.stack([mixture.log_prob(u_k) - (1 - u_k.tanh().square()).log().sum(-1) for u_k in u])
+        least = torch.stack([critic(z, u_k.tanh()[None]).output[:, 0, :, 0].min(0).values for u_k in u])
+        return (log_weight.T.exp() * (least - 0.4 * log_prob)).sum(0).detach()  # [B]
+
+    torch.manual_seed(1)
+    metrics, _ = agent.update(w)
+    torch.manual_seed(1)
+    y = w.reward[:, 0] + w.discount[:, 0] * value(frozen.lookahead.target, w.obs["state"][:, 1])
+    q = frozen.critic(w.obs["state"][:, 0], w.action.movedim(1, 0)).output[:, 0, :, 0]
+    torch.testing.assert_close(metrics["critic_loss"], (0.5 * (q - y).square()).mean(-1).sum().detach())
+    loss = -value(agent.critic, w.obs["state"][:, 0]).mean()  # at a critic that has moved
+    torch.testing.assert_close(metrics["actor_loss"], loss, rtol=1e-4, atol=1e-5)
