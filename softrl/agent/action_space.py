@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from softrl.agent.config import AgentConfig
 
 Part = Any  # a frozen dataclass
-CONTINUOUS, DISCRETE, HYBRID, MANY = "continuous", "discrete", "hybrid", "many choices"
+CONTINUOUS, DISCRETE, HYBRID, MANY = "continuous", "discrete", "hybrid", "one of many choices"
 """Kinds of action space: numbers, a few joint choices, both, and joint choices too many to list, with or without."""
 
 

@@ -63,7 +63,7 @@ class Clipped:
         if not head.equal_weights:
             raise UserError(
                 f"agent.regression Clipped holds values near older ones, and a {type(head).__name__} head learns "
-                "probabilities: use a Scalar or Quantile head, or Plain"
+                "probabilities: use agent.critic.head Scalar or Quantile, or agent.regression Plain"
             )
 
     def build(self) -> "ClippedRegression":
