@@ -138,7 +138,9 @@ class Reset:
 class ShrinkAndPerturb:
     """theta <- (1 - shrink) theta + noise theta', theta' a fresh draw (Ash and Adams 2020, arXiv 1910.08475).
 
-    Critic and policy change but for their norms, and their optimisers start again; targets follow as ever.
+    Critic and policy change but for their norms, and their optimisers start again; targets follow as ever. What starts
+    at one value, as a log deviation or a scale does, has no law around zero: it moves towards that value by the share
+    `shrink`.
     """
 
     every: int = 100_000
@@ -172,7 +174,8 @@ class ShrinkAndPerturb:
         both = ((agent.critic, fresh.critic, optim.value), (agent.actor, fresh.actor, optim.actor))
         for network, model, optimizer in both:
             for weight, draw in zip(weights(network), weights(model), strict=True):
-                weight.mul_(1 - self.shrink).add_(draw.to(weight.device), alpha=self.noise)
+                share = self.shrink if (draw == draw.flatten()[0]).all() else self.noise
+                weight.mul_(1 - self.shrink).add_(draw.to(weight.device), alpha=share)
             project(network)
             optimizer.restart()
 

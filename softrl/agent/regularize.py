@@ -82,7 +82,7 @@ class L2Init:
 
 @dataclass(frozen=True)
 class Wasserstein:
-    """strength/2 * sum (sort(theta) - sort(theta_0))^2, sorted within each parameter and member (arXiv 2406.06811).
+    """strength/2 * sum (sort(theta) - sort(theta_0))^2, sorted within each parameter and member (arXiv 2312.00246).
 
     A weight is pulled to the initial value of the same rank: the distribution of weights is kept, not their places.
     What L2Init leaves out is left out here too. Every update sorts all weights.

@@ -111,7 +111,7 @@ L2_INIT = Recipe(
 WASSERSTEIN = Recipe(
     "wasserstein",
     "The distribution of weights is pulled towards the one they started with.",
-    arxiv="2406.06811",
+    arxiv="2312.00246",
     changes={"agent.regularizer": Wasserstein()},
     defines=("agent.regularizer",),
 )

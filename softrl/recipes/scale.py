@@ -245,6 +245,14 @@ RELU2 = Recipe(
     defines=("agent.critic.trunk", "agent.critic.trunk.activation"),
 )
 
+CRELU = Recipe(
+    "crelu",
+    "Concatenated ReLU in critic and policy: every unit is read with both signs, and none falls silent.",
+    arxiv="2303.07507",
+    changes={"agent.critic.trunk.activation": "crelu", "agent.actor.trunk.activation": "crelu"},
+    defines=("agent.critic.trunk.activation", "agent.actor.trunk.activation"),
+)
+
 D2RL_RECIPE = Recipe(
     "d2rl",
     "Four hidden layers that all see the input again, in actor and critic.",
@@ -255,5 +263,5 @@ D2RL_RECIPE = Recipe(
 
 RECIPES = (
     BRO, SIMBA, SIMBAV2, CROSSQ, CROSSQ_WN, XQC_RECIPE, FLASHSAC, FAST,
-    MOE, SOFT_MOE, BRO_MLP, DIRAC, NORMFORMER, RELU2, D2RL_RECIPE,
+    MOE, SOFT_MOE, BRO_MLP, DIRAC, NORMFORMER, RELU2, CRELU, D2RL_RECIPE,
 )  # fmt: skip
