@@ -112,9 +112,14 @@ def nested(log_prob: Tensor) -> Tensor:
 def check_estimator(estimator: Estimator, extra: int) -> None:
     """Refuse a number of extra latents that an estimator cannot use; raises UserError."""
     if extra < 0:
-        raise UserError(f"{extra} extra latents were asked for: it must be 0, which marginalises nothing, or more")
+        raise UserError(
+            f"{extra} extra latents were asked for (agent.actor.particles, or agent.encoder.particles.count of a world "
+            "model): it must be 0, which marginalises nothing, or more"
+        )
     if estimator == "nested" and extra & (extra - 1):
-        raise UserError(f"the nested estimator halves {extra} extra latents to the end: use a power of two, such as 32")
+        raise UserError(
+            f"agent.actor.estimator nested halves {extra} extra latents to the end: use a power of two, such as 32"
+        )
 
 
 ESTIMATORS: dict[Estimator, Callable[[Tensor], Tensor]] = {"naive": naive, "nested": nested}

@@ -46,7 +46,9 @@ def imagine(world: "WorldModel", actor: Actor, start: Tensor, horizon: int) -> I
 def check_horizon(horizon: int) -> None:
     """Refuse to imagine nothing; raises UserError."""
     if horizon < 1:
-        raise UserError(f"horizon is {horizon}: imagination needs at least one decision ahead, Dreamer takes 15")
+        raise UserError(
+            f"agent.lookahead.horizon is {horizon}: imagination needs at least one decision ahead, Dreamer takes 15"
+        )
 
 
 @torch.no_grad()

@@ -46,6 +46,27 @@ def test_the_density_is_averaged_over_the_latents(estimator: str) -> None:
 
 
 @pytest.mark.parametrize("estimator", ["naive", "nested"])
+def test_gradients_of_the_averaged_density_are_those_of_a_loop(estimator: str) -> None:
+    """The action moves with the latent that acts, and its density in all of them with the action."""
+    policy, z = marginal(estimator=estimator), torch.randn(6, 5 * 3)
+    torch.manual_seed(1)
+    actions = policy(z)
+    loss = actions.value.sum() + actions.log_prob.sum()
+    found = torch.autograd.grad(loss, list(policy.parameters()))
+    torch.manual_seed(1)
+    noise, expected = torch.randn(6, 2), torch.zeros(())
+    for row in range(6):
+        laws = [policy.distribution(z[row : row + 1, 3 * i : 3 * i + 3]) for i in range(5)]
+        mean, log_std = laws[0]
+        u = mean[0] + log_std[0].exp() * noise[row]
+        squashing = (1 - u.tanh() ** 2).log()
+        w = torch.stack([(TorchNormal(m[0], s[0].exp()).log_prob(u) - squashing).sum() for m, s in laws])
+        expected = expected + u.tanh().sum() + (nested(w) if estimator == "nested" else torch.log(w.exp().sum() / 5))
+    for ours, loops in zip(found, torch.autograd.grad(expected, list(policy.parameters())), strict=True):
+        torch.testing.assert_close(ours, loops, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("estimator", ["naive", "nested"])
 def test_one_latent_is_the_gaussian_bit_by_bit(estimator: str) -> None:
     policy, z = marginal(estimator=estimator), torch.randn(6, 3)
     gaussian = Gaussian(SMALL).build(3, SPEC)
