@@ -117,9 +117,7 @@ def check_estimator(estimator: Estimator, extra: int) -> None:
             "model): it must be 0, which marginalises nothing, or more"
         )
     if estimator == "nested" and extra & (extra - 1):
-        raise UserError(
-            f"agent.actor.estimator nested halves {extra} extra latents to the end: use a power of two, such as 32"
-        )
+        raise UserError(f"the nested estimator halves {extra} extra latents to the end: use a power of two, such as 32")
 
 
 ESTIMATORS: dict[Estimator, Callable[[Tensor], Tensor]] = {"naive": naive, "nested": nested}
