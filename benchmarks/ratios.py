@@ -54,6 +54,8 @@ PEERS = {
     "torchrl compiled": "compiled TorchRL",
     "torchrl CUDA graph": "TorchRL in a CUDA graph",
 }
+APART = 2.0
+"""How many times the median, or as small a share of it, a turn may be where a verdict is to say anything."""
 CANNOT = "not measured: the processor has no bfloat16 instructions"
 
 
@@ -75,6 +77,9 @@ class Figure(NamedTuple):
             return CANNOT
         if self.target is None:
             return ""
+        median, lowest, highest = self.ratios
+        if highest > APART * median or lowest < median / APART:
+            return "disturbed"
         return "yes" if (self.ratios[0] >= self.target) == self.least or self.ratios[0] == self.target else "no"
 
     @property
@@ -91,7 +96,8 @@ class Figure(NamedTuple):
         """The line as it is printed after a measurement."""
         if not self.ratios:
             return f"{self.family}, {self.what}: {CANNOT}"
-        target = f"; target {self.bound}: {'met' if self.verdict == 'yes' else 'missed'}" if self.bound else ""
+        word = {"yes": "met", "no": "missed"}.get(self.verdict, self.verdict)
+        target = f"; target {self.bound}: {word}" if self.bound else ""
         more = "".join(f"; {value} {name}" for name, value in self.more.items())
         return f"{self.family}, {self.what}: {self.ratios[0]:.3f} ({self.spread}{target}){more}"
 

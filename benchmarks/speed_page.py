@@ -32,8 +32,8 @@ The last column tells the number in the last table under which machine, commit, 
 
 On AMD, measurements begun before 2026-11-22 06:07 had MKL's products, in update and floor alike; with oneDNN's, which
 later ones have, the floor takes about half the time, so ratios from before are flattered and their verdicts stand for
-MKL alone. Recipes were measured in one process each: where a range passes 2 the machine was disturbed, and the verdict
-says little. A row stands for the commit in the last table.
+MKL alone. Recipes were measured in one process each. Where a turn took twice the median, or half of it, the machine was
+disturbed, and there is no verdict. A row stands for the commit in the last table.
 """
 COLUMNS = ("", "ratio", "range", "turns", "target", "met")
 BREAKDOWN = "sac: where the time of a step goes"

@@ -59,6 +59,11 @@ def cautions(run: Run) -> list[str]:
         )
     if run.precision == "bfloat16" and run.device == "cpu" and multiplies_bfloat16() is False:
         told.append("this processor has no instructions for bfloat16: --precision float32 is faster here")
+    if run.collect == "async" and run.env.workers != "envpool" and not apart(run.env, run.envs):
+        told.append(
+            "--collect async overlaps nothing here: the environment runs in this process, set --env.workers async or "
+            "--collect sync"
+        )
     if apart(run.env, run.envs) and (crowded := room.caution(run.envs)):
         told.append(crowded)
     return told

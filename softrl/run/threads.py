@@ -43,7 +43,8 @@ def fastest_thread_count(batch: int) -> int:
 
 def hidden(batch: int, width: int = 256) -> Callable[[], None]:
     """A hidden layer of two networks, forwards and backwards: the bulk of an update."""
-    x, weight = torch.randn(2, batch, width), torch.randn(2, width, width)  # [E,B,W], [E,W,W]
+    draws = torch.Generator().manual_seed(0)  # the caller's numbers are left alone
+    x, weight = (torch.randn(2, rows, width, generator=draws) for rows in (batch, width))  # [E,B,W], [E,W,W]
 
     def layer() -> None:
         y = (x @ weight).relu_()

@@ -70,6 +70,15 @@ def test_plasticity_that_never_acts_is_cautioned_against(plasticity: Any, first:
     assert cautions(replace(run, steps=run.steps + 1)) == []
 
 
+@pytest.mark.parametrize(
+    ("envs", "workers", "told"), [(1, "auto", 1), (2, "sync", 1), (1, "async", 0), (2, "auto", 0), (2, "envpool", 0)]
+)
+def test_collecting_beside_learning_in_one_process_is_cautioned_against(envs: int, workers: str, told: int) -> None:
+    run = override(Run(), {"collect": "async", "envs": envs, "env.workers": workers})
+    assert len([line for line in cautions(run) if "overlaps nothing" in line]) == told
+    assert cautions(replace(run, collect="sync")) == []
+
+
 def test_recipes_act_in_runs_of_their_length() -> None:
     assert cautions(apply("resets", replace(Run(), steps=1_000_000))) == []
     assert cautions(Run()) == []
