@@ -27,6 +27,8 @@ class Adam:
     """Added to the root of the mean squared gradient."""
     weight_decay: float = 0.0
     """Share of each weight, times the learning rate, that a step takes away."""
+    l2: float = 0.0
+    """Share of each weight that is added to its gradient; Adam takes out the size of both, so it moves idle weights."""
     max_gradient_norm: float | None = None
     """Largest norm of all gradients of this optimiser together; longer ones are scaled down, none leaves them."""
     schedule: Constant | LinearDecay | CosineDecay = field(default_factory=Constant)
@@ -39,6 +41,8 @@ class Adam:
             raise UserError(f"Adam's betas are {self.beta1} and {self.beta2}: both must lie in [0, 1)")
         if self.weight_decay < 0:
             raise UserError(f"weight_decay is {self.weight_decay}: it must not be negative, 0 switches it off")
+        if self.l2 < 0:
+            raise UserError(f"l2 is {self.l2}: it must not be negative, 0 switches it off")
         if self.max_gradient_norm is not None and self.max_gradient_norm <= 0:
             raise UserError(
                 f"max_gradient_norm is {self.max_gradient_norm}: it must be positive, none switches clipping off"
@@ -52,9 +56,9 @@ class Adam:
 class AdamOptimizer(nn.Module):
     """m <- lerp(m, g, 1 - b1), v <- lerp(v, g^2, 1 - b2), p <- (1 - lr * decay) p - lr * m' / (sqrt(v') + eps).
 
-    m' and v' are unbiased. The parameters are held without being registered: they belong to the networks, and a
-    `state_dict` has each once. Parameters that a layer marks with `decays = False` do not decay, and learned
-    layers with a constraint on their weights are put back on it after each step.
+    g is the gradient, and l2 * p with it; m' and v' are unbiased. Parameters are held without being registered: they
+    belong to the networks, and a `state_dict` has each once. Parameters that a layer marks with `decays = False` feel
+    neither l2 nor decay, and learned layers with a constraint on their weights are put back on it after each step.
     """
 
     learning_rate: Tensor
@@ -66,7 +70,9 @@ class AdamOptimizer(nn.Module):
         self.parameters_held: list[Tensor] = [p for m in modules for p in m.parameters() if p.requires_grad]
         # Asked once, because to search the modules at every step would cost where there is nothing to find.
         self.constrained = [layer for module in modules for layer in constrained(module)]
-        decays = [config.weight_decay * getattr(p, "decays", True) for p in self.parameters_held]
+        decaying = [getattr(p, "decays", True) for p in self.parameters_held]
+        self.pulls = [config.l2 * own for own in decaying]
+        decays = [config.weight_decay * own for own in decaying]
         self.groups = [(decay, [i for i, own in enumerate(decays) if own == decay]) for decay in sorted(set(decays))]
         self.register_buffer("learning_rate", torch.tensor(config.learning_rate))
         self.register_buffer("count", torch.zeros(()))
@@ -89,6 +95,9 @@ class AdamOptimizer(nn.Module):
         """One step along given gradients, in the order of the parameters."""
         if self.config.max_gradient_norm is not None:
             gradients = clipped(gradients, self.config.max_gradient_norm)
+        if self.config.l2:
+            pulled = zip(gradients, self.parameters_held, self.pulls, strict=True)
+            gradients = tuple(g + pull * p for g, p, pull in pulled)
         means, squares = self.moments()
         # The fused step goes through memory in order, whatever the strides say.
         gradients = tuple(g.contiguous() for g in gradients)

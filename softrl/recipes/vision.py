@@ -61,7 +61,7 @@ SAC_AE = from_pixels(
     arxiv="1910.01741",
     changes={
         "agent.encoder": PixelEncoder(auxiliary=Reconstruction()),
-        "agent.optim.encoder.weight_decay": 1e-7,
+        "agent.optim.encoder.l2": 1e-7,
     },
     own=(AUXILIARY,),
 )

@@ -83,11 +83,32 @@ def test_weight_decay_equals_torchs_adamw_and_spares_what_does_not_decay(traced:
     torch.testing.assert_close(ours.bias, theirs.bias, atol=1e-6, rtol=1e-5)
 
 
-def test_a_copy_spares_the_same_parameters() -> None:
+def test_l2_equals_torchs_and_spares_what_does_not_decay(traced: bool) -> None:
+    """Where a loss has no gradient all that moves a weight is its own size, by about the learning rate."""
+    ours, x = problem()
+    theirs, _ = problem()
+    ours.bias.decays = False  # type: ignore[attr-defined]
+    x[:, 0] = 0.0
+    before = ours.weight[:, 0].detach().clone()
+    step = stepping(Adam(1e-2, l2=1e-7).build(ours), traced)
+    groups = [{"params": [theirs.weight], "weight_decay": 1e-7}, {"params": [theirs.bias], "weight_decay": 0.0}]
+    reference = torch.optim.Adam(groups, lr=1e-2)
+    for _ in range(30):
+        step({"a": (ours(x) - 1).square().mean()})
+        reference.zero_grad()
+        (theirs(x) - 1).square().mean().backward()
+        reference.step()
+    torch.testing.assert_close(ours.weight, theirs.weight, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(ours.bias, theirs.bias, atol=1e-6, rtol=1e-5)
+    assert (ours.weight[:, 0].abs() < before.abs() - 0.1).sum() >= 2
+
+
+@pytest.mark.parametrize("form", [{"weight_decay": 5.0}, {"l2": 5.0}], ids=["decay", "l2"])
+def test_a_copy_spares_the_same_parameters(form: dict[str, float]) -> None:
     """`copy.deepcopy` of a parameter loses what was written on it."""
     ours, x = problem()
     ours.bias.decays = False  # type: ignore[attr-defined]
-    pair = nn.ModuleList([ours, Adam(1e-2, weight_decay=5.0).build(ours)])
+    pair = nn.ModuleList([ours, Adam(1e-2, **form).build(ours)])
     twin = copy.deepcopy(pair)
     for net, optimizer in (pair, twin):
         optimizer.step({"a": net(x).sum()})
@@ -271,7 +292,14 @@ def test_what_two_losses_train_moves_along_gradients_at_the_same_weights() -> No
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"learning_rate": 0.0}, {"beta1": 1.0}, {"beta2": -0.1}, {"weight_decay": -1.0}, {"max_gradient_norm": 0.0}],
+    [
+        {"learning_rate": 0.0},
+        {"beta1": 1.0},
+        {"beta2": -0.1},
+        {"weight_decay": -1.0},
+        {"l2": -1.0},
+        {"max_gradient_norm": 0.0},
+    ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError):

@@ -25,12 +25,16 @@ SMALL = {
 CROPPED = {"agent.encoder.augmentation.pixels": SIZE}
 
 
+def held(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
 def gradients_of(loss: Tensor, optimizer: torch.optim.Optimizer) -> tuple[Tensor, ...]:
-    return torch.autograd.grad(loss, optimizer.param_groups[0]["params"], retain_graph=True)
+    return torch.autograd.grad(loss, held(optimizer), retain_graph=True)
 
 
 def step(optimizer: torch.optim.Optimizer, gradients: tuple[Tensor, ...]) -> None:
-    for parameter, gradient in zip(optimizer.param_groups[0]["params"], gradients, strict=True):
+    for parameter, gradient in zip(held(optimizer), gradients, strict=True):
         parameter.grad = gradient
     optimizer.step()
 
@@ -49,7 +53,9 @@ class Paper:
         self.actor = adam(self.named("actor."), 1e-3)
         log_alpha = self.named("temperature.")
         self.price = adam(log_alpha, 1e-3) if recipe == "drq" else adam(log_alpha, 1e-4, (0.5, 0.999))
-        self.encoder = adam([*body, *self.named("encoder.auxiliary.")], 1e-3)
+        pull = 1e-7 if recipe == "sac_ae" else 0.0
+        decoder = {"params": self.named("encoder.auxiliary."), "weight_decay": pull}  # L2, as torch's Adam has it
+        self.encoder = adam([{"params": body}, *[decoder] * bool(decoder["params"])], 1e-3)
 
     def named(self, part: str) -> list[Tensor]:
         return [value for name, value in self.weights.items() if name.startswith(part)]
@@ -210,7 +216,7 @@ def test_kernels_start_as_in_the_authors_code(recipe: str) -> None:
 def test_numbers_too_small_to_be_seen_in_an_update() -> None:
     agent = apply("sac_ae", Run()).agent
     assert agent.encoder.auxiliary.penalty == 1e-6
-    assert agent.optim.encoder.weight_decay == 1e-7
+    assert agent.optim.encoder.l2 == 1e-7
     for recipe in ("sac_ae", "sac_pixels", "drq", "curl"):
         run = apply(recipe, Run())
         assert run.agent.temperature.initial == 0.1
