@@ -286,7 +286,7 @@ SAC_AE = {
     **PIXELS,
     "agent.encoder.auxiliary": "Reconstruction",
     "agent.encoder.auxiliary.penalty": 1e-6,
-    "agent.optim.encoder.weight_decay": 1e-7,
+    "agent.optim.encoder.l2": 1e-7,
 }
 DRQ = {
     **PIXELS,
