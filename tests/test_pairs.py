@@ -6,7 +6,7 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,7 @@ def accepting(run: Run, home: int = 0) -> Spec:
     raise refusals[home]
 
 
+@cache
 def home(recipe: str) -> int:
     """The place in SPACES of the first that the recipe is for."""
     run = apply(recipe, Run())

@@ -11,7 +11,7 @@ from torch import Tensor
 from softrl.agent.agent import Agent
 from softrl.agent.compile import guards_of_the_call
 from softrl.agent.config import AgentConfig
-from softrl.agent.explore import Optimistic, StateDependent
+from softrl.agent.explore import Optimistic
 from softrl.agent.lookahead import StateTarget
 from softrl.agent.optim import Adam, Optimizers
 from softrl.agent.penalty import EntropyPenalty
@@ -22,11 +22,8 @@ from softrl.agent.temperature import Fixed
 from softrl.errors import UserError
 from softrl.nn.actors.categorical import Categorical
 from softrl.nn.actors.gaussian import Gaussian
-from softrl.nn.actors.gsde import GSDE
 from softrl.nn.critics import ActionIn
-from softrl.nn.layers import DiracLinear
 from softrl.nn.trunks.d2rl import D2RL
-from softrl.nn.trunks.dirac import Dirac
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Spec, Window
 
@@ -205,28 +202,6 @@ def test_shrink_and_perturb_by_hand(window: Any, learned: Any) -> None:
         assert all(not value.any() for name, value in optimizer.state_dict().items() if name != "learning_rate")
     assert {name for name in changed(agent, before) if name.startswith(("lookahead", "temperature"))} == set()
     assert [p.data_ptr() for p in agent.parameters()] == memory
-
-
-def test_what_starts_at_one_value_moves_towards_it(window: Any) -> None:
-    """A log deviation of gSDE starts at -3 and a layer of DiracNets at the identity: neither is shrunk towards zero."""
-    perturbed = ShrinkAndPerturb(every=1, shrink=0.5, noise=0.01)
-    agent = AgentConfig(
-        actor=GSDE(Dirac(6, 2)), explorer=StateDependent(), critic=ActionIn(SMALL), plasticity=perturbed
-    ).build(SPEC)
-    layer = next(part for part in agent.actor.modules() if isinstance(part, DiracLinear))
-    layer.identity.data.fill_(2.0)
-    agent.actor.log_std.data.fill_(-1.0)
-    agent.plasticity.intervene(agent, window(), 1)
-    torch.testing.assert_close(agent.actor.log_std, torch.full_like(agent.actor.log_std, -2.0))  # halfway to -3
-    torch.testing.assert_close(layer.identity, torch.full_like(layer.identity, 1.5))  # halfway to 1
-
-
-def test_perturbed_weights_are_put_back_on_their_constraint(window: Any) -> None:
-    agent = build(ShrinkAndPerturb(every=1), MLP((6, 4), unit_norm=True))
-    agent.plasticity.intervene(agent, window(), 1)
-    for layer in agent.critic.trunk.layers:
-        lengths = torch.cat([layer.weight, layer.bias], 1).norm(dim=1)
-        torch.testing.assert_close(lengths, torch.ones_like(lengths))
 
 
 # ------------------------------------------------------------ redo

@@ -250,6 +250,16 @@ def test_processors_are_told_apart_where_they_are_drawn_together() -> None:
     assert speed_page.bar(other, [one, other]).label == "compiled (Intel Xeon @ 2.80GHz)"
 
 
+@pytest.mark.parametrize(
+    ("lowest", "highest", "verdict"), [(0.5, 2.0, "yes"), (0.49, 1.1, "disturbed"), (0.9, 2.01, "disturbed")]
+)
+def test_a_ratio_of_a_disturbed_machine_meets_nothing(lowest: float, highest: float, verdict: str) -> None:
+    """Beyond twice the median, or below half of it, a turn shows another program's work."""
+    figure = Figure("sac", "compiled", (1.0, lowest, highest), 1.1, False, (({},),), {})
+    assert figure.verdict == verdict
+    assert ("target <= 1.1: met" if verdict == "yes" else "target <= 1.1: disturbed") in figure.sentence()
+
+
 def test_a_page_without_numbers_has_no_figures(tmp_path: Path) -> None:
     assert figures(tmp_path) == []
     assert "| ratio |" not in "\n".join(page(tmp_path, []))

@@ -129,43 +129,6 @@ def test_free_nats_and_weights() -> None:
     assert model.losses(w, model.trace(w))["kl_loss"].item() == pytest.approx(1e3)
 
 
-STATES = {"sight.encoder"} | {
-    f"dynamics.{part}" for part in ("cell", "from_action", "from_latent", "from_seen", "from_state", "posterior")
-}
-"""What states are inferred with: every loss reaches it."""
-
-
-@pytest.mark.parametrize(
-    ("loss", "own"),
-    [
-        ("reconstruction_loss", {"sight.decoder"}),
-        ("reward_loss", {"reward.trunk", "reward.out"}),
-        ("continue_loss", {"persistence.trunk", "persistence.out"}),
-        ("kl_loss", {"dynamics.prior"}),
-    ],
-)
-def test_what_each_loss_of_the_model_trains(loss: str, own: set[str]) -> None:
-    model, w = world(), window()
-    parameters = dict(model.named_parameters())
-    given = model.losses(w, model.trace(w))[loss]
-    gradients = torch.autograd.grad(given, list(parameters.values()), allow_unused=True)
-    moved = zip(parameters, gradients, strict=True)
-    reached = {".".join(name.split(".")[:2]) for name, g in moved if g is not None and g.any()}
-    assert reached == STATES | own
-
-
-def test_the_prior_learns_at_its_own_weight() -> None:
-    """Its network is reached by one side of the divergence alone, with weight 0.8 here, and 0.2 is the posterior's."""
-    model, w = world(), window()
-    trace, gradients = model.trace(w), []
-    for weights in ({}, {"prior_weight": 0.8, "posterior_weight": 0.2}):
-        model.config = replace(WORLD, **weights)
-        loss = model.losses(w, trace)["kl_loss"]
-        gradients.append(torch.autograd.grad(loss, list(model.dynamics.prior.parameters()), retain_graph=True))
-    for plain, weighted in zip(*gradients, strict=True):
-        torch.testing.assert_close(weighted, 0.8 * plain)
-
-
 def test_an_outcome_beyond_the_end_of_an_episode_teaches_nothing() -> None:
     model, w = world(), window()
     assert w.last is not None
