@@ -1,4 +1,4 @@
-"""How many environments in processes of their own have room in memory."""
+"""How much memory there is, and how many environments in processes of their own have room in it."""
 
 import os
 from contextlib import suppress
