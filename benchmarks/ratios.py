@@ -26,6 +26,8 @@ RECIPE_OVER_FLOOR = 1.5
 """What a recipe's compiled update may take at most, over its own floor."""
 SHARES = {"acting": 0.05, "outside the update": 0.15}
 """What may take at most which share of a step."""
+WAITING = 0.05
+"""The share of a step from pixels that may be spent waiting for the environment."""
 HEAVY = {
     "pixels": {"floor": 1.3, "plain": 1.5},
     "dreamer": {"floor": 1.6, "plain": 1.5},
@@ -109,7 +111,17 @@ def figures(folder: Path) -> list[Figure]:
     overheads = [figure for form in ("compiled", "eager") for figure in particles(folder, form)]
     many = [figure for kind in WORKERS for figure in environments(folder, kind)]
     rates = [figure for name in (OURS, OURS_AT_ONCE) for figure in updates_a_second(folder, name)]
-    return [*found, *rates, *many, *shares(folder), *updates(folder), *recipes(folder), *heavy, *overheads]
+    return [
+        *found,
+        *rates,
+        *many,
+        *shares(folder),
+        *waiting(folder),
+        *updates(folder),
+        *recipes(folder),
+        *heavy,
+        *overheads,
+    ]
 
 
 # ------------------------------------------------------------ families
@@ -174,6 +186,19 @@ def shares(folder: Path) -> Iterator[Figure]:
         }
         for what, values in found.items():
             yield Figure("sac: share of a step", what, spread(values), SHARES[what], False, group, {})
+
+
+def waiting(folder: Path) -> Iterator[Figure]:
+    """What a step from pixels spends on waiting for the next picture, which is drawn beside learning."""
+    for name in (file.stem.removeprefix("waiting-") for file in sorted(folder.glob("waiting-*.csv"))):
+        for group in newest(single(read(folder, "waiting", name)), LEAST):
+            steps = [parts(row) for (row,) in group]
+            values = [step["environment"] / sum(step.values()) for step in steps]
+            took = {"ms": f"{statistics.median(sum(step.values()) for step in steps):.1f}"}
+            what = f"{name}, {flag(group[0][0], '--env')}"
+            yield Figure(
+                "from pixels: share of a step spent waiting", what, spread(values), WAITING, False, group, took
+            )
 
 
 def updates(folder: Path) -> Iterator[Figure]:

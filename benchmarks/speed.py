@@ -3,6 +3,7 @@
     .venv/bin/python benchmarks/speed.py [loop | update | all] [--algorithm sac] [--rounds 5]
     .venv/bin/python benchmarks/speed.py envs [--counts 1,4,16,64] [--rounds 5]
     .venv/bin/python benchmarks/speed.py [recipes | memory] [--only tqc,crossq] [--threads 2]
+    .venv/bin/python benchmarks/speed.py waiting [--only sac_ae,drq] [--rounds 5]
     .venv/bin/python benchmarks/speed.py table
 
 Each measurement is a process of its own, on the same processors; raw numbers are added to benchmarks/results/speed/.
@@ -53,13 +54,22 @@ ACTIONS = {**dict.fromkeys(DISCRETE, CHOICES), "sac_hybrid": ["--choices", "6"]}
 """Flags of the recipes that have something to choose; all others have HalfCheetah's actions."""
 SHORT = ["--settle", "20", "--steps", "20", "--rows", "0"]
 """Steps with updates before the memory of a run is read; world models make few of them in a minute."""
+FROM_PIXELS = "sac_ae,sac_pixels,drq"
+"""Recipes whose loops are held against the time that they wait for pictures."""
+DRAWN = ["--env", "cartpole_swingup", "--settle", "80"]
+"""Where: 8 steps a decision, 10 updates before anything is measured."""
+DRAWN_STEPS = 480
+"""Steps of such a loop that are measured, where nothing else is asked for: 60 updates of half a second or so."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "what", nargs="?", choices=("loop", "update", "all", "envs", "recipes", "memory", "table"), default="all"
+        "what",
+        nargs="?",
+        choices=("loop", "update", "all", "envs", "recipes", "memory", "waiting", "table"),
+        default="all",
     )
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender (default 5)")
     parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
@@ -85,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         recipes(options)
     if options.what == "memory":
         memory(options)
+    if options.what == "waiting":
+        waiting(options)
     for figure in write(RESULTS, PICTURE):
         if options.what == "table" or figure.turns[-1][0]["measurement"] == BEGUN:
             print(figure.sentence())
@@ -168,6 +180,18 @@ def memory(options: argparse.Namespace) -> None:
         if result := tried(name, command, options.threads):
             keep("recipes", "memory", options.threads, command, 1, result, name)
             print(f"{name}: {result['peak_mib']:.0f} MiB", flush=True)
+
+
+def waiting(options: argparse.Namespace) -> None:
+    """Where the time of a step from pixels goes, which are drawn beside learning: a process a round and recipe."""
+    for turn in range(1, options.rounds + 1):
+        for name in (options.only or FROM_PIXELS).split(","):
+            command = [*softrl("loop"), "--recipe", name, *DRAWN, "--steps", str(options.steps or DRAWN_STEPS)]
+            command += ["--threads", str(options.threads)]
+            result = measured(command, options.threads)
+            keep("waiting", name, options.threads, command, turn, result)
+            share = result["ms"]["environment"] / sum(result["ms"].values())
+            print(f"round {turn}: {name} waits {share:.1%} of {sum(result['ms'].values()):.0f} ms a step", flush=True)
 
 
 def named(options: argparse.Namespace) -> list[str]:

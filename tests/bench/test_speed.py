@@ -53,7 +53,7 @@ class Pretended:
 
 @pytest.fixture
 def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pretended:
-    """Raw numbers go to a folder of the test, and this process keeps its processors."""
+    """Raw numbers go to a folder of the test, and this process keeps its processors, of which it is told two."""
     pretended = Pretended()
     monkeypatch.setattr(speed, "RESULTS", tmp_path)
     monkeypatch.setattr(speed, "PICTURE", tmp_path / "speed.png")
@@ -61,6 +61,7 @@ def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pretended:
     monkeypatch.setattr(speed, "multiplies_bfloat16", lambda: False)
     monkeypatch.setattr(speed_page, "bars", lambda panels, out: pretended.drawn.update(panels))
     monkeypatch.setattr(os, "sched_setaffinity", lambda *_: None)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     return pretended
 
 
@@ -114,6 +115,16 @@ def test_shares_of_a_step_and_its_breakdown(pretended: Pretended, tmp_path: Path
     text = (tmp_path / "README.md").read_text()
     assert "| update | 3.000 | 60.0% |" in text
     assert "| transfer | 0.000 | 0.0% |" in text
+
+
+def test_waiting_for_pictures(pretended: Pretended, tmp_path: Path, capsys: Any) -> None:
+    speed.main(["waiting", "--only", "drq", "--rounds", "3"])
+    assert [" ".join(words[-10:]) for words in pretended.commands] == [
+        "--recipe drq --env cartpole_swingup --settle 80 --steps 480 --threads 2"
+    ] * 3
+    figure = named(figures(tmp_path))["drq, cartpole_swingup"]
+    assert (figure.ratios, figure.verdict, figure.more) == ((0.1, 0.1, 0.1), "no", {"ms": "5.0"})
+    assert "round 3: drq waits 10.0% of 5 ms a step" in capsys.readouterr().out
 
 
 def test_torchrl_runs_as_it_is_and_compiled(pretended: Pretended) -> None:
