@@ -29,11 +29,11 @@ from softrl.agent.compile import Mode, compiled, packed
 from softrl.bench.floor import floor, products
 from softrl.bench.timing import Call, timed
 from softrl.nn.layers import set_precision
+from softrl.nn.processor import quicken_products
 from softrl.recipes import apply
 from softrl.run.config import Run
 from softrl.run.fields import override
 from softrl.run.heap import keep_freed
-from softrl.run.processor import quicken_products
 from softrl.run.trainer import DTYPES
 from softrl.types import Spec, Window
 

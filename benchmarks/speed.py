@@ -27,9 +27,9 @@ from ratios import IN_BFLOAT16, OURS, OURS_IN_BFLOAT16, TARGETS, loop_table
 from speed_page import write
 
 from softrl.data.names import GEARS
+from softrl.nn.processor import multiplies_bfloat16
 from softrl.recipes import RECIPES, apply
 from softrl.run.config import Run
-from softrl.run.processor import multiplies_bfloat16
 from softrl.run.versions import versions
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,7 +13,7 @@ class UserError(Exception):
     """A mistake or a circumstance outside the program: the command line prints the sentence and exits with code 2."""
 
 
-def traced(error: BaseException | None) -> str:
+def own_traceback(error: BaseException | None) -> str:
     """The traceback of a person's own code that a sentence brings along, also out of a worker process; else nothing."""
     while isinstance(error, UserError):
         if notes := getattr(error, "__notes__", []):

@@ -14,6 +14,7 @@ from softrl.agent.config import AgentConfig
 from softrl.agent.optim import OptimizerGroup
 from softrl.agent.updates import Learn, find
 from softrl.nn.encoders import Losses
+from softrl.nn.processor import few_rows
 from softrl.types import Actions, Batch, Carry, Metrics, Obs, Spec, Step, Window
 
 
@@ -77,17 +78,24 @@ class Agent(nn.Module):
     @torch.no_grad()
     def act(self, obs: Obs, carry: Carry, deterministic: bool = False) -> tuple[Tensor, Carry]:
         """Actions [N,A], one-hots before numbers in [-1, 1], for current observations [N,..], and what to remember."""
-        z, carry = self.encoder.act(obs, carry)
-        action, carry = self.chunk_execution.act(self, z, carry, deterministic)
-        return action, self.encoder.acted(action, carry)
+        with few_rows(rows(obs)):
+            z, carry = self.encoder.act(obs, carry)
+            action, carry = self.chunk_execution.act(self, z, carry, deterministic)
+            return action, self.encoder.acted(action, carry)
 
     @torch.no_grad()
     def watch(self, obs: Obs, action: Tensor, carry: Carry) -> Carry:
         """What to remember where actions [N,A] are taken that are not the agent's own, such as random ones."""
-        return self.encoder.watch(obs, action, carry)
+        with few_rows(rows(obs)):
+            return self.encoder.watch(obs, action, carry)
 
     @torch.no_grad()
     def observe(self, row: Step, carry: Carry) -> Carry:
         """Take a collected row into the running statistics; returns what to remember until the next."""
         self.encoder.observe(row.obs)
         return carry | self.reward_scale.observe(row.reward, ~row.last, carry)
+
+
+def rows(obs: Obs) -> int:
+    """How many rows observations have, [N,..]."""
+    return len(next(iter(obs.values())))

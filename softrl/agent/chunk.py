@@ -166,21 +166,23 @@ class EveryStep(ChunkExecution):
 class QueuedChunks(ChunkExecution):
     """Plans are executed open loop: the policy is asked only for environments whose plan is used up."""
 
-    due: Tensor
+    discounts: Tensor
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.horizon, self.width = spec.chunk, spec.continuous
-        self.register_buffer("due", powers(spec.gamma, spec.chunk), persistent=False)  # [h]
+        self.register_buffer("discounts", powers(spec.gamma, spec.chunk), persistent=False)  # [h]
 
     def initial(self, count: int) -> Carry:
-        none = torch.zeros(count, dtype=torch.long, device=self.due.device)
+        none = torch.zeros(count, dtype=torch.long, device=self.discounts.device)
         return {
-            "plan.actions": self.due.new_zeros(count, self.horizon, self.width),
+            "plan.actions": self.discounts.new_zeros(count, self.horizon, self.width),
             "plan.done": none,
             "plan.length": none.clone(),
             "plan.left": none + self.horizon,  # what is not planned answers to nothing: random actions, all of them
-            "plan.tally": self.due.new_zeros(count, 3),  # plans, decisions of all but the newest, sum of confidences
+            "plan.tally": self.discounts.new_zeros(
+                count, 3
+            ),  # plans, decisions of all but the newest, sum of confidences
         }
 
     def act(self, agent: "Agent", z: Tensor, carry: Carry, deterministic: bool) -> tuple[Tensor, Carry]:
@@ -199,7 +201,7 @@ class QueuedChunks(ChunkExecution):
         return action, carry | {f"plan.{name}": value for name, value in renewed.items()}
 
     def expected_decisions(self, actions: Actions) -> Tensor:
-        discounted = (mask(actions.value.detach(), self.horizon) * self.due).sum(-1)  # [K,B]
+        discounted = (mask(actions.value.detach(), self.horizon) * self.discounts).sum(-1)  # [K,B]
         return actions.expectation(discounted).mean()
 
 
@@ -242,7 +244,7 @@ class AdaptiveOpenLoop(QueuedChunks):
             value = agent.critic(critic_z[few], told).atoms.mean()  # [E,h,B]
             lag = judge(critic_z[few], told[:1]).atoms.mean() - value[:, :1]
             self.lag.lerp_(lag.mean(), LAG_RATE)
-            charged = running_sums(alpha_in_backup * log_prob[few].sum(-1) - self.lag.relu() * self.due)  # [B,h]
+            charged = running_sums(alpha_in_backup * log_prob[few].sum(-1) - self.lag.relu() * self.discounts)  # [B,h]
             label = no_worse(value - charged.T, self.doubt)
         logits = agent.actor.lengths.logits(z[few])
         typical, confidence = agent.actor.lengths.lengths(logits.detach())

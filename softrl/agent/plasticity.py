@@ -66,9 +66,10 @@ class Keep:
 
 @dataclass(frozen=True)
 class Reset:
-    """Networks, targets and optimisers start again while replay stays (Nikishin et al. 2022, arXiv 2205.07802).
+    """Critic and policy, their targets and optimisers start again (Nikishin et al. 2022, arXiv 2205.07802).
 
-    A schedule of the learning rate starts again with its optimiser.
+    Replay, normalisers and an encoder of pictures stay, as published, but the optimiser that critic and encoder share
+    forgets both. A schedule of the learning rate starts again with its optimiser.
     """
 
     every: int | None = 200_000
@@ -76,7 +77,7 @@ class Reset:
     at: tuple[int, ...] = ()
     """Further updates after which to reset."""
     critic: bool = True
-    """Whether critic, targets and state value are reset."""
+    """Whether critic, its targets and state value are reset."""
     actor: bool = True
     """Whether policy and explorer are reset."""
     temperature: bool = True

@@ -142,7 +142,7 @@ def fill(replay: Replay, rows: int) -> None:
     if times < 2:
         return
     held = replay.rows(0, here)
-    replay.restore(0, times * here, ((here * i, held) for i in range(times)))
+    replay.restore(times * here, ((here * i, held) for i in range(times)))
     if replay.prioritised:
         alike = (~replay.invalid[: times * here]).flatten().float()
         replay.sampler.load_state_dict(replay.sampler.state_dict() | {"priority": alike})

@@ -51,7 +51,7 @@ def paired(call: Call, yardstick: Call, pairs: int, seconds: float) -> Ratio:
 
 
 class Stopwatch:
-    """Seconds and calls by part of a program, whose methods are timed in place.
+    """Seconds by part of a program, whose methods are timed in place.
 
     `wait` is called before each look at the clock. It may be set to `settle`, so that what a part leaves to a GPU is
     counted as its own; parts then run one after the other, which otherwise overlap.

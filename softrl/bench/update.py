@@ -225,7 +225,7 @@ def filled(run: Run, spec: Spec) -> Replay:
     marks = {name: (torch.rand(columns[name].shape) < 1e-3).float() for name in ("terminated", "first", "last")}
     places = {"age": spec.stack - 1, "left": spec.chunk}
     placed = {name: torch.full_like(columns[name], place) for name, place in places.items() if name in columns}
-    replay.restore(0, rows, [(0, columns | marks | placed)])
+    replay.restore(rows, [(0, columns | marks | placed)])
     return replay
 
 

@@ -37,7 +37,9 @@ COMMANDS = {
     ),
     "envs": Command("[list [PATTERN] | show ENV]", "The tasks: observations, actions, time limits, aliases."),
     "doctor": Command("", "What is here, what is missing, and the command that mends it."),
-    "bench": Command("[update | loop | envs]", "Speed here, as a ratio to the floor of its matrix products."),
+    "bench": Command(
+        "[update | loop | envs]", "Speed here: of an update over its matrix products, of training, of environments."
+    ),
 }
 
 

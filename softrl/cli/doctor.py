@@ -106,7 +106,7 @@ def processor() -> Iterator[Finding]:
     import torch
 
     from softrl.agent.compile import compiler
-    from softrl.run.processor import multiplies_bfloat16
+    from softrl.nn.processor import multiplies_bfloat16
     from softrl.run.threads import processors
 
     yield Finding("threads", f"{torch.get_num_threads()} of torch, on {processors()} cores")

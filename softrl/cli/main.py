@@ -8,7 +8,7 @@ from importlib import import_module
 from softrl.cli.commands import find, overview
 from softrl.cli.memory import memory_errors
 from softrl.cli.output import answer, prepare
-from softrl.errors import UserError, traced
+from softrl.errors import UserError, own_traceback
 
 HERE = ""
 """The working folder, where modules with environments and parts of people's own lie; `python` looks there too."""
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         dispatch([word for word in words if word != "--debug"])
     except UserError as error:
-        more = "; --debug shows the traceback" if traced(error) else ""
+        more = "; --debug shows the traceback" if own_traceback(error) else ""
         if "--debug" in words:
             more = ""
             traceback.print_exc()

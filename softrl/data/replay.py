@@ -257,8 +257,8 @@ class Replay:
         pictures = {f"obs.{name}": frames.ring[where.to(frames.ring.device)] for name, frames in self.frames.items()}
         return {name: rows[..., place] for name, place in self.places.items()} | pictures
 
-    def restore(self, oldest: int, newest: int, blocks: Iterable[tuple[int, Columns]]) -> None:
-        """Hold exactly the rows [oldest, newest) again, given as (absolute number of the first row, rows)."""
+    def restore(self, newest: int, blocks: Iterable[tuple[int, Columns]]) -> None:
+        """Hold the rows before `newest` again, given as (absolute number of the first row, rows)."""
         self.newest, self.opening = newest, -1
         for start, columns in blocks:
             rows = torch.cat([columns[name] for name in self.places], -1)

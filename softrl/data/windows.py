@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from softrl.data.chunks import critic_actions, drawn_lengths
-from softrl.math.chunks import counts
+from softrl.math.chunks import length_mask
 from softrl.math.returns import n_step
 from softrl.types import Spec
 
@@ -133,7 +133,7 @@ class Chunks(Decisions):
         length = torch.full_like(cells[0], horizon)  # [B]
         if self.view.spec.prefixes:
             length = drawn_lengths(self.column(rows[0], "left").long().clamp(max=horizon), generator)
-        inside = self.inside(self.open(cells)) & counts(length, horizon).T
+        inside = self.inside(self.open(cells)) & length_mask(length, horizon).T
         ended = self.ended(rows, inside)
         told = length.where(ended, inside.sum(0))
         action = rows[:-1, :, self.view.places["action"]]

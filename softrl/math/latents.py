@@ -63,9 +63,9 @@ def balanced_kl(
 
     w_1 max(free, mean KL(sg(posterior) || prior)) + w_2 max(free, mean KL(posterior || sg(prior)))
 
-    At weights 1 and 1 it is twice max(free, mean KL), with its gradient: Dreamer (arXiv 1912.01603). 0.8 and 0.2 are
-    DreamerV2 (arXiv 2010.02193, algorithm 2), 1 and 0.1 DreamerV3 (arXiv 2301.04104). It is the mean of the batch that
-    nats are free of. Rows are of any shape, [..,W].
+    At weights 1 and 1 its value is twice max(free, mean KL), its gradient that of one: Dreamer (arXiv 1912.01603).
+    0.8 and 0.2 are DreamerV2 (arXiv 2010.02193, algorithm 2), 1 and 0.1 DreamerV3 (arXiv 2301.04104). It is the mean of
+    the batch that nats are free of. Rows are of any shape, [..,W].
     """
     of_prior = divergence(posterior.detach(), prior).mean().clamp(min=free)
     of_posterior = divergence(posterior, prior.detach()).mean().clamp(min=free)

@@ -105,7 +105,7 @@ def inverse_norm(squares: Tensor) -> Tensor:
 
 
 def without_decay(*parameters: nn.Parameter) -> None:
-    """Mark parameters that a decoupled weight decay must leave alone."""
+    """Mark parameters that neither weight decay nor l2 may touch."""
     for parameter in parameters:
         parameter.decays = False  # type: ignore[attr-defined]
 

@@ -164,7 +164,7 @@ class ReturnScale:
 
     r -> r / max(sqrt(Var G + epsilon), max |G| / largest), with G <- r + gamma G within an episode.
 
-    A spread of zero is left out, and before the first reward rewards stay as they are.
+    A spread of zero is left out, and before the second reward rewards stay as they are.
     """
 
     largest: float | None = None

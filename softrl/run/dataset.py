@@ -126,7 +126,7 @@ def held(source: str, rows: Columns, run: Run, spec: Spec) -> Replay:
     data = Replay(room, spec, envs, run.train.gamma, derive(run.seed, "dataset"), run.device)
     data.ranking.cut(rows["first"][0, :, 0] == 0)  # episodes whose beginning nobody recorded
     data.ranking.fill(rows["reward"][..., 0], rows["last"][..., 0].bool())
-    data.restore(0, count, [(0, rows)])
+    data.restore(count, [(0, rows)])
     if not data.ready:
         raise UserError(f"the data set {source} is too short: no window of this run starts in its {count} rows")
     return data

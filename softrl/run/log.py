@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from softrl.errors import UserError, traced
+from softrl.errors import UserError, own_traceback
 from softrl.run.events import Events
 from softrl.run.files import AppendedFile
 from softrl.run.means import Means
@@ -124,7 +124,7 @@ class Logger:
             yield
         except UserError as error:
             with suppress(UserError):  # a full disk takes no words either
-                self.text(f"the run ended: {error}\n{traced(error)}".rstrip())
+                self.text(f"the run ended: {error}\n{own_traceback(error)}".rstrip())
             raise
 
     def close(self) -> None:

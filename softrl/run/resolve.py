@@ -12,8 +12,8 @@ from softrl.data.envs import apart, repeats
 from softrl.data.replay import Replay, ReplayConfig
 from softrl.data.sources import Source
 from softrl.errors import UserError
+from softrl.nn.processor import multiplies_bfloat16, quicken_products
 from softrl.run.config import Run
-from softrl.run.processor import multiplies_bfloat16, quicken_products
 from softrl.run.threads import fastest_thread_count
 
 WORTH_COMPILING = 10_000

@@ -25,8 +25,8 @@ class Rows(Protocol):
     def rows(self, start: int, stop: int) -> Arrays:
         """Arrays by name with the leading axis `stop - start` (time)."""
 
-    def restore(self, oldest: int, newest: int, blocks: Iterable[tuple[int, Arrays]]) -> None:
-        """Hold exactly [oldest, newest) again; `blocks` gives (absolute first row, arrays) in order, without gaps."""
+    def restore(self, newest: int, blocks: Iterable[tuple[int, Arrays]]) -> None:
+        """Hold the rows before `newest` again; `blocks` gives (absolute first row, arrays) in order, without gaps."""
 
 
 class Reference(NamedTuple):
@@ -76,7 +76,7 @@ class Segments:
         self._length = state["length"]
         self.references = [Reference(*reference) for reference in state["segments"]]
         self._known = {reference.name: reference for reference in self.references}
-        self._replay.restore(state["oldest"], state["newest"], blocks(self.folder, state))
+        self._replay.restore(state["newest"], blocks(self.folder, state))
 
     def prune(self, needed: Collection[str]) -> None:
         """Delete every segment and leftover whose name is not `needed`."""

@@ -17,6 +17,7 @@ from softrl.data.replay import Replay
 from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.nn.layers import set_precision
+from softrl.nn.processor import quicken_products
 from softrl.run import pictures, video
 from softrl.run.change import Settings
 from softrl.run.checkpoint import Checkpoints, shape_errors_named
@@ -30,7 +31,6 @@ from softrl.run.fields import to_json
 from softrl.run.folder import write_config
 from softrl.run.heap import keep_freed
 from softrl.run.log import Logger
-from softrl.run.processor import quicken_products
 from softrl.run.progress import Callback, Progress, asks_to_stop, present
 from softrl.run.resolve import launch_sizes, replay_config, updates_per_launch
 from softrl.run.saved import Saved

@@ -211,7 +211,7 @@ def test_plans_are_saved_with_the_rows() -> None:
     happened = past([["on"]] * 12, [[3 - time % 3] for time in range(12)])
     source = filled(happened, 8, spec(3, prefixes=True))
     target = Replay(ReplayConfig(8), source.spec, 1, gamma=GAMMA, seed=0)
-    target.restore(source.oldest, source.newest, [(source.oldest, source.rows(source.oldest, source.newest))])
+    target.restore(source.newest, [(source.oldest, source.rows(source.oldest, source.newest))])
     assert torch.equal(source.sample(64).action, target.sample(64).action)
 
 

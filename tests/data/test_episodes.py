@@ -167,7 +167,7 @@ def test_windows_say_whether_their_episode_is_one_of_the_best(chunk: int) -> Non
 def test_a_restored_replay_points_out_the_same() -> None:
     source, _ = sampled(0.1)
     target = Replay(ReplayConfig(60), source.spec, 1, 0.9, seed=1)
-    target.restore(source.oldest, source.newest, [(source.oldest, source.rows(source.oldest, source.newest))])
+    target.restore(source.newest, [(source.oldest, source.rows(source.oldest, source.newest))])
     target.load_state_dict(source.state_dict())
     one, other = source.sample(50), target.sample(50)
     assert one.best is not None

@@ -12,7 +12,7 @@ import torch
 from softrl.data.envs import EnvConfig, make
 from softrl.data.failures import place
 from softrl.data.sources import build
-from softrl.errors import UserError, traced
+from softrl.errors import UserError, own_traceback
 
 HERE = "test_failures.py"
 
@@ -54,7 +54,7 @@ def test_the_line_that_raised_is_named() -> None:
     with pytest.raises(UserError) as told:
         env.step(np.zeros(1))
     assert str(told.value) == f"the environment Late raised KeyError in step: 'valve' ({HERE}:{line(Late.step)})"
-    assert 'return self.pressures["valve"]' in traced(told.value)
+    assert 'return self.pressures["valve"]' in own_traceback(told.value)
     with pytest.raises(UserError) as told:
         env.render()
     assert str(told.value) == f"the environment Late raised NotImplementedError in render ({HERE}:{line(Late.render)})"

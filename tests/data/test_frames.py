@@ -184,7 +184,7 @@ def test_nor_does_one_of_a_restored_ring() -> None:
     for _ in range(20):
         world.step(["on"])
     replay = world.replay
-    other.restore(replay.oldest, replay.newest, [(replay.oldest, replay.rows(replay.oldest, replay.newest))])
+    other.restore(replay.newest, [(replay.oldest, replay.rows(replay.oldest, replay.newest))])
     assert torch.equal(other.invalid, replay.invalid)
 
 

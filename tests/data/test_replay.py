@@ -133,7 +133,7 @@ def test_ready_is_what_a_look_at_all_rows_says(lasts: list[bool], capacity: int)
         assert replay.ready == (not replay.start_mask.invalid.all())
         other = filled([[False]] * 3, [[False]] * 3, capacity, 1)
         assert other.ready
-        other.restore(replay.oldest, replay.newest, [(replay.oldest, replay.rows(replay.oldest, replay.newest))])
+        other.restore(replay.newest, [(replay.oldest, replay.rows(replay.oldest, replay.newest))])
         assert other.ready == replay.ready
 
 
@@ -163,7 +163,7 @@ def test_rows_come_back_as_they_were() -> None:
     source = filled(lasts, [[False, False]] * 33, 12, 2)
     target = Replay(ReplayConfig(24, 2), SPEC, 2, gamma=0.5, seed=0)
     blocks = [(source.oldest, source.rows(source.oldest, 25)), (25, source.rows(25, 33))]
-    target.restore(source.oldest, source.newest, blocks)
+    target.restore(source.newest, blocks)
     assert torch.equal(target.ring, source.ring)
     window, again = source.sample(16), target.sample(16)
     assert torch.equal(window.obs["state"], again.obs["state"])

@@ -18,7 +18,7 @@ from softrl.data.gears import Gears
 from softrl.data.names import GEARS
 from softrl.data.pixels import Pixels
 from softrl.data.sources import build
-from softrl.errors import UserError, traced
+from softrl.errors import UserError, own_traceback
 
 
 def length(env: gymnasium.Env[Any, Any]) -> int:
@@ -138,7 +138,7 @@ def failing() -> gymnasium.Env[Any, Any]:
 def test_a_factory_that_raises_is_told(source: Any, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence) as told:
         build(source, None, None)
-    assert traced(told.value).startswith("Traceback")
+    assert own_traceback(told.value).startswith("Traceback")
 
 
 def test_a_factory_makes_a_new_environment_at_each_call() -> None:

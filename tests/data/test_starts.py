@@ -117,7 +117,7 @@ def test_a_ring_elsewhere_is_restored() -> None:
     for time in range(17):
         here.add(row(here.spec, [time % 4 == 3, time % 5 == 4], time))
     blocks = [(here.oldest, here.rows(here.oldest, 13)), (13, here.rows(13, 17))]
-    there.restore(here.oldest, here.newest, blocks)
+    there.restore(here.newest, blocks)
     assert torch.equal(here.start_mask.invalid, there.start_mask.invalid)
     for name, known in there.start_mask.columns.items():
         rows = torch.arange(here.oldest, here.newest) % here.length

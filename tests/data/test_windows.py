@@ -93,7 +93,7 @@ def same(one: Window, other: Window) -> None:
 def test_a_restored_replay_gives_the_same_sequences() -> None:
     ends = [["truncated" if time % 4 == 3 else "on", "on"] for time in range(33)]
     source, target = filled(spec(5), ends, 12), Replay(ReplayConfig(24), spec(5), 2, GAMMA, seed=1)
-    target.restore(source.oldest, source.newest, [(source.oldest, source.rows(source.oldest, source.newest))])
+    target.restore(source.newest, [(source.oldest, source.rows(source.oldest, source.newest))])
     target.load_state_dict(source.state_dict())
     assert torch.equal(target.invalid, source.invalid)
     for _ in range(3):

@@ -18,7 +18,7 @@ import pytest
 from softrl.data.envs import EnvConfig, step, vector
 from softrl.data.snapshot import snapshots
 from softrl.data.workers import start_method
-from softrl.errors import UserError, traced
+from softrl.errors import UserError, own_traceback
 
 SYNC, ASYNC = EnvConfig(workers="sync"), EnvConfig(workers="async")
 
@@ -60,7 +60,7 @@ def test_an_environment_that_fails_is_told(config: EnvConfig, capfd: pytest.Capt
         step(vec, np.zeros((2, 1), np.float32))
     where = f"test_workers.py:{Failing.step.__code__.co_firstlineno + 4}"
     assert str(told.value) == f"the environment Failing raised LocalError in step: 100%d broken ({where})"
-    assert 'raise LocalError("100%d broken")' in traced(told.value)
+    assert 'raise LocalError("100%d broken")' in own_traceback(told.value)
     assert told.value.__cause__ is not None
     vec.close()
     assert capfd.readouterr() == ("", "")

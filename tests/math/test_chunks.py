@@ -6,7 +6,16 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from softrl.math.chunks import beginnings, confidence_loss, executed, mask, masked, no_worse, powers, running_sums
+from softrl.math.chunks import (
+    beginnings,
+    confidence_loss,
+    executed_length,
+    mask,
+    masked,
+    no_worse,
+    powers,
+    running_sums,
+)
 
 
 def test_a_plan_is_cut_and_marked() -> None:
@@ -47,12 +56,12 @@ def test_a_plan_ends_before_the_first_confidence_below_the_threshold(confidence:
         if c < threshold:
             break
         length += 1
-    assert executed(torch.tensor([confidence]), threshold).tolist() == [length]
+    assert executed_length(torch.tensor([confidence]), threshold).tolist() == [length]
 
 
 def test_confidence_after_a_doubt_does_not_count() -> None:
     confidence = torch.tensor([[0.9, 0.4, 0.9], [0.4, 0.9, 0.9], [0.5, 0.5, 0.5]])
-    assert executed(confidence, 0.5).tolist() == [2, 1, 4]
+    assert executed_length(confidence, 0.5).tolist() == [2, 1, 4]
 
 
 @given(st.lists(st.lists(st.floats(-9, 9, width=32), min_size=3, max_size=3), min_size=1, max_size=4))

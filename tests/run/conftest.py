@@ -28,16 +28,16 @@ class Ring:
         where = torch.arange(start, stop) % self.capacity
         return {"reward": self.reward[where], "obs/state": self.obs[where]}
 
-    def restore(self, oldest, newest, blocks):
+    def restore(self, newest, blocks):
         self.reward.fill_(-1)
         self.newest = newest
-        expected = oldest
+        expected = None
         for first, arrays in blocks:
-            assert first == expected, "blocks are in order, without gaps"
+            assert expected in (None, first), "blocks are in order, without gaps"
             expected = first + len(arrays["reward"])
             where = torch.arange(first, expected) % self.capacity
             self.reward[where], self.obs[where] = arrays["reward"], arrays["obs/state"]
-        assert expected == newest
+        assert (expected or 0) == newest
 
     def content(self):
         """Rows in the order of time."""

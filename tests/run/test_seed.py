@@ -28,8 +28,7 @@ def test_evaluation_seeds_depend_on_steps_and_episode():
     points = itertools.product(range(3), (0, 5_000, 10_000), range(10))
     seeds = {evaluation_seed(*point) for point in points}
     assert len(seeds) == 90
-    random.seed(5)
-    assert evaluation_seed(1, 5_000, 3) == evaluation_seed(1, 5_000, 3)
+    assert evaluation_seed(1, 5_000, 3) == 1_556_887_102  # for ever: curves of one seed are of the same episodes
 
 
 def draw():

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from softrl.math.chunks import counts, executed, masked, powers
+from softrl.math.chunks import executed_length, length_mask, masked, powers
 from softrl.math.densities import squash_components
 from softrl.nn.actors import Actor
 from softrl.nn.trunks import TrunkConfig
@@ -51,7 +51,7 @@ class ConfidentLengths(Lengths):
     def lengths(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """What the threshold says of log-odds, and the mean confidence, [B,h-1] -> [B], [B]."""
         confidence = logits.sigmoid()
-        return executed(confidence, self.threshold), confidence.mean(-1)
+        return executed_length(confidence, self.threshold), confidence.mean(-1)
 
     def forward(self, z: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor]:
         length, confidence = self.lengths(self.logits(z))
@@ -106,7 +106,7 @@ class ChunkedActor(Actor):
     def executed(self, plan: Tensor, log_prob: Tensor, length: Tensor) -> Actions:
         """The beginnings of plans that are executed, [B,h,A], [B,h,A], [B] -> Actions."""
         value = masked(plan, length).flatten(-2)  # [B,h*(A+1)]
-        charged = log_prob.where(counts(length, self.horizon)[..., None], 0.0).sum((-2, -1))  # [B]
+        charged = log_prob.where(length_mask(length, self.horizon)[..., None], 0.0).sum((-2, -1))  # [B]
         return Actions(value[None], charged[None, :, None], torch.ones_like(charged)[None])
 
     def sample(self, z: Tensor) -> Tensor:

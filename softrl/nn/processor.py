@@ -1,6 +1,8 @@
 """What the processor can do, and who takes its products."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 DESCRIPTION = Path("/proc/cpuinfo")
@@ -8,6 +10,12 @@ INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}
 """How Linux calls a processor's products in bfloat16; the last on ARM."""
 AMD = "AuthenticAMD"
 """The vendor on whose processors MKL, which takes torch's products, leaves half of the hardware unused."""
+
+QUICK, EXACT = "bf16", "ieee"
+"""What torch calls its settings: products of float32 for oneDNN, which may round them to bfloat16, and for MKL."""
+FEW = 16
+"""Rows up to which MKL is asked all the same: oneDNN needs 11 to 29 us before it begins, and at one row of a layer of
+256 x 256 MKL needs 4 altogether, at 16 rows 54 to oneDNN's 36, but 3 to 27 of one of 17 x 256."""
 
 
 def multiplies_bfloat16() -> bool | None:
@@ -27,11 +35,27 @@ def quicken_products() -> None:
     import torch
 
     setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # stubs miss it
-    before, setting.fp32_precision = setting.fp32_precision, "bf16"
+    before, setting.fp32_precision = setting.fp32_precision, QUICK
     g = torch.Generator().manual_seed(0)
     x, y = (torch.randn(256, 256, generator=g) for _ in range(2))
     if (x @ y - (x.double() @ y.double())).abs().max() > 1e-3:  # 3e-5 in float32, 0.2 in bfloat16
         setting.fp32_precision = before
+
+
+@contextmanager
+def few_rows(count: int) -> Iterator[None]:
+    """Inside, products of up to `FEW` rows are MKL's again where `quicken_products` has given them away."""
+    import torch
+
+    setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # stubs miss it
+    if count > FEW or setting.fp32_precision != QUICK:
+        yield
+        return
+    setting.fp32_precision = EXACT
+    try:
+        yield
+    finally:
+        setting.fp32_precision = QUICK
 
 
 def described(name: str) -> str | None:

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from softrl.run import processor
-from softrl.run.processor import multiplies_bfloat16, quicken_products
+from softrl.agent.config import AgentConfig
+from softrl.nn import processor
+from softrl.nn.processor import EXACT, FEW, QUICK, few_rows, multiplies_bfloat16, quicken_products
+from softrl.types import Spec
 
 
 @pytest.mark.parametrize(
@@ -60,3 +62,25 @@ def test_products_that_would_be_rounded_are_left_as_they_were(tmp_path, monkeypa
     monkeypatch.setattr(torch.Tensor, "__matmul__", rounded)
     quicken_products()
     assert setting.fp32_precision == before
+
+
+@pytest.mark.parametrize("given", ["none", QUICK])
+@pytest.mark.parametrize(("rows", "exact"), [(1, True), (FEW, True), (FEW + 1, False)])
+def test_few_rows_are_not_worth_the_start_of_onednn(setting, given, rows, exact):
+    setting.fp32_precision = given
+    with few_rows(rows):
+        assert setting.fp32_precision == (EXACT if exact and given == QUICK else given)
+    assert setting.fp32_precision == given
+    with pytest.raises(ZeroDivisionError), few_rows(rows):
+        raise ZeroDivisionError
+    assert setting.fp32_precision == given
+
+
+def test_acting_has_the_products_of_a_policy_that_was_loaded(setting):
+    """`softrl.load` gives no product away: what it predicts is what the agent did in training, to the last bit."""
+    agent = AgentConfig().build(Spec({"state": (17,)}, 6))
+    obs, answers = {"state": torch.randn(3, 17)}, []
+    for precision in ("none", QUICK):
+        setting.fp32_precision = precision
+        answers.append(agent.act(obs, {}, deterministic=True)[0])
+    assert torch.equal(*answers)
