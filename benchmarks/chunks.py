@@ -8,14 +8,13 @@ milliseconds for each round, all contenders side by side, is added to benchmarks
 """
 
 import argparse
-import os
 import statistics
 import sys
 from collections.abc import Sequence
 
 import torch
 from heavy import spread, turns
-from speed import QUIET, keep
+from speed import keep, keep_processors
 
 from softrl.agent.agent import Agent
 from softrl.agent.compile import Mode
@@ -45,10 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batches", default="256,1024", help="rows of a batch (default 256,1024)")
     parser.add_argument("--compile", choices=MODES, default="both", help="which updates (default both)")
     options = parser.parse_args(arguments)
-    load = os.getloadavg()[0]
-    if load > QUIET:
-        print(f"warning: the load is {load:.1f}, something else is running; ratios may hold, times will not")
-    os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: options.threads]))
+    keep_processors(options.threads)
     torch.set_num_threads(options.threads)
     keep_freed()  # as training does
     {"act": act, "update": update}[options.what](options)

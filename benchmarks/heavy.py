@@ -22,7 +22,7 @@ from plain.dreamer import Dreamer, Smac
 from plain.sac_ae import SacAe, Sizes as PixelSizes
 from plain.windows import decisions, sequences, stretches, transitions
 from plain.world import Sizes as WorldSizes
-from speed import QUIET, keep
+from speed import keep, keep_processors
 from torch import Tensor
 
 from softrl.agent.compile import Mode, compiled, packed
@@ -72,10 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     size, batch = SIZES[options.what]
     options.size, options.batch = options.size or size, options.batch or batch
-    load = os.getloadavg()[0]
-    if load > QUIET:
-        print(f"warning: the load is {load:.1f}, something else is running; ratios may hold, times will not")
-    os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: options.threads]))
+    keep_processors(options.threads)
     torch.set_num_threads(options.threads)
     keep_freed()  # as a run does; floor and plain code have the same heap, and their products from the same library
     quicken_products()

@@ -81,10 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", help="recipes, separated by commas; default all")
     options = parser.parse_args(arguments)
     if options.what != "table":
-        load = os.getloadavg()[0]
-        if load > QUIET:
-            print(f"warning: the load is {load:.1f}, something else is running; ratios may hold, times will not")
-        os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: options.threads]))
+        keep_processors(options.threads)
     if options.what in ("loop", "all"):
         loops(options)
     if options.what in ("update", "all"):
@@ -100,6 +97,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for figure in write(RESULTS, PICTURE):
         if options.what == "table" or figure.turns[-1][0]["measurement"] == BEGUN:
             print(figure.sentence())
+
+
+def keep_processors(count: int) -> None:
+    """Run on so many processors alone, and warn where something else does as well."""
+    load = os.getloadavg()[0]
+    if load > QUIET:
+        print(f"warning: the load is {load:.1f}, something else is running; ratios may hold, times will not")
+    os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:count]))
 
 
 # ------------------------------------------------------------ what is measured

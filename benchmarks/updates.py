@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from interpreter import interpreter
 from ratios import OURS, OURS_AT_ONCE
-from speed import BEGUN, PICTURE, QUIET, RESULTS, ROOT, keep, tried
+from speed import BEGUN, PICTURE, RESULTS, ROOT, keep, keep_processors, tried
 from speed_page import write
 
 PROGRAM = str(ROOT / "benchmarks" / "peers" / "rate.py")
@@ -35,10 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.device == "auto":
         options.device = "cuda" if torch.cuda.is_available() else "cpu"
     options.peers = options.peers or interpreter(ROOT)
-    load = os.getloadavg()[0]
-    if load > QUIET:
-        print(f"warning: the load is {load:.1f}, something else is running; ratios may hold, times will not")
-    os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: options.threads]))
+    keep_processors(options.threads)
     for turn in range(1, options.rounds + 1):
         for name, command in commands(options).items():
             if result := tried(name, command, options.threads):

@@ -3,6 +3,7 @@
 Shapes: see `softrl.types`.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import torch
@@ -14,6 +15,27 @@ from softrl.nn.networks import AnyTrunk
 from softrl.nn.norms import BATCH_STATISTICS, batch_statistics
 from softrl.nn.targets import check_tau, frozen_copy, polyak_update
 from softrl.types import Atoms, Batch, Spec
+
+
+class WithTarget(nn.Module, ABC):
+    """Next actions are judged by a target network, a hard copy of the critic at first."""
+
+    def __init__(self, critic: nn.Module, tau: float) -> None:
+        super().__init__()
+        self.tau = tau
+        self.target = frozen_copy(critic)
+
+    @abstractmethod
+    def forward(self, critic: nn.Module, b: Batch, next_action: Tensor) -> tuple[Prediction, Prediction]:
+        """Predictions for the taken actions (K = 1) and, without gradient, for the next [K,B,A] actions."""
+
+    def judge(self, critic: nn.Module) -> nn.Module:
+        """The network by whose values targets are made: the target."""
+        return self.target
+
+    def follow(self, critic: nn.Module) -> None:
+        """Move the target towards the critic."""
+        polyak_update(self.target, critic, self.tau)
 
 
 @dataclass(frozen=True)
@@ -31,30 +53,17 @@ class Split:
 
     def build(self, critic: nn.Module, latent: int, spec: Spec) -> "SplitLookahead":
         """The module, its target a hard copy of `critic`."""
-        return SplitLookahead(self, critic)
+        return SplitLookahead(critic, self.tau)
 
 
-class SplitLookahead(nn.Module):
+class SplitLookahead(WithTarget):
     """Q(s, a) from the critic, Q(s', a') from its target."""
-
-    def __init__(self, config: Split, critic: nn.Module) -> None:
-        super().__init__()
-        self.tau = config.tau
-        self.target = frozen_copy(critic)
 
     def forward(self, critic: nn.Module, b: Batch, next_action: Tensor) -> tuple[Prediction, Prediction]:
         """Predictions for the taken actions (K = 1) and, without gradient, for the next [K,B,A] actions."""
         with torch.no_grad():
             q_next = self.target(b.target_z, next_action)
         return critic(b.z, b.action[None]), q_next
-
-    def judge(self, critic: nn.Module) -> nn.Module:
-        """The network by whose values targets are made: the target."""
-        return self.target
-
-    def follow(self, critic: nn.Module) -> None:
-        """Move the target towards the critic."""
-        polyak_update(self.target, critic, self.tau)
 
 
 @dataclass(frozen=True)
@@ -104,30 +113,17 @@ class JointTarget:
 
     def build(self, critic: nn.Module, latent: int, spec: Spec) -> "JointTargetLookahead":
         """The module, its target a hard copy of `critic`."""
-        return JointTargetLookahead(self, critic)
+        return JointTargetLookahead(critic, self.tau)
 
 
-class JointTargetLookahead(nn.Module):
+class JointTargetLookahead(WithTarget):
     """Q(s, a) from the critic and Q(s', a') from its target, each in a pass over both."""
-
-    def __init__(self, config: JointTarget, critic: nn.Module) -> None:
-        super().__init__()
-        self.tau = config.tau
-        self.target = frozen_copy(critic)
 
     def forward(self, critic: nn.Module, b: Batch, next_action: Tensor) -> tuple[Prediction, Prediction]:
         """Predictions for the taken actions (K = 1) and, without gradient, for the next [K,B,A] actions."""
         with torch.no_grad():
             ahead = joint(self.target, b, next_action)[1]
         return joint(critic, b, next_action)[0], ahead
-
-    def judge(self, critic: nn.Module) -> nn.Module:
-        """The network by whose values targets are made: the target."""
-        return self.target
-
-    def follow(self, critic: nn.Module) -> None:
-        """Move the target towards the critic."""
-        polyak_update(self.target, critic, self.tau)
 
 
 def joint(critic: nn.Module, b: Batch, next_action: Tensor) -> tuple[Prediction, Prediction]:

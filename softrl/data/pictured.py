@@ -6,8 +6,9 @@ Shapes: see `softrl.types`.
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Box, Dict, Space, Tuple
+from gymnasium.spaces import Box, Space
 
+from softrl.data.spaces import entries
 from softrl.data.wrappers import AnyEnv
 from softrl.errors import UserError
 
@@ -56,13 +57,8 @@ def long(shape: tuple[int, ...], least: int) -> bool:
 
 def inside(space: Space[Any], name: str = "observation") -> dict[str, Space[Any]]:
     """The entries of a Dict or Tuple, also of those in it, that are pictures or look like some, under their names."""
-    entries: dict[Any, Space[Any]] = {}
-    if isinstance(space, Dict):
-        entries = dict(space.spaces)
-    elif isinstance(space, Tuple):
-        entries = dict(enumerate(space.spaces))
     found: dict[str, Space[Any]] = {}
-    for key, entry in entries.items():
+    for key, entry in entries(space).items():
         own = f"{name}[{key!r}]"
         found |= {own: entry} if pictured(entry) or similar(entry) else inside(entry, own)
     return found

@@ -237,3 +237,10 @@ class FlatActions(Box):
         Tuple and Dict, which `gymnasium.vector.utils.iterate` splits into N actions.
         """
         return self.decode(flats)
+
+
+def entries(space: Space[Any]) -> dict[Any, Space[Any]]:
+    """The spaces in a Dict or Tuple, under their names or numbers; none in any other."""
+    if isinstance(space, Dict):
+        return dict(space.spaces)
+    return dict(enumerate(space.spaces)) if isinstance(space, Tuple) else {}

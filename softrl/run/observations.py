@@ -12,6 +12,7 @@ from gymnasium.spaces import Dict, Space, Tuple
 from gymnasium.spaces.utils import flatdim, flatten
 
 from softrl.data.failures import one_line
+from softrl.data.spaces import entries
 from softrl.data.wrappers import Flat, flat_rows
 from softrl.errors import UserError
 
@@ -79,13 +80,6 @@ def leading(space: Space[Any], obs: Any) -> tuple[int, ...]:
     if axes < 0 or shown[axes:] != shape:
         raise ValueError(f"{shown} does not end in {shape}")
     return shown[:axes]
-
-
-def entries(space: Space[Any]) -> dict[Any, Space[Any]]:
-    """The spaces in a Dict or Tuple, under their names or numbers; none in any other."""
-    if isinstance(space, Dict):
-        return dict(space.spaces)
-    return dict(enumerate(space.spaces)) if isinstance(space, Tuple) else {}
 
 
 def leaves(space: Space[Any], obs: Any, name: str = "observation") -> Iterator[tuple[str, Space[Any], Any]]:

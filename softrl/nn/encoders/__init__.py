@@ -74,3 +74,22 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def films(self, window: Window) -> dict[str, Tensor]:
         """What to watch of a window's first rows, bytes [T,3,height,width] by name."""
+
+
+class Memoryless(Encoder):
+    """An encoder that remembers nothing between acts, measures nothing and shows no films."""
+
+    def initial(self, count: int) -> Carry:
+        return {}
+
+    def acted(self, action: Tensor, carry: Carry) -> Carry:
+        return carry
+
+    def watch(self, obs: Obs, action: Tensor, carry: Carry) -> Carry:
+        return carry
+
+    def measures(self, window: Window) -> dict[str, Tensor]:
+        return {}
+
+    def films(self, window: Window) -> dict[str, Tensor]:
+        return {}

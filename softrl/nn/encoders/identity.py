@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from softrl.errors import UserError
 from softrl.nn.actors import Actor
-from softrl.nn.encoders import Encoder, Losses, Value
+from softrl.nn.encoders import Losses, Memoryless, Value
 from softrl.nn.networks import AnyTrunk
 from softrl.nn.normalize import Running, Unchanged
 from softrl.types import Atoms, Batch, Carry, Obs, Spec, Window
@@ -41,7 +41,7 @@ class Identity:
         return IdentityEncoder(self, spec)
 
 
-class IdentityEncoder(Encoder):
+class IdentityEncoder(Memoryless):
     """z = the observation named `state`, scaled."""
 
     def __init__(self, config: Identity, spec: Spec) -> None:
@@ -80,26 +80,11 @@ class IdentityEncoder(Encoder):
     def follow(self) -> None:
         pass
 
-    def initial(self, count: int) -> Carry:
-        return {}
-
     def act(self, obs: Obs, carry: Carry) -> tuple[Tensor, Carry]:
         return self.normalizer(obs["state"]), carry
-
-    def acted(self, action: Tensor, carry: Carry) -> Carry:
-        return carry
-
-    def watch(self, obs: Obs, action: Tensor, carry: Carry) -> Carry:
-        return carry
 
     def observe(self, obs: Obs) -> None:
         self.normalizer.observe(obs["state"])
 
-    def measures(self, window: Window) -> dict[str, Tensor]:
-        return {}
-
     def pictures(self, window: Window) -> dict[str, Tensor]:
-        return {}
-
-    def films(self, window: Window) -> dict[str, Tensor]:
         return {}

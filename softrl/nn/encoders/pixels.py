@@ -11,7 +11,7 @@ from softrl.nn.actors import Actor
 from softrl.nn.augment import AnyAugmentation, Still
 from softrl.nn.auxiliary import AnyAuxiliary, Nothing
 from softrl.nn.convolutions import Convolutions, ConvolutionStack, Size
-from softrl.nn.encoders import Encoder, Losses, Value
+from softrl.nn.encoders import Losses, Memoryless, Value
 from softrl.nn.layers import without_decay
 from softrl.nn.targets import check_tau, frozen_copy, polyak_update
 from softrl.nn.trunks import TrunkConfig
@@ -97,7 +97,7 @@ class Body(nn.Module):
         return features, self.neck(features)[0]
 
 
-class PixelEncoder(Encoder):
+class PixelEncoder(Memoryless):
     """z = tanh(LN(W conv(s) + b)) for the critic, and conv(s) without gradient for the policy."""
 
     def __init__(self, config: Pixels, channels: int, size: Size) -> None:
@@ -163,30 +163,15 @@ class PixelEncoder(Encoder):
     def follow(self) -> None:
         polyak_update(self.target, self.body, self.tau)
 
-    def initial(self, count: int) -> Carry:
-        return {}
-
     @torch.no_grad()
     def act(self, obs: Obs, carry: Carry) -> tuple[Tensor, Carry]:
         return self.body.convolutions(self.augmentation.plain(obs["pixels"])), carry
 
-    def acted(self, action: Tensor, carry: Carry) -> Carry:
-        return carry
-
-    def watch(self, obs: Obs, action: Tensor, carry: Carry) -> Carry:
-        return carry
-
     def observe(self, obs: Obs) -> None:
         pass
-
-    def measures(self, window: Window) -> dict[str, Tensor]:
-        return {}
 
     @torch.no_grad()
     def pictures(self, window: Window) -> dict[str, Tensor]:
         """What to look at of a window's rows, bytes [3,height,width] by name; nothing without a decoder."""
         seen = self.augmentation.plain(window.obs["pixels"][:, 0])
         return self.auxiliary.pictures(self.body(seen)[1], seen)
-
-    def films(self, window: Window) -> dict[str, Tensor]:
-        return {}
