@@ -279,7 +279,7 @@ def evaluation(
     of `seed`, not those used while training.
 
     Raises:
-        UserError: no such run or checkpoint, or an environment that it does not fit or that fails.
+        UserError: no such run or checkpoint, an environment that it does not fit or that fails, or no episodes.
     """
     if episodes < 1:
         raise UserError(f"episodes is {episodes}: an evaluation has at least 1")
@@ -342,9 +342,11 @@ def make(
     """A Gymnasium environment as agents see it: flat float32 observations or stacked pictures, actions in [-1, 1].
 
     Each action is held for `repeat` frames, and an episode is cut after `time_limit` of them. `arguments` are those of
-    the constructor, for an environment that is given by its name.
-    `agent.act` returns such actions. `Policy.predict` returns the environment's own: step with
-    `env.action_space.encode(action)`.
+    the constructor, for an environment that is given by its name. `agent.act` returns such actions. `Policy.predict`
+    returns the environment's own: step with `env.action_space.encode(action)`.
+
+    Raises:
+        UserError: no such environment, spaces that agents cannot use, or settings that do not fit it.
     """
     config = EnvConfig(
         repeat=repeat, time_limit=time_limit, pixels=pixels, partial=partial, push=push, arguments=arguments

@@ -1,4 +1,7 @@
-"""Action chunks: how many actions an agent plans at once, and how many of them it executes. Shapes: `softrl.types`."""
+"""Action chunks: how many actions an agent plans at once, and how many of them it executes.
+
+Shapes: see `softrl.types`; h actions of a plan, b rows of a batch whose beginnings are judged.
+"""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -240,11 +243,11 @@ class AdaptiveOpenLoop(QueuedChunks):
         few = slice(None, None, 2 * self.horizon)  # a batch may be in order of age
         alpha_in_backup, judge = alpha * agent.temperature.in_backup, agent.lookahead.judge(agent.critic)
         with torch.no_grad(), without_dropout(agent.critic), without_dropout(judge):
-            told = beginnings(plan[few])  # [h,B,h*(A+1)]
-            value = agent.critic(critic_z[few], told).atoms.mean()  # [E,h,B]
+            told = beginnings(plan[few])  # [h,b,h*(A+1)]
+            value = agent.critic(critic_z[few], told).atoms.mean()  # [E,h,b]
             lag = judge(critic_z[few], told[:1]).atoms.mean() - value[:, :1]
             self.lag.lerp_(lag.mean(), LAG_RATE)
-            charged = running_sums(alpha_in_backup * log_prob[few].sum(-1) - self.lag.relu() * self.discounts)  # [B,h]
+            charged = running_sums(alpha_in_backup * log_prob[few].sum(-1) - self.lag.relu() * self.discounts)  # [b,h]
             label = no_worse(value - charged.T, self.doubt)
         logits = agent.actor.lengths.logits(z[few])
         typical, confidence = agent.actor.lengths.lengths(logits.detach())

@@ -1,6 +1,6 @@
 """Dreamer: a policy learned inside a world model, by gradients through it. Shapes: see `softrl.types`.
 
-H decisions ahead, R starts: every posterior state of a window is one.
+H decisions ahead, R starts: every posterior state of a window is one. F features of a state.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""Explorers: how the agent behaves while it collects; evaluation asks the actor itself. Shapes: see `softrl.types`."""
+"""Explorers: how the agent behaves while it collects; evaluation asks the actor itself.
+
+Shapes: see `softrl.types`; F features of the policy's trunk.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

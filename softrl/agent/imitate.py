@@ -154,7 +154,7 @@ def better(agent: "Agent", b: Batch, value: Tensor) -> Tensor:
 
 
 def outstanding(agent: "Agent", b: Batch, value: Tensor) -> Tensor:
-    """Those rows are cloned that replay points out, [B] of 0 and 1."""
+    """Those rows are cloned that replay points out, [B] of 0 and 1; raises UserError where it does not."""
     if b.best is None:
         raise UserError(
             "agent.imitation EpisodeCloning clones the rows that a window's `best` points out, and this window has "

@@ -29,7 +29,7 @@ def main(words: Sequence[str]) -> None:
 
 
 def listing(pattern: str) -> str:
-    """The names that match a pattern, one a line."""
+    """The names that match a pattern, one a line; raises UserError where there is none."""
     from softrl.data.names import known
 
     names = known(pattern)

@@ -148,7 +148,7 @@ def unwarned() -> Iterator[None]:
 
 
 def opened(name: str, envs: int, seed: int) -> Any:
-    """EnvPool's own vector of a task."""
+    """EnvPool's own vector of a task; raises UserError where EnvPool is not here or has no such task."""
     try:
         import envpool
     except ImportError as error:
@@ -164,7 +164,7 @@ def opened(name: str, envs: int, seed: int) -> Any:
 
 
 def agreed(name: str, pool: Any, observed: Space[Any], acted: FlatActions) -> FlatActions:
-    """EnvPool's actions, where its spaces are those of Gymnasium: evaluations run there."""
+    """EnvPool's actions; raises UserError where its spaces are not those of Gymnasium, where evaluations run."""
     flat = FlatActions(pool.action_space)
     if (
         math.prod(pool.observation_space.shape or ()) == math.prod(observed.shape or ())

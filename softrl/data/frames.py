@@ -1,4 +1,7 @@
-"""Frames: every picture is kept once, and stacks are put together when they are read. Shapes: see `softrl.types`."""
+"""Frames: every picture is kept once, and stacks are put together when they are read.
+
+Shapes: see `softrl.types`; S pictures of a stack, F pictures asked for, H by W pixels.
+"""
 
 from pathlib import Path
 

@@ -45,6 +45,7 @@ def file(path: Path) -> Iterator[Recorded]:
 
     An episode ends where `terminals` or `timeouts` say so, and with the file. Without `next_observations` nobody knows
     what the last action of an episode that was cut led to: its last observation is the final one, the action left out.
+    Raises UserError for a file that is not such a one.
     """
     try:
         with np.load(path) as archive:
@@ -72,7 +73,7 @@ def file(path: Path) -> Iterator[Recorded]:
 
 
 def minari(name: str) -> Iterator[Recorded]:
-    """Episodes of a data set of Minari, which is fetched where it is not there yet."""
+    """Episodes of a data set of Minari, which is fetched where it is not there yet; raises UserError without it."""
     try:
         from minari import load_dataset
     except ImportError as error:
@@ -107,7 +108,10 @@ def columns(name: str, space: FlatActions, size: int) -> dict[str, Tensor]:
 
 
 def rows(name: str, episode: Recorded, space: FlatActions, size: int) -> dict[str, np.ndarray]:
-    """One episode, [T+1,..] by name: no action, reward or end belongs to its final observation."""
+    """One episode, [T+1,..] by name: no action, reward or end belongs to its final observation.
+
+    Raises UserError where its observations or actions are not those of the environment.
+    """
     count, width = len(episode.actions), episode.observations.shape[1]
     if width != size:
         raise UserError(f"the data set {name} has observations of {width} numbers, and the environment of {size}")

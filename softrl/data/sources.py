@@ -104,7 +104,7 @@ def named(name: str, time_limit: int | None, render: int | None, pixels: int | N
     """The environment of a canonical name.
 
     A task of DeepMind Control draws in any size at any time, one of MuJoCo in a single one, then that of the agent, and
-    others in their own.
+    others in their own. Raises UserError where there is no such environment or its package is missing.
     """
     if name in TASKS:
         if arguments:

@@ -1,4 +1,7 @@
-"""Critics: a trunk, a head and a number of members. Shapes: see `softrl.types`; J joint choices of S options."""
+"""Critics: a trunk, a head and a number of members. Shapes: see `softrl.types`; J joint choices of S options.
+
+P stands for the continuous numbers of an action here, L for the passes of a critic.
+"""
 
 import math
 from abc import ABC, abstractmethod

@@ -1,6 +1,7 @@
 """The recurrent state-space model (PlaNet, arXiv 1811.04551, section 3; Dreamer, arXiv 1912.01603).
 
-Shapes: see `softrl.types`; L trajectories of a row, F = S + H features, S of them stochastic and H deterministic.
+Shapes: see `softrl.types`; L trajectories of a row, F = S + H features, S of them stochastic and H deterministic;
+X numbers of an embedding.
 """
 
 from dataclasses import dataclass, field
@@ -99,7 +100,7 @@ class Dynamics(nn.Module):
         self.prior = Readout(MLP((hidden,), "lecun", config.activation), config.deterministic, latent.numbers)
 
     def given(self, embedding: Tensor, before: Tensor, first: Tensor) -> FilterInputs:
-        """Embeddings [B,T,E], the actions before them [B,T,A] and where episodes open, [B,T], made ready."""
+        """Embeddings [B,T,X], the actions before them [B,T,A] and where episodes open, [B,T], made ready."""
         keep = (~first).T[..., None].to(embedding.dtype)  # [T,B,1]
         action = self.over(self.from_action, before.transpose(0, 1) * keep)
         return FilterInputs(keep, action, self.over(self.from_seen, embedding.transpose(0, 1)))

@@ -65,7 +65,7 @@ def learned_from(folder: Path) -> str | None:
 
 
 def recorded(source: str, run: Run, spec: Spec, actions: FlatActions) -> Columns:
-    """The rows of a data set, [n,N,..] by name, as replay keeps them."""
+    """The rows of a data set, [n,N,..] by name, as replay keeps them; raises UserError where a run cannot use it."""
     if Path(source).is_dir():
         return matching_columns(source, of_run(Path(source), run), spec)
     if "state" not in spec.obs or run.env.partial != Partial():
@@ -81,7 +81,7 @@ def recorded(source: str, run: Run, spec: Spec, actions: FlatActions) -> Columns
 
 
 def of_run(folder: Path, run: Run) -> Columns:
-    """What the newest checkpoint of another run has in replay."""
+    """What the newest checkpoint of another run has in replay; raises UserError where its environment was another."""
     theirs = from_json(Run, read_config(folder)).env
     for name in DECIDING:
         there, here = getattr(theirs, name), getattr(run.env, name)

@@ -1,4 +1,4 @@
-"""The policy of discrete choices, with exact expectations. Shapes: see `softrl.types`."""
+"""The policy of discrete choices, with exact expectations. Shapes: see `softrl.types`; L logits."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""The policy of generalised state-dependent exploration (gSDE). Shapes: see `softrl.types`."""
+"""The policy of generalised state-dependent exploration (gSDE). Shapes: see `softrl.types`; F features of its trunk."""
 
 from dataclasses import dataclass, field
 

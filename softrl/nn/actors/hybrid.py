@@ -1,4 +1,7 @@
-"""The policy of choices with continuous parameters. Shapes: see `softrl.types`; S options, P parameters, G groups."""
+"""The policy of choices with continuous parameters.
+
+Shapes: see `softrl.types`; L logits, S options, P parameters, G groups.
+"""
 
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,4 +1,7 @@
-"""The world model as an encoder: what was seen so far -> features of a recurrent state. Shapes: see `softrl.types`."""
+"""The world model as an encoder: what was seen so far -> features of a recurrent state.
+
+Shapes: see `softrl.types`; L particles, F features of a state, R real decisions, O numbers of an observation.
+"""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
