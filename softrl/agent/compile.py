@@ -50,6 +50,8 @@ def traced(update: Callable[..., Any], mode: Mode, device: str) -> Callable[...,
         return update
     if mode == "cudagraph" and not torch.cuda.is_available():
         raise UserError("--compile cudagraph needs a CUDA device and none is here: use --compile graph or off")
+    if mode == "cudagraph" and device != "cuda":  # a graph of what the processor does is empty
+        raise UserError(f"--compile cudagraph is for --device cuda, and this is --device {device}: use --compile graph")
     if compiler() is None:  # on a GPU as well: what launches its kernels is compiled here
         raise UserError(f"--compile {mode} needs a C++ compiler and none is here: install g++, or use --compile off")
     options: dict[str, Any] = {

@@ -121,7 +121,10 @@ def gpu(usable: bool, driver: str | None) -> Finding:
         import torch
 
         memory = torch.cuda.get_device_properties(0).total_memory / 2**30
-        return Finding("gpu", f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB")
+        there = f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB"
+        if not find_spec("triton"):
+            return Finding("gpu", f"{there}; without Triton updates run uncompiled there", "pip install triton")
+        return Finding("gpu", there)
     if driver:
         return Finding(
             "gpu", "its driver is here, but torch cannot use it", "pip install torch with CUDA: see pytorch.org"

@@ -103,7 +103,7 @@ class Collector:
     def choose(self, random: bool) -> Tensor:
         """Actions [N,A]: uniform where they are to be random, else the policy's."""
         if random:
-            action = uniform(self.spec, self.env.num_envs, self.generator).to(self.device)
+            action = sent(uniform(self.spec, self.env.num_envs, self.generator), self.device)
             self.carry = self.policy.watch(self.obs, action, self.carry)
             return action
         action, self.carry = self.policy.act(self.obs, self.carry)

@@ -20,7 +20,7 @@ class SumTree:
 
     def set(self, cells: Tensor, values: Tensor) -> None:
         """Put values [B] at cells [B]; of a cell that is named twice, the greatest counts."""
-        self.leaves[cells] = 0.0
+        self.leaves.index_fill_(0, cells, 0.0)  # an assignment would copy the number to a GPU, and wait
         self.leaves.scatter_reduce_(0, cells, values.double(), "amax")  # in no order, unlike an assignment
         node = cells + self.first
         for _ in range(self.depth):

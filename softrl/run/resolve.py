@@ -39,7 +39,8 @@ def resolve(run: Run) -> Run:
     mode = run.compile
     if mode == "auto":
         mode = "graph" if updates_in_time(run) >= WORTH_COMPILING and compiler() else "off"
-    quicken_products()  # before threads are chosen by the time of a product
+    if device == "cpu":
+        quicken_products()  # before threads are chosen by the time of a product
     threads = run.threads or fastest_thread_count(run.train.batch)
     env = replace(run.env, repeat=repeats(run.env.name, run.env))
     collect = run.collect if run.collect != "auto" else "async" if run.env.pixels else "sync"

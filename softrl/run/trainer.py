@@ -60,7 +60,8 @@ class Trainer:
         self.opened = np.zeros(run.envs)  # seconds of the run at which each environment's episode began, or went on
         torch.set_num_threads(run.threads or 1)
         repeatable()
-        quicken_products()
+        if run.device == "cpu":
+            quicken_products()
         self.generators = Generators()
         self.generators.seed(derive(run.seed, "agent"))
         self.env = envs.vector(source, run.env, run.envs, derive(run.seed, "environment"))
@@ -316,12 +317,13 @@ class Trainer:
 
     def check_weights(self) -> None:
         """Raise UserError where weights are not finite."""
-        for name, value in self.agent.named_parameters():
-            if not torch.isfinite(value).all():
-                raise UserError(
-                    f"learning diverged: weights {name} are not finite after {self.count.updates} updates; the last "
-                    "good checkpoint is kept, try a smaller learning rate or reward scale"
-                )
+        names, values = zip(*self.agent.named_parameters(), strict=True)
+        finite = torch.stack([torch.isfinite(value).all() for value in values]).tolist()  # one wait for a GPU
+        if not all(finite):
+            raise UserError(
+                f"learning diverged: weights {names[finite.index(False)]} are not finite after {self.count.updates} "
+                "updates; the last good checkpoint is kept, try a smaller learning rate or reward scale"
+            )
 
     def save(self) -> None:
         """A checkpoint of this moment; raises UserError rather than save weights that are not finite."""

@@ -91,8 +91,8 @@ def test_several_updates_a_call_compile_the_single_one(monkeypatch: pytest.Monke
     step = AgentConfig().build(SPEC).update_fn
     answers = launched(step, "graph")(None, window(0, 6), actor=(True, False), follow=(False, True))
     assert answers == [("graph", 3, {"actor": True, "follow": False}), ("graph", 3, {"actor": False, "follow": True})]
-    assert isinstance(compiled(step, "cudagraph"), Captured)
-    assert isinstance(launched(step, "cudagraph"), Captured)
+    assert isinstance(compiled(step, "cudagraph", "cuda"), Captured)
+    assert isinstance(launched(step, "cudagraph", "cuda"), Captured)
     assert seen == [step] * 3
 
 
@@ -117,13 +117,21 @@ def test_without_a_compiler_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     for there, mode in ((False, "graph"), (True, "graph"), (True, "cudagraph")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         with pytest.raises(UserError, match=f"{mode} needs a C.. compiler .* g\\+\\+"):
-            compiled(lambda: None, mode)
+            compiled(lambda: None, mode, "cuda" if there else "cpu")
 
 
 def test_cuda_graphs_need_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="CUDA"):
-        compiled(lambda: None, "cudagraph")
+        compiled(lambda: None, "cudagraph", "cuda")
+
+
+def test_cuda_graphs_are_of_agents_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside an idle GPU too: the graph of an update on the processor is empty, and its replays learn nothing."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for make in (compiled, launched):
+        with pytest.raises(UserError, match="is for --device cuda, and this is --device cpu"):
+            make(lambda: None, "cudagraph", "cpu")
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from softrl.agent.optim import AdamOptimizer
 from softrl.data import envs
 from softrl.data.collect import Collector
 from softrl.data.replay import Replay, ReplayConfig
+from softrl.data.sumtree import SumTree
 from softrl.recipes import RECIPES as ALL, apply, find
 from softrl.run.config import Run
 from softrl.run.fields import override
@@ -59,6 +60,7 @@ class Waits(TorchDispatchMode):
             or (name == "normal" and "Tensor" in overload)  # which looks for a negative deviation
             or (name == "repeat_interleave" and overload == "Tensor")
             or (name in ("index", "index_put", "index_put_") and any(map(is_mask, args[1])))
+            or (name in ("index_put", "index_put_") and args[2].dim() == 0)  # a number from the host
         ):
             self.found[name] += 1
         return result
@@ -82,6 +84,7 @@ def is_mask(index: Tensor | None) -> bool:
         lambda x: torch.normal(x, x.abs()),
         lambda x: torch.equal(x, x),
         lambda x: x.repeat_interleave(torch.arange(4)),
+        lambda x: x.__setitem__(torch.arange(2), 0.0),
     ],
 )
 def test_what_waits_is_found(call: Callable[[Tensor], Any]) -> None:
@@ -146,6 +149,16 @@ def test_an_update_waits_for_nothing(recipe: str) -> None:
     with Waits() as waits:
         agent.update(window)
         agent.update(window, actor=False, follow=False)
+    assert not waits.found
+
+
+def test_priorities_wait_for_nothing() -> None:
+    """Replay as a whole asks its mask on the host: what it asks of the device only a GPU can tell."""
+    tree, cells, share = SumTree(10, torch.device("cpu")), torch.tensor([3, 4]), torch.rand(5)
+    with Waits() as waits:
+        tree.set(cells, torch.ones(2))
+        tree.find(share)
+        tree.fill(torch.ones(4))
     assert not waits.found
 
 
