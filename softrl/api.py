@@ -297,6 +297,7 @@ def side_by_side(policy: Policy, source: Source, seeds: Sequence[int], determini
     vec = envs.vector(source, replace(policy.run.env, workers="sync"), len(seeds), seeds[0])
     try:
         spaces.check_same_spec(policy.agent.spec, envs.spec(vec))
+        spaces.check_same_actions(policy.flat.space, vec.single_action_space.space)  # type: ignore[attr-defined]
         return run_episodes(policy.agent, vec, seeds, deterministic)
     finally:
         vec.close()
@@ -307,6 +308,7 @@ def film(policy: Policy, source: Source, target: Path, seed: int, deterministic:
     made = envs.make(source, policy.run.env)
     try:
         spaces.check_same_spec(policy.agent.spec, envs.spec(made))
+        spaces.check_same_actions(policy.flat.space, made.action_space.space)  # type: ignore[attr-defined]
     finally:
         made.close()
     videos.write(target, *filmed(policy.agent, source, policy.run, seed, deterministic))

@@ -130,9 +130,14 @@ class Switches(Grid):
 
 @pytest.mark.parametrize(
     ("env", "recipe"),
-    [("Pendulum-v1", "simba"), (Grid, "sac"), (Steps, "flashsac"), (Switches, "sac"), ("CartPole-v1", "simbav2")],
+    [
+        (Steps, "flashsac"),
+        *(
+            pytest.param(env, recipe, marks=pytest.mark.slow)
+            for env, recipe in [("Pendulum-v1", "simba"), (Grid, "sac"), (Switches, "sac"), ("CartPole-v1", "simbav2")]
+        ),
+    ],
 )
-@pytest.mark.slow
 def test_deploy(env: Any, recipe: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The exported file acts as the policy does, which the example checks itself, normalised inside."""
     path = TRAIN(env, recipe=f"{recipe}+tiny", steps=150, threads=1, **{"env.time_limit": 50}).path

@@ -98,4 +98,4 @@ class Agent(nn.Module):
 
 def rows(obs: Obs) -> int:
     """How many rows observations have, [N,..]."""
-    return len(next(iter(obs.values())))
+    return next(iter(obs.values())).shape[0]  # len() would be a fixed number to what exports a policy

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Space
+from gymnasium.wrappers.utils import RunningMeanStd
 
 from softrl.data.constants import SCALARS, constant, drawn, frozen, nested, shared
 
@@ -59,6 +60,13 @@ def python_generator(parts: Parts) -> random.Random:
     return made
 
 
+def statistics(parts: Parts) -> RunningMeanStd:
+    """What Gymnasium's normalising wrappers keep of what they saw."""
+    made = RunningMeanStd()
+    made.mean, made.var, made.count = parts["mean"], parts["var"], parts["count"]
+    return made
+
+
 def bound(method: Any) -> Parts:
     """A method of an object that is packed as well, such as a generator."""
     return {"of": method.__self__, "name": method.__name__}
@@ -86,6 +94,7 @@ KINDS: dict[type, tuple[Callable[[Any], Parts], Callable[[Parts], Any]]] = {
     ),
     np.random.RandomState: (lambda value: {"state": value.get_state(legacy=False)}, legacy_generator),
     random.Random: (lambda value: {"state": value.getstate()}, python_generator),
+    RunningMeanStd: (lambda value: {"mean": value.mean, "var": value.var, "count": value.count}, statistics),
     BuiltinFunctionType: (bound, method),
     MethodType: (bound, method),
 }

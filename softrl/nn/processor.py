@@ -42,13 +42,23 @@ def quicken_products() -> None:
         setting.fp32_precision = before
 
 
+def usual_products() -> None:
+    """Take back what `quicken_products` gave away: while it is, torch cannot tell the precision of its products."""
+    import torch
+
+    setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # stubs miss it
+    if setting.fp32_precision == QUICK:
+        setting.fp32_precision = "none"
+
+
 @contextmanager
 def few_rows(count: int) -> Iterator[None]:
     """Inside, products of up to `FEW` rows are MKL's again where `quicken_products` has given them away."""
     import torch
 
     setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # stubs miss it
-    if count > FEW or setting.fp32_precision != QUICK:
+    # What is exported serves any number of rows, and asks whom it likes.
+    if torch.compiler.is_compiling() or count > FEW or setting.fp32_precision != QUICK:
         yield
         return
     setting.fp32_precision = EXACT

@@ -2,6 +2,10 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
+
+from gymnasium import Wrapper
+from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 
 from softrl.agent.compile import compiled
 from softrl.agent.update import update
@@ -9,6 +13,7 @@ from softrl.data import envs
 from softrl.data.envs import EnvConfig
 from softrl.data.pixels import overlooked
 from softrl.data.sources import Source
+from softrl.data.wrappers import AnyEnv
 from softrl.errors import UserError
 from softrl.run import spaces
 from softrl.run.config import Run
@@ -22,7 +27,7 @@ def checked(env: Source, configured: Run, say: Callable[[str], None] = lambda li
     check_arguments(env, configured.env)
     made = envs.make(env, configured.env)
     try:
-        if told := overlooked(made):
+        for told in filter(None, (overlooked(made), unshared(made))):
             say(told)
         seen = spaces.of(made)
         configured.agent.build(seen.spec)
@@ -39,6 +44,20 @@ def checked(env: Source, configured: Run, say: Callable[[str], None] = lambda li
     if isinstance(configured.video.every, int):  # apart, because one that draws may be another than the one that learns
         envs.make(env, configured.env, render=configured.video.size).close()
     return seen
+
+
+def unshared(env: AnyEnv) -> str:
+    """What is told of wrappers that normalise by statistics of their own; nothing where there are none."""
+    layer: Any = env
+    while isinstance(layer, Wrapper):
+        if isinstance(layer, NormalizeObservation | NormalizeReward):
+            recipe = "normalize" if isinstance(layer, NormalizeObservation) else "scale_rewards"
+            return (
+                f"{type(layer).__name__} has statistics of its own in every environment, those of evaluations among "
+                f"them, and none where a policy is loaded: recipe {recipe} keeps them with the agent"
+            )
+        layer = layer.env
+    return ""
 
 
 def check_arguments(env: Source, config: EnvConfig) -> None:
@@ -59,4 +78,5 @@ def seen_in(source: Source, config: EnvConfig, kept: spaces.Spaces | None) -> sp
         made.close()
     if kept is not None:
         spaces.check_same_spec(kept.spec, seen.spec)
+        spaces.check_same_actions(kept.action, seen.action)
     return seen

@@ -11,7 +11,7 @@ from gymnasium import Env
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
 from softrl.data import envs
-from softrl.data.spaces import FlatActions
+from softrl.data.spaces import FlatActions, named
 from softrl.errors import UserError
 from softrl.run.observations import own
 from softrl.types import Spec
@@ -80,6 +80,15 @@ def check_same_spec(learned: Spec, given: Spec) -> None:
     mine, other = (told(spec) for spec in (learned, given))
     if mine != other:
         raise UserError(f"the policy takes {mine}, and this environment has {other}: give one like that of its run")
+
+
+def check_same_actions(learned: Space[Any], given: Space[Any]) -> None:
+    """Raise UserError where an action means something else in the other world: of other bounds, or of another kind."""
+    if learned != given:
+        mine, other = named(learned), named(given)
+        raise UserError(
+            f"the policy's actions are {mine}, and this environment has {other}: give one like that of its run"
+        )
 
 
 def told(spec: Spec) -> str:

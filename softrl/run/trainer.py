@@ -17,7 +17,7 @@ from softrl.data.replay import Replay
 from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.nn.layers import set_precision
-from softrl.nn.processor import quicken_products
+from softrl.nn.processor import quicken_products, usual_products
 from softrl.run import pictures, video
 from softrl.run.change import Settings
 from softrl.run.checkpoint import Checkpoints, shape_errors_named
@@ -350,7 +350,8 @@ class Trainer:
         return told
 
     def close(self) -> None:
-        """End the environments and close the files."""
+        """End the environments and close the files; torch's products are again as the caller has them."""
+        usual_products()
         self.env.close()
         self.eval_env.close()
         self.log.close()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Tuple
+from gymnasium.wrappers.utils import RunningMeanStd
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -268,3 +269,11 @@ def test_what_lies_too_deep_for_a_checkpoint_is_refused() -> None:
     assert join(*split(packed)) == packed
     with pytest.raises(OpaqueError, match="deep"):
         Packer().attributes({"deep": nested(DEEPEST + 1)})
+
+
+def test_statistics_of_normalising_wrappers_come_back() -> None:
+    kept = RunningMeanStd(shape=(2,))
+    kept.update(np.array([[1.0, 2.0], [3.0, 6.0]]))
+    again = round_trip({"obs_rms": kept})["obs_rms"]
+    assert type(again) is RunningMeanStd
+    assert (again.mean.tolist(), again.var.tolist(), again.count) == (kept.mean.tolist(), kept.var.tolist(), kept.count)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from softrl import train
 from softrl.agent.config import AgentConfig
 from softrl.nn import processor
 from softrl.nn.processor import EXACT, FEW, QUICK, few_rows, multiplies_bfloat16, quicken_products
@@ -84,3 +85,10 @@ def test_acting_has_the_products_of_a_policy_that_was_loaded(setting):
         setting.fp32_precision = precision
         answers.append(agent.act(obs, {}, deterministic=True)[0])
     assert torch.equal(*answers)
+
+
+def test_a_run_leaves_torch_able_to_tell_its_precision(setting, tmp_path):
+    setting.fp32_precision = QUICK
+    train("Pendulum-v1", "sac+tiny", steps=20, run=tmp_path / "run", **{"video.every": "never", "env.time_limit": 10})
+    assert setting.fp32_precision == "none"
+    assert torch.get_float32_matmul_precision() == "highest"

@@ -91,3 +91,12 @@ def test_worlds_that_differ_are_told_in_words() -> None:
         spaces.check_same_spec(Spec({"state": (3,)}, 1), Spec({"state": (2,)}, 1))
     with pytest.raises(UserError, match=r"actions of choices of 4 options and 2 numbers, and .* of 2 numbers: give"):
         spaces.check_same_spec(Spec({"state": (3,)}, 2, (4,)), Spec({"state": (3,)}, 2))
+
+
+def test_the_same_number_of_other_bounds_is_another_action() -> None:
+    mine, other = Box(0.0, 2000.0, (1,)), Box(-2.0, 2.0, (1,))
+    spaces.check_same_actions(mine, Box(0.0, 2000.0, (1,)))
+    with pytest.raises(UserError, match=r"actions are Box\(0.0, 2000.0, .* and this environment has Box\(-2.0, 2.0, "):
+        spaces.check_same_actions(mine, other)
+    with pytest.raises(UserError, match="Discrete"):
+        spaces.check_same_actions(Discrete(3), Discrete(3, start=1))
