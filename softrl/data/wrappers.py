@@ -5,12 +5,12 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Space
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 from gymnasium.spaces.utils import flatdim, flatten
 from gymnasium.vector.utils import batch_space, iterate
 
 from softrl.data.failures import failure, misreturned, one_line
-from softrl.data.spaces import FlatActions
+from softrl.data.spaces import FlatActions, entries, named
 from softrl.errors import UserError
 
 AnyEnv = gymnasium.Env[Any, Any]
@@ -107,8 +107,7 @@ class Flat(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
     def observation(self, observation: Any) -> np.ndarray:
         """[D] float32, always a new array."""
         try:
-            entries = observation if self.array else flatten(self.env.observation_space, observation)
-            row = np.array(entries, np.float32).reshape(-1)
+            row = np.array(observation if self.array else self.flattened(observation), np.float32).reshape(-1)
         except Exception as error:
             raise UserError(
                 "the environment gave an observation that its observation_space does not describe "
@@ -120,6 +119,19 @@ class Flat(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
                 f"{flatdim(self.env.observation_space)}: let both say the same"
             )
         return row
+
+    def flattened(self, observation: Any) -> Any:
+        """As Gymnasium flattens it, which takes a choice that there is not for one counted from the end."""
+        check_choices(self.env.observation_space, observation)
+        return flatten(self.env.observation_space, observation)
+
+
+def check_choices(space: Space[Any], observation: Any) -> None:
+    """Raise ValueError for a choice in an observation that its space has not."""
+    for key, entry in entries(space).items():
+        check_choices(entry, observation[key])
+    if isinstance(space, Discrete | MultiDiscrete | MultiBinary) and not space.contains(observation):
+        raise ValueError(f"{observation!r} is not in {named(space)}")
 
 
 def flat_rows(space: Space[Any], observations: Any, count: int) -> np.ndarray:

@@ -101,6 +101,24 @@ def test_observations_of_another_size_than_declared_are_refused() -> None:
         Flat(Line(np.zeros(4, np.float32), spaces.Box(-1, 1, (3,)))).reset()
 
 
+@pytest.mark.parametrize(
+    ("space", "observation"),
+    [
+        (spaces.Discrete(3), -1),
+        (spaces.Discrete(3, start=1), 0),
+        (spaces.MultiDiscrete([3, 3]), np.array([4, 1])),
+        (spaces.MultiBinary(2), np.array([9, 9])),
+        (spaces.Dict(room=spaces.Discrete(2), at=spaces.Box(-1, 1, (2,))), {"room": 5, "at": np.zeros(2)}),
+    ],
+)
+def test_a_choice_that_there_is_not_is_no_other_one(space: spaces.Space[Any], observation: Any) -> None:
+    """Gymnasium counts it from the end, or into the numbers of the next choice."""
+    env = Line()
+    env.observation_space = space
+    with pytest.raises(UserError, match=r"does not describe \(ValueError: .* is not in (Multi)?(Discrete|Binary)\("):
+        Flat(env).observation(observation)
+
+
 def test_observations_without_a_size_are_refused() -> None:
     with pytest.raises(UserError, match="Sequence has no fixed size"):
         Flat(Line((), spaces.Sequence(spaces.Box(-1, 1, ()))))
