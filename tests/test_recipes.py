@@ -8,6 +8,7 @@ from softrl.agent.penalty import EntropyPenalty
 from softrl.agent.temperature import Fixed, Learned
 from softrl.data.envs import repeats
 from softrl.errors import UserError
+from softrl.nn.trunks.mlp import MLP
 from softrl.recipes import RECIPES, apply, find
 from softrl.recipes.recipe import Recipe, stack
 from softrl.run.config import Run
@@ -266,3 +267,21 @@ def test_what_a_recipe_keeps_is_reported_as_set_by_the_one_before_it() -> None:
 def test_dreamer_refuses_what_its_imagination_would_not_use(second: str) -> None:
     with pytest.raises(UserError, match=r"dreamer|imagination"):
         apply(f"dreamer+{second}", Run()).agent.check(FRAME)
+
+
+def test_who_set_a_value_last_is_named() -> None:
+    """A part that takes another's place brings values of its own."""
+    first = Recipe("first", "", None, changes={"agent.critic.trunk.hidden": (8,)})
+    second = Recipe("second", "", None, changes={"agent.critic.trunk": MLP((16,))})
+    third = Recipe("third", "", None, changes={"agent.critic.trunk.hidden": (4,)})
+    said: list[str] = []
+    stack([first, second, third], Run(), said.append)
+    assert said == [
+        "recipe 'second' changes agent.critic.trunk.hidden from 8, set by 'first', to 16",
+        "recipe 'third' changes agent.critic.trunk.hidden from 16, set by 'second', to 4",
+    ]
+
+
+def test_no_name_is_no_recipe() -> None:
+    with pytest.raises(UserError, match="recipe is None: give names joined by"):
+        apply(None, Run())  # type: ignore[arg-type]

@@ -40,4 +40,6 @@ def apply(names: str, run: Run, say: Say = say_nothing) -> Run:
 
     Raises UserError for an unknown name and for recipes that exclude each other.
     """
+    if not isinstance(names, str):
+        raise UserError(f"recipe is {names!r}: give names joined by +, as in 'tqc+simba'; `softrl recipes` lists them")
     return override(stack([find(name) for name in names.split("+")], run, say), {"recipe": names})

@@ -83,6 +83,11 @@ class Recipe:
         return {path: get(run, path) for path in self.keeps if path in shared}
 
 
+def within(path: str, parts: Iterable[str]) -> bool:
+    """Whether a dotted path is one of these, or leads into one of them."""
+    return any(f"{path}.".startswith(f"{part}.") for part in parts)
+
+
 def belongs(env: str, pattern: str, pixels: bool) -> bool:
     """Whether an environment's name is one of those that a key of `Recipe.tasks` means."""
     return env in TASKS and not pixels if pattern == CONTROL else fnmatchcase(env, pattern)
@@ -100,13 +105,14 @@ def stack(recipes: Sequence[Recipe], run: Run, say: Say = say_nothing) -> Run:
     A recipe that changes what defines an earlier one is refused with a UserError; every other value that it takes over
     from an earlier one is reported through `say`.
     """
-    owners: dict[str, str] = {}
+    owners: dict[str, str] = {}  # who set each value last
     defined: dict[str, str] = {}
     pixels = from_pixels(recipes, run)
     for recipe in recipes:
         try:
             entries = recipe.entries(run, defined, pixels)
-            changed = override(run, recipe.kept(run) | entries)
+            kept = recipe.kept(run)
+            changed = override(run, kept | entries)
         except UserError as error:
             if recipe.on:
                 raise UserError(
@@ -122,10 +128,10 @@ def stack(recipes: Sequence[Recipe], run: Run, say: Say = say_nothing) -> Run:
                     f"recipes '{defined[path]}' and '{recipe.name}' cannot be stacked, because {path} is {old} in the "
                     f"first and {new} in the second: use one of them"
                 )
-            owner = next((name for owned, name in owners.items() if f"{path}.".startswith(f"{owned}.")), None)
-            if owner:
-                say(f"recipe '{recipe.name}' changes {path} from {old}, set by '{owner}', to {new}")
-        owners |= dict.fromkeys(entries, recipe.name)
+            if path in owners:
+                say(f"recipe '{recipe.name}' changes {path} from {old}, set by '{owners[path]}', to {new}")
+        values = [path for path in flat(changed) if within(path, entries) and not within(path, kept)]
+        owners |= dict.fromkeys(values, recipe.name)
         defined |= dict.fromkeys(recipe.defines, recipe.name)
         run = changed
     return run

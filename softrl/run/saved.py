@@ -98,7 +98,7 @@ def _candidates(run: Path, which: str | int) -> list[Path]:
     checkpoints = run / "checkpoints"
     if which == "latest":
         return [checkpoints / step_name(step) for step in reversed(steps)]
-    name = step_name(which) if isinstance(which, int) else which
+    name = step_name(int(which)) if isinstance(which, int) or which.isdecimal() else which
     if not (checkpoints / name).is_dir():
         listed = ", ".join(str(step) for step in steps) or "none"
         raise UserError(f"{run} has no checkpoint '{which}': there are {listed}")

@@ -106,6 +106,7 @@ class Trainer:
             settings=self.settings,
         )
 
+    @torch.enable_grad()  # whatever the caller has switched off
     def train(self, console: Console, callback: Callback | None = None) -> None:
         """Run to the end, or until a signal or the callback stops it; a checkpoint is on disk in either case.
 
