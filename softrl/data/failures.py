@@ -15,7 +15,7 @@ LIBRARIES = ("softrl", "gymnasium", "numpy")
 WRAPPERS = "gymnasium.wrappers"
 RETURNS = {"reset": ("observation", "info"), "step": ("observation", "reward", "terminated", "truncated", "info")}
 FITTING: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "reward": (float, "one number"),
+    "reward": (lambda given: float(0.0 + given), "one number"),
     "terminated": (bool, "one truth value"),
     "truncated": (bool, "one truth value"),
     "info": (lambda given: {**given}, "a dict"),

@@ -47,7 +47,7 @@ class Frames(gymnasium.Wrapper[Any, Any, Any, Any]):  # checkpoints know wrapper
             outcome = self.env.step(action)
             try:
                 observation, reward, terminated, truncated, info = outcome
-                total, frames, over = total + float(reward), frames + 1, bool(terminated or truncated)
+                total, frames, over = total + float(0.0 + reward), frames + 1, bool(terminated or truncated)
             except Exception as error:
                 raise misreturned(self, "step", outcome) from error
         try:

@@ -100,6 +100,7 @@ STEP = "(observation, reward, terminated, truncated, info)"
     ("changes", "sentence"),
     [
         ({1: np.array([0.5])}, "the reward that Plant returned from step is array([0.5]): let it be one number"),
+        ({1: "1"}, "the reward that Plant returned from step is '1': let it be one number"),
         ({1: None}, "the reward that Plant returned from step is None: let it be one number"),
         ({1: torch.ones(2)}, "the reward that Plant returned from step is tensor([1., 1.]): let it be one number"),
         ({2: np.array([True, False])}, "the terminated that Plant returned from step is array([ True, False]): let"),
