@@ -115,7 +115,7 @@ def named(name: str, time_limit: int | None, render: int | None, pixels: int | N
     except UserError:
         raise
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
-        extra = "; pip install 'softrl[box2d]' brings it" if "box2d" in str(error).lower() else ""
+        extra = "; pip install 'softrl[box2d]' brings it" if "box2d" in str(error).lower() else newer(name)
         raise UserError(f"{name} cannot be made with the packages installed: {one_line(error)}{extra}") from error
     except Exception as error:
         reason = untaken(name, arguments, error) or f"{name} cannot be made: {one_line(error)}{place(error)}"
@@ -126,6 +126,13 @@ def described(name: str, arguments: Arguments = MappingProxyType({})) -> gymnasi
     """The registered spec of `Id-v0`, or of `module:Id-v0` once the module is imported, with further arguments."""
     spec = gymnasium.spec(identifier(name))
     return replace(spec, kwargs={**spec.kwargs, **arguments}) if arguments else spec
+
+
+def newer(name: str) -> str:
+    """The end of a sentence about an environment that has gone, with its newest version; nothing where it is that."""
+    found = gymnasium.spec(identifier(name))
+    versions = [spec.version or 0 for spec in gymnasium.registry.values() if spec.name == found.name]
+    return f"; use {found.name}-v{max(versions)}" if max(versions) > (found.version or 0) else ""
 
 
 def untaken(name: str, arguments: Arguments, error: Exception) -> str | None:

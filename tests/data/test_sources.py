@@ -296,3 +296,8 @@ def test_an_environment_without_a_space_is_refused(space: str) -> None:
 
     with pytest.raises(UserError, match=f"PendulumEnv has no {space}: set it in __init__"):
         build(spaceless, None, None)
+
+
+def test_a_task_that_has_gone_names_the_one_that_took_its_place() -> None:
+    with pytest.raises(UserError, match=r"HalfCheetah-v3 cannot be made .*; use HalfCheetah-v5$"):
+        make("HalfCheetah-v3", EnvConfig())
