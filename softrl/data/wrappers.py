@@ -44,7 +44,7 @@ class Frames(gymnasium.Wrapper[Any, Any, Any, Any]):  # checkpoints know wrapper
         """One decision; raises UserError for what is no result of a step."""
         total, frames, over = 0.0, 0, False
         while frames < self.repeat and not over:
-            outcome = self.env.step(action)
+            outcome: Any = self.env.step(action)
             try:
                 observation, reward, terminated, truncated, info = outcome
                 total, frames, over = total + float(0.0 + reward), frames + 1, bool(terminated or truncated)
