@@ -58,6 +58,7 @@ class Trainer:
         self.may_stop_compiling = False
         self.began = time.perf_counter()
         self.opened = np.zeros(run.envs)  # seconds of the run at which each environment's episode began, or went on
+        self.callers_threads = torch.get_num_threads()
         torch.set_num_threads(run.threads or 1)
         repeatable()
         if run.device == "cpu":
@@ -351,7 +352,8 @@ class Trainer:
         return told
 
     def close(self) -> None:
-        """End the environments and close the files; torch's products are again as the caller has them."""
+        """End the environments and close the files; torch's threads and products are again as the caller has them."""
+        torch.set_num_threads(self.callers_threads)
         usual_products()
         self.env.close()
         self.eval_env.close()

@@ -87,8 +87,9 @@ def test_acting_has_the_products_of_a_policy_that_was_loaded(setting):
     assert torch.equal(*answers)
 
 
-def test_a_run_leaves_torch_able_to_tell_its_precision(setting, tmp_path):
+def test_a_run_leaves_torch_as_it_was(setting, tmp_path):
     setting.fp32_precision = QUICK
-    train("Pendulum-v1", "sac+tiny", steps=20, run=tmp_path / "run", **{"video.every": "never", "env.time_limit": 10})
-    assert setting.fp32_precision == "none"
+    before, short = torch.get_num_threads(), {"video.every": "never", "env.time_limit": 10}
+    train("Pendulum-v1", "sac+tiny", steps=20, threads=before + 1, run=tmp_path / "run", **short)
+    assert (setting.fp32_precision, torch.get_num_threads()) == ("none", before)
     assert torch.get_float32_matmul_precision() == "highest"
