@@ -65,8 +65,8 @@ there are choices, so its outputs grow with their square."""
 
 
 MANY_DRAWS = 64
-"""Joint choices from which on to draw numbers for each of them is worth a warning: there an update
-takes about 20 times as long as with one set of numbers for all."""
+"""Joint choices from which on to draw numbers for each of them is worth a warning: there an update takes
+about 20 times as long as with one set of numbers for all."""
 
 
 def space_of(spec: Spec) -> str:

@@ -183,9 +183,8 @@ class QueuedChunks(ChunkExecution):
             "plan.done": none,
             "plan.length": none.clone(),
             "plan.left": none + self.horizon,  # what is not planned answers to nothing: random actions, all of them
-            "plan.tally": self.discounts.new_zeros(
-                count, 3
-            ),  # plans, decisions of all but the newest, sum of confidences
+            # Plans, decisions of all but the newest, sum of confidences.
+            "plan.tally": self.discounts.new_zeros(count, 3),
         }
 
     def act(self, agent: "Agent", z: Tensor, carry: Carry, deterministic: bool) -> tuple[Tensor, Carry]:

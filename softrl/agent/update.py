@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool = True) -> tuple[Metrics, Tensor]:
     """One soft actor-critic step (arXiv 1812.05905); recipes are this function with other parts.
 
-    Those of 2018 and Dreamer, which learn in another order, are in `softrl.agent.variants`.
+    Those of 2018 and Dreamer's, which learn in another order, have `softrl.agent.variants` and `softrl.agent.dream`.
 
     critic       y(s, a) = scale(r) + discount * E_{a'~pi} [ rule(Q'(s', a')) - alpha log pi(a'|s') ]
     actor        min  E_{a~pi} [ alpha log pi(a|s) - rule(Q(s, a)) ]

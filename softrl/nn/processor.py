@@ -16,6 +16,8 @@ QUICK, EXACT = "bf16", "ieee"
 FEW = 16
 """Rows up to which MKL is asked all the same: oneDNN needs 11 to 29 us before it begins, and at one row of a layer of
 256 x 256 MKL needs 4 altogether, at 16 rows 54 to oneDNN's 36, but 3 to 27 of one of 17 x 256."""
+BEFORE: list[str] = []
+"""torch's setting of before, while products are given away."""
 
 
 def multiplies_bfloat16() -> bool | None:
@@ -30,25 +32,29 @@ def quicken_products() -> None:
     torch hands them over only where it may round to bfloat16 on the way. oneDNN does so on processors with AMX, which
     AMD's have not; it is tried all the same.
     """
-    if AMD not in (described("vendor_id") or ""):
+    if BEFORE or AMD not in (described("vendor_id") or ""):
         return
     import torch
 
     setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # stubs miss it
-    before, setting.fp32_precision = setting.fp32_precision, QUICK
+    before = setting.fp32_precision
+    if before == QUICK:  # the caller's own wish, which stays
+        return
+    setting.fp32_precision = QUICK
     g = torch.Generator().manual_seed(0)
     x, y = (torch.randn(256, 256, generator=g) for _ in range(2))
     if (x @ y - (x.double() @ y.double())).abs().max() > 1e-3:  # 3e-5 in float32, 0.2 in bfloat16
         setting.fp32_precision = before
+    else:
+        BEFORE.append(before)
 
 
 def usual_products() -> None:
     """Take back what `quicken_products` gave away: while it is, torch cannot tell the precision of its products."""
     import torch
 
-    setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # stubs miss it
-    if setting.fp32_precision == QUICK:
-        setting.fp32_precision = "none"
+    while BEFORE:
+        torch.backends.mkldnn.matmul.fp32_precision = BEFORE.pop()  # type: ignore[attr-defined]  # stubs miss it
 
 
 @contextmanager
@@ -58,7 +64,7 @@ def few_rows(count: int) -> Iterator[None]:
 
     setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # stubs miss it
     # What is exported serves any number of rows, and asks whom it likes.
-    if torch.compiler.is_compiling() or count > FEW or setting.fp32_precision != QUICK:
+    if torch.compiler.is_compiling() or count > FEW or not BEFORE:
         yield
         return
     setting.fp32_precision = EXACT

@@ -1,6 +1,7 @@
 """The commands that describe what there is: recipes, envs, doctor."""
 
 from importlib import metadata
+from types import SimpleNamespace
 
 import pytest
 from packaging.requirements import Requirement
@@ -100,6 +101,16 @@ def test_the_doctor_says_what_to_install(wanted, state, remedy):
 def test_the_doctor_knows_a_driver_without_a_usable_gpu():
     assert doctor.gpu(usable=False, driver=None).remedy == ""
     assert "pip install" in doctor.gpu(usable=False, driver="/usr/bin/nvidia-smi").remedy
+
+
+@pytest.mark.parametrize(("found", "remedy"), [(None, "pip install triton"), (object(), "")])
+def test_the_doctor_looks_for_what_compiles_on_a_gpu(found, remedy, monkeypatch):
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: SimpleNamespace(total_memory=2**33))
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda _: "some GPU")
+    monkeypatch.setattr(doctor, "find_spec", lambda _: found)
+    told = doctor.gpu(usable=True, driver=None)
+    assert told.remedy == remedy
+    assert "some GPU, 8 GiB" in told.state
 
 
 @pytest.mark.skipif(compiler() is None, reason="no C++ compiler")

@@ -6,7 +6,7 @@ import torch
 from softrl import train
 from softrl.agent.config import AgentConfig
 from softrl.nn import processor
-from softrl.nn.processor import EXACT, FEW, QUICK, few_rows, multiplies_bfloat16, quicken_products
+from softrl.nn.processor import EXACT, FEW, QUICK, few_rows, multiplies_bfloat16, quicken_products, usual_products
 from softrl.types import Spec
 
 
@@ -35,6 +35,7 @@ def setting(monkeypatch):
     """What torch may round products of float32 numbers to; as it was when the test is over."""
     matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = matmul.fp32_precision
+    monkeypatch.setattr(processor, "BEFORE", [])
     yield matmul
     matmul.fp32_precision = before
 
@@ -65,31 +66,49 @@ def test_products_that_would_be_rounded_are_left_as_they_were(tmp_path, monkeypa
     assert setting.fp32_precision == before
 
 
-@pytest.mark.parametrize("given", ["none", QUICK])
-@pytest.mark.parametrize(("rows", "exact"), [(1, True), (FEW, True), (FEW + 1, False)])
-def test_few_rows_are_not_worth_the_start_of_onednn(setting, given, rows, exact):
-    setting.fp32_precision = given
+@pytest.fixture
+def given(tmp_path, monkeypatch, setting):
+    """Products are given to oneDNN, as on a processor of AMD's that does not round them."""
+    (tmp_path / "cpuinfo").write_text(f"vendor_id\t: {processor.AMD}\n")
+    monkeypatch.setattr(processor, "DESCRIPTION", tmp_path / "cpuinfo")
+    monkeypatch.setattr(processor, "BEFORE", ["none"])
+    setting.fp32_precision = QUICK
+    return setting
+
+
+@pytest.mark.parametrize(("rows", "inside"), [(1, EXACT), (FEW, EXACT), (FEW + 1, QUICK)])
+def test_few_rows_are_not_worth_the_start_of_onednn(given, rows, inside):
     with few_rows(rows):
-        assert setting.fp32_precision == (EXACT if exact and given == QUICK else given)
-    assert setting.fp32_precision == given
+        assert given.fp32_precision == inside
+    assert given.fp32_precision == QUICK
     with pytest.raises(ZeroDivisionError), few_rows(rows):
         raise ZeroDivisionError
-    assert setting.fp32_precision == given
+    assert given.fp32_precision == QUICK
 
 
-def test_acting_has_the_products_of_a_policy_that_was_loaded(setting):
+def test_acting_has_the_products_of_a_policy_that_was_loaded(given):
     """`softrl.load` gives no product away: what it predicts is what the agent did in training, to the last bit."""
     agent = AgentConfig().build(Spec({"state": (17,)}, 6))
     obs, answers = {"state": torch.randn(3, 17)}, []
-    for precision in ("none", QUICK):
-        setting.fp32_precision = precision
+    for again in (quicken_products, usual_products):
+        again()
         answers.append(agent.act(obs, {}, deterministic=True)[0])
+    assert given.fp32_precision == "none"
     assert torch.equal(*answers)
 
 
-def test_a_run_leaves_torch_as_it_was(setting, tmp_path):
-    setting.fp32_precision = QUICK
+def test_a_run_leaves_torch_as_it_was(given, tmp_path):
     before, short = torch.get_num_threads(), {"video.every": "never", "env.time_limit": 10}
     train("Pendulum-v1", "sac+tiny", steps=20, threads=before + 1, run=tmp_path / "run", **short)
-    assert (setting.fp32_precision, torch.get_num_threads()) == ("none", before)
+    assert (given.fp32_precision, torch.get_num_threads()) == ("none", before)
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_what_the_caller_has_set_stays(given, monkeypatch):
+    """Who has asked for products that may be rounded has them, before and after."""
+    monkeypatch.setattr(processor, "BEFORE", [])
+    quicken_products()
+    with few_rows(1):
+        assert given.fp32_precision == QUICK
+    usual_products()
+    assert given.fp32_precision == QUICK
