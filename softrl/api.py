@@ -14,6 +14,7 @@ import gymnasium
 from softrl.agent.action_space import replaced, without_effect
 from softrl.data import envs
 from softrl.data.envs import EnvConfig
+from softrl.data.failures import one_line
 from softrl.data.names import canonical
 from softrl.data.origin import OWN, name_of, source_of
 from softrl.data.partial import Partial
@@ -24,6 +25,7 @@ from softrl.errors import UserError
 from softrl.plots.curves import curve
 from softrl.recipes import apply
 from softrl.run import change, folder as folders, spaces, video as videos
+from softrl.run.caller import left_as_it_was
 from softrl.run.checkpoint import verified
 from softrl.run.checks import check_arguments, checked, seen_in
 from softrl.run.config import Run
@@ -32,10 +34,12 @@ from softrl.run.evaluate import Evaluation, Policy, caution, evaluate as run_epi
 from softrl.run.fields import from_json, override, to_json
 from softrl.run.folder import located
 from softrl.run.progress import Callback, Progress, check_callable
+from softrl.run.readback import check_readable
 from softrl.run.resolve import cautions, check_device, resolve
 from softrl.run.seed import derive
 from softrl.run.signals import interrupted_by_signals
 from softrl.run.trainer import Trainer
+from softrl.run.versions import moved_on
 from softrl.run.weights import start_from, take, weights_of
 from softrl.types import Spec
 
@@ -60,6 +64,7 @@ def recipe(name: str, env: str = "") -> Run:
     return apply(name, override(Run(), {"env.name": canonical(env)} if env else {}))
 
 
+@left_as_it_was()
 def train(
     env: Source,
     recipe: str = "sac",
@@ -98,10 +103,8 @@ def train(
     seen = checked(env, configured, taken_over.append)
     idle = [*replaced(configured.agent, seen.spec), *without_effect(configured.agent, plain.agent, seen.spec)]
     for line in [*taken_over, *cautions(configured), *idle]:
-        if quiet:  # as it is by default
-            warnings.warn(line, stacklevel=2)
-        else:
-            announce(line)
+        tell(line, quiet)
+    check_readable(configured)
     weights = None if init is None else weights_of(Path(init))
     path = folders.create(
         to_json(configured),
@@ -139,6 +142,7 @@ AT_ONCE = 10
 """Episodes of an evaluation that are played side by side."""
 
 
+@left_as_it_was()
 def resume(
     run: str | Path,
     steps: int | None = None,
@@ -179,8 +183,8 @@ def resume(
         seen_in(source, configured.env, spaces.read(path))
         trainer = Trainer(configured, source, path)
         held.callback(trainer.close)
-        for line in change.load(trainer, saved, made, changed, elsewhere):
-            say(line)
+        for line in [*change.load(trainer, saved, made, changed, elsewhere), *moved_on(path, trainer.log.text)]:
+            tell(line, quiet)
         del saved  # as large as the networks
         if trainer.out_of_time():
             say(f"{path} is at its end, its {configured.minutes:g} minutes are over: --minutes can extend them")
@@ -206,13 +210,16 @@ def extended(run: Run, path: Path, steps: int | None, minutes: float | None) -> 
 
 
 def finish(trainer: Trainer, quiet: bool, callback: Callback | None) -> RunResult:
-    """Train to the end and draw the curve."""
+    """Train to the end and draw the curve; where that cannot be drawn, a line in the log."""
     console = open_console(trainer.run.steps, trainer.count.env_steps, quiet)
     try:
         trainer.train(console, callback)
     finally:
         console.close()
-    curve(trainer.folder)
+    try:
+        curve(trainer.folder)
+    except Exception as error:  # matplotlib may lack a place for its fonts
+        trainer.log.text(f"no curve: {one_line(error)}")
     return RunResult(trainer.place(), trainer.finished(), trainer.count.best, trainer.count.last)
 
 
@@ -220,6 +227,14 @@ def configuration(run: Path) -> Run:
     """The configuration that a run folder was made with."""
     configured: Run = from_json(Run, folders.read_config(run))
     return configured
+
+
+def tell(line: str, quiet: bool) -> None:
+    """Say what matters even to a quiet caller."""
+    if quiet:
+        warnings.warn(line, stacklevel=4)
+    else:
+        announce(line)
 
 
 def print_unless(quiet: bool) -> Callable[[str], None]:

@@ -209,7 +209,10 @@ def test_a_later_recipe_cannot_change_what_defines_an_earlier_one():
 
 
 def test_a_misspelt_entry_fails_with_the_nearest_path():
-    with pytest.raises(UserError, match=r"^there is no field 'train.batchh'; did you mean 'train.batch'\?$"):
+    with pytest.raises(
+        UserError,
+        match=r"recipe 'typo' cannot be used .*: there is no field 'train.batchh'; did you mean 'train.batch'\?$",
+    ):
         stack([Recipe("typo", "", None, changes={"train.batchh": 8})], Run())
 
 

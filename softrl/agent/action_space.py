@@ -91,6 +91,8 @@ def adapt_to_action_space(config: "AgentConfig", spec: Spec) -> "AgentConfig":
         raise UserError(f"the {name} actor decides between choices, and this action space has none: use recipe sac")
     if space == CONTINUOUS:
         return config
+    if from_elsewhere(config.actor):  # which knows itself what it decides on
+        return with_fitting_critic(config, config.actor, space, spec)
     if (space, type(config.actor)) not in ACTORS and type(config.actor) not in CHOOSERS:
         raise UserError(
             f"the {name} actor is for continuous actions, and this action space has choices: leave out the recipe that "
@@ -109,11 +111,21 @@ def adapt_to_action_space(config: "AgentConfig", spec: Spec) -> "AgentConfig":
         )
     actor = ACTORS[space, type(config.actor)](config.actor)
     config = dataclasses.replace(config, explorer=OnPolicy() if moves_numbers(config.explorer) else config.explorer)
+    return with_fitting_critic(config, actor, space, spec)
+
+
+def with_fitting_critic(config: "AgentConfig", actor: Part, space: str, spec: Spec) -> "AgentConfig":
+    """The configuration with an actor for choices and the critic that it asks for in the space of `spec`."""
     shared = "shared parameters" in actor.offers
     if space == MANY or (not shared and math.prod(spec.choices) > MOST_ROWS):  # whole actions are judged one by one
         return dataclasses.replace(config, actor=actor)
     critic = CRITICS.get((shared, type(config.critic)), unchanged)(config.critic)
     return dataclasses.replace(config, actor=actor, critic=critic)
+
+
+def from_elsewhere(part: Part) -> bool:
+    """Whether a part is not one of softrl's own."""
+    return type(part).__module__.partition(".")[0] != __name__.partition(".")[0]
 
 
 def moves_numbers(explorer: Part) -> bool:

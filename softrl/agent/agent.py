@@ -13,6 +13,7 @@ from softrl.agent.chunk import actor_spec, critic_spec
 from softrl.agent.config import AgentConfig
 from softrl.agent.optim import OptimizerGroup
 from softrl.agent.updates import Learn, find
+from softrl.errors import UserError
 from softrl.nn.encoders import Losses
 from softrl.nn.processor import few_rows
 from softrl.types import Actions, Batch, Carry, Metrics, Obs, Spec, Step, Window
@@ -40,7 +41,7 @@ class Agent(nn.Module):
         self.lookahead = config.lookahead.build(self.critic, width, spec)
         self.temperature = config.temperature.build(spec)
         self.reward_scale = config.reward_scale.build(spec)
-        self.explorer = reading.explorer.build(self.actor, read, spec)
+        self.explorer = reading.explorer.build(self.actor, read, actor_spec(spec))
         self.chunk_execution = config.chunk.build(spec)
         self.regression = config.regression.build()
         self.penalty = config.penalty.build(self.actor, spec)
@@ -50,12 +51,14 @@ class Agent(nn.Module):
         self.regularizer = config.regularizer.build(values, policy)
         self.plasticity = config.plasticity.build(self)
         self.optim = OptimizerGroup(config.optim, values, self.encoder.self_trained(), policy, self.temperature)
+        check_learned(self)
         self.update_fn: Learn = find(config.update).learn
 
     def update(self, window: Window, *, actor: bool = True, follow: bool = True) -> tuple[Metrics, Tensor]:
         """Learn from one window of replay; returns metrics (0-d tensors) and the error of each row, [B].
 
-        That is the absolute TD error of the means, averaged over members and views, for priorities.
+        That is the absolute TD error of the means, averaged over members and views, for priorities. Recipes that renew
+        networks now and then, such as resets, do so where a loop calls `agent.plasticity.intervene`.
         """
         return self.update_fn(self, window, actor=actor, follow=follow)
 
@@ -94,6 +97,17 @@ class Agent(nn.Module):
         """Take a collected row into the running statistics; returns what to remember until the next."""
         self.encoder.observe(row.obs)
         return carry | self.reward_scale.observe(row.reward, ~row.last, carry)
+
+
+def check_learned(agent: Agent) -> None:
+    """Refuse parameters of parts that no optimiser moves; raises UserError."""
+    moved = {id(p) for part in agent.optim.modules() for p in getattr(part, "parameters_held", ())}
+    idle = [name for name, p in agent.named_parameters() if p.requires_grad and id(p) not in moved]
+    if idle:
+        raise UserError(
+            f"no optimiser moves {', '.join(f'agent.{name}' for name in idle)}: parameters belong into the encoder, "
+            "the critic, the actor, the explorer or the temperature; freeze others with requires_grad_(False)"
+        )
 
 
 def rows(obs: Obs) -> int:

@@ -38,7 +38,7 @@ def critic_spec(spec: Spec) -> Spec:
 
 
 def policy_actions(agent: "Agent", z: Tensor, carry: Carry, deterministic: bool) -> tuple[Tensor, Carry]:
-    """What the policy proposes at latents [N,D], and the whole carry with the explorer's part of it renewed."""
+    """What the policy proposes at latents [N,D], and the carry with the explorer's part of it renewed."""
     if deterministic:
         return agent.actor.mode(z), carry
     return agent.explorer.act(agent.actor, z, carry)
@@ -192,7 +192,9 @@ class QueuedChunks(ChunkExecution):
         fresh = done >= length
         rows = fresh.nonzero()[:, 0]
         if len(rows):  # a wait where there is a GPU, for which most steps of a long plan cost no network
-            plan, carry = policy_actions(agent, z[rows], carry, deterministic)
+            remembered = {name: value[rows] for name, value in carry.items() if name.startswith("explorer.")}
+            plan, remembered = policy_actions(agent, z[rows], remembered, deterministic)
+            carry = carry | {name: carry[name].index_copy(0, rows, value) for name, value in remembered.items()}
             actions = actions.index_copy(0, rows, plan.unflatten(-1, (self.horizon, self.width)))
             chosen, confidence = agent.actor.lengths(z[rows], deterministic)
             length = length.index_copy(0, rows, chosen)

@@ -1,7 +1,7 @@
 """The configuration of an agent: one field a part."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from softrl.agent.action_space import adapt_to_action_space, nested_parts
 from softrl.agent.chunk import AdaptiveChunk, Chunk
@@ -128,10 +128,15 @@ class AgentConfig:
                 "agent.update 'dreamer' imagines one trajectory from each start: set agent.encoder.particles.count 0, "
                 "or leave out the recipe that brings particles"
             )
-        if self.update == "dreamer" and self.imitation.needs:
+        if self.update == "dreamer" and self.imitation != Unguided():
             raise UserError(
                 "agent.update 'dreamer' learns from imagined actions, and agent.imitation clones replayed ones: leave "
                 "out the recipe that brings it"
+            )
+        if self.update == "dreamer" and self.regression != Plain():
+            raise UserError(
+                "agent.update 'dreamer' regresses to imagined returns with the head's own loss: leave out the recipe "
+                "that brings agent.regression"
             )
         if self.update == "dreamer" and self.penalty != Unpenalized():
             raise UserError(
@@ -153,14 +158,14 @@ class AgentConfig:
         require("agent.actor", self.actor.needs, "agent.temperature or agent.update", price | weighted)
         require("agent.regression", self.regression.needs, "agent.lookahead", self.lookahead.offers)
         self.regression.check(self.critic.head)
-        require("agent.actor.trunk", self.actor.trunk.needs, "the actor's loss", frozenset({BATCH_STATISTICS}))
+        require("agent.actor.trunk", trunk_needs(self.actor), "the actor's loss", frozenset({BATCH_STATISTICS}))
         require("agent.explorer", self.explorer.needs, "agent.actor and agent.critic", self.actor.offers | ensemble)
         require("agent.penalty", self.penalty.needs, "agent.actor", self.actor.offers)
         require("agent.imitation", self.imitation.needs, "agent.actor", self.actor.offers)
         offered = self.actor.offers | planned | ensemble
         require("agent.chunk", self.chunk.needs, "the rest of the agent", offered)
         for name, part in (("actor", self.actor), ("explorer", self.explorer), ("chunk", self.chunk)):
-            if any(vars(each).get("dropout", 0.0) > 0 for each in nested_parts(part)):
+            if any((vars(each).get("dropout") or 0.0) > 0 for each in nested_parts(part)):
                 raise UserError(f"dropout in agent.{name} would make every act random: leave dropout to the critic")
         self.target_rule.check(self.critic.members, self.critic.head)
         self.actor_rule.check(self.critic.members, self.critic.head)
@@ -185,6 +190,11 @@ class AgentConfig:
         config = adapt_to_action_space(self, spec)
         config.check(spec)
         return Agent(config, spec)
+
+
+def trunk_needs(part: Any) -> frozenset[str]:
+    """What the trunk of a part needs: nothing where a part from elsewhere has none."""
+    return getattr(getattr(part, "trunk", None), "needs", frozenset())
 
 
 def require(part: str, needs: frozenset[str], other: str, offers: frozenset[str]) -> None:

@@ -44,7 +44,8 @@ def diagnose(agent: "Agent", window: Window) -> Metrics:
             active = measured_outputs(units, mean_size, passes[name])
             metrics |= {f"{name}_dormant_share": dormant_share(active)} if active else {}
             every += active
-            (metrics[f"{name}_effective_rank"],) = measured_outputs(trunks[-1:], effective_rank, passes[name])
+            for rank in measured_outputs(trunks[-1:], effective_rank, passes[name]):
+                metrics[f"{name}_effective_rank"] = rank
             metrics[f"{name}_weight_norm"] = weight_norm(network)
         metrics |= {"dormant_share": dormant_share(every)} if every else {}
     return metrics

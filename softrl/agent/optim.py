@@ -67,7 +67,9 @@ class AdamOptimizer(nn.Module):
     def __init__(self, config: Adam, modules: Sequence[nn.Module]) -> None:
         super().__init__()
         self.config = config
-        self.parameters_held: list[Tensor] = [p for m in modules for p in m.parameters() if p.requires_grad]
+        learned = [(f"{type(m).__name__}.{name}", p) for m in modules for name, p in m.named_parameters()]
+        self.parameters_held: list[Tensor] = [p for _, p in learned if p.requires_grad]
+        self.names = [name for name, p in learned if p.requires_grad]
         # Asked once, because to search the modules at every step would cost where there is nothing to find.
         self.constrained = [layer for module in modules for layer in constrained(module)]
         decaying = [getattr(p, "decays", True) for p in self.parameters_held]
@@ -86,9 +88,19 @@ class AdamOptimizer(nn.Module):
             self.descend(self.gradients(losses))
 
     def gradients(self, losses: dict[str, Tensor], keep: bool = False) -> tuple[Tensor, ...]:
-        """Gradients of the sum of the named losses; `keep` what they were made from for another optimiser's."""
+        """Gradients of the sum of the named losses; `keep` what they were made from for another optimiser's.
+
+        Raises UserError for a parameter that none of them depends on.
+        """
         moving = [loss for loss in losses.values() if loss.requires_grad]
-        return torch.autograd.grad(moving, self.parameters_held, retain_graph=keep or None)
+        gradients = torch.autograd.grad(moving, self.parameters_held, retain_graph=keep or None, allow_unused=True)
+        unused = [name for name, g in zip(self.names, gradients, strict=True) if g is None]
+        if unused:
+            raise UserError(
+                f"no loss depends on {', '.join(unused)}: leave such weights out of the network, or freeze them with "
+                "requires_grad_(False)"
+            )
+        return gradients
 
     @torch.no_grad()
     def descend(self, gradients: tuple[Tensor, ...]) -> None:

@@ -101,7 +101,7 @@ class Wasserstein:
 
 def check_pulled(network: str, held: Sequence[Tensor]) -> None:
     """Refuse a network of which nothing but biases would be pulled."""
-    if not any(weight.dim() > 2 and weight.shape[-2] > 1 for weight in held):
+    if not any(weight.dim() > 1 and weight.shape[-2] > 1 for weight in held):
         raise UserError(
             f"agent.regularizer finds no weights to pull in {network}, whose layers all keep theirs at norm one: leave "
             "the regulariser out, or choose another trunk"

@@ -31,8 +31,11 @@ def restore(agent: "Agent", part: nn.Module, fresh: nn.Module, optimizer: AdamOp
 
 
 def stages(network: Any) -> list[Any]:
-    """The networks with a trunk and an output layer that a network is made of, one after the other."""
-    return getattr(network, "stages", [network])
+    """The networks with a trunk and an output layer that a network is made of, one after the other.
+
+    A network from elsewhere may be made otherwise, and has none.
+    """
+    return [one for one in getattr(network, "stages", [network]) if getattr(one, "trunk", None) is not None]
 
 
 def units_of(network: Any) -> list[tuple[nn.Module, nn.Module, nn.Module]]:

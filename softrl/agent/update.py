@@ -28,7 +28,8 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
     TD error of each row of the window, [B], see `describe_values`.
     """
     b, encoder_losses = agent.encoder(window, agent.actor)
-    alpha = agent.temperature().detach()  # [C]
+    temperature = agent.temperature()  # [C]
+    alpha = temperature.detach()
 
     with torch.no_grad():
         next_actions = agent.actor(b.next_z)
@@ -51,7 +52,7 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
         actor_losses |= agent.actor_terms(b, critic_z, actions, q_actor) | chunk_losses
         agent.optim.actor.step(actor_losses)
         target_entropy = agent.temperature.target * agent.chunk_execution.expected_decisions(actions)
-        alpha_losses = {"ent_coef_loss": temperature_loss(agent.temperature(), actions, target_entropy)}
+        alpha_losses = {"ent_coef_loss": temperature_loss(temperature, actions, target_entropy)}
         agent.optim.temperature.step(alpha_losses)
         losses |= actor_losses | alpha_losses | chunk_metrics | describe_policy(agent, actions, alpha, target_entropy)
 

@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from softrl.cli.commands import find, overview
@@ -42,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--debug" in words:
             more = ""
             traceback.print_exc()
-        print(f"softrl: {' '.join(str(error).split())}{more}", file=sys.stderr)
+        with suppress(OSError):  # a log on the same full disk
+            print(f"softrl: {' '.join(str(error).split())}{more}", file=sys.stderr, flush=True)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -3,7 +3,6 @@
 Shapes: see `softrl.types`.
 """
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -24,9 +23,6 @@ from softrl.types import Carry, Obs, Spec, Step
 DTYPES = {"pixels": np.uint8, "state": np.float32}
 LEFT = "plan.left"
 """Under this name a policy that plans remembers how much of its plan was left with its newest action, [N]."""
-
-# What float32 cannot hold is refused with a sentence; to silence the cast itself would cost time at every step.
-warnings.filterwarnings("ignore", "overflow encountered in cast", RuntimeWarning, r"softrl\.data\.collect")
 
 
 class Acting(Protocol):
@@ -138,7 +134,8 @@ class Collector:
             reward, frames = np.where(waiting, 0.0, reward), np.where(waiting, 0, frames)
             terminated, truncated = terminated & ~waiting, truncated & ~waiting
             decisions -= int(waiting.sum())
-        rewards = reward.astype(np.float32)
+        with np.errstate(all="ignore"):  # what float32 cannot hold is found below
+            rewards = reward.astype(np.float32)
         finite(rewards, "a reward")
         row = Step(
             obs=self.obs,
@@ -231,18 +228,22 @@ def diverged() -> UserError:
 
 
 def finite(values: np.ndarray, what: str) -> None:
-    """Refuse what an environment returned where it is no number; raises UserError."""
+    """Refuse what environments returned, [N] or [N,..], where it is no number; raises UserError."""
     if not np.isfinite(values).all():
+        env, *entry = np.argwhere(~np.isfinite(values))[0].tolist()
+        place = f"{values[(env, *entry)]:g}" + (f" in entry {', '.join(map(str, entry))}" if entry else "")
         raise UserError(
-            f"the environment returned {what} that is not finite, or beyond the 3.4e38 of float32: mend the "
-            "environment, then resume from the last checkpoint"
+            f"the environment returned {what} that is not finite, or beyond the 3.4e38 of float32 ({place}, "
+            f"environment {env} of {len(values)}): mend the environment, then resume from the last checkpoint"
         )
 
 
 def tensors(spec: Spec, observation: np.ndarray, device: torch.device | str) -> Obs:
     """Observations of environments from `make`, [N,..], as the agent sees them: uint8 `pixels` or float32 `state`."""
     [name] = spec.obs
-    return {name: sent(torch.from_numpy(np.array(observation, DTYPES[name])), torch.device(device))}
+    with np.errstate(all="ignore"):
+        cast = np.array(observation, DTYPES[name])
+    return {name: sent(torch.from_numpy(cast), torch.device(device))}
 
 
 def uniform(spec: Spec, count: int, generator: torch.Generator) -> Tensor:

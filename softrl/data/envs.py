@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+import gymnasium
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import Autoreset
 
@@ -25,7 +27,7 @@ from softrl.data.room import check_room
 from softrl.data.snapshot import Resumable
 from softrl.data.sources import Source, build
 from softrl.data.spaces import FlatActions, named
-from softrl.data.workers import Workers, outlive_signals, start_method, unimported_main, worker_errors
+from softrl.data.workers import Workers, outlive_signals, start_method, told_once, unimported_main, worker_errors
 from softrl.data.wrappers import AnyEnv, Brief, Flat, Frames, Spoken, UnitBox, VectorStepResult
 from softrl.errors import UserError
 
@@ -103,8 +105,10 @@ def observed(env: AnyEnv, config: EnvConfig) -> AnyEnv:
     return Stack(config.partial.applied(seen(env, config.pixels)), config.pixels.stack)
 
 
-def worker(source: Source, config: EnvConfig, seed: int, parent: int) -> Resumable:
+def worker(source: Source, config: EnvConfig, seed: int, parent: int, known: EnvSpec | None = None) -> Resumable:
     """One environment of a vector: a step after an episode's end is its reset, also right after a restore.
+
+    `known` is what the parent process knows under the environment's name, registered in a script for instance.
 
     In a process of its own the global generators are the environment's, and part of its state; forks of one server
     would all draw the same from them.
@@ -114,6 +118,8 @@ def worker(source: Source, config: EnvConfig, seed: int, parent: int) -> Resumab
         outlive_signals()
         random.seed(seed)
         np.random.seed(seed)
+        if known:
+            gymnasium.registry.setdefault(known.id, known)
     env = make(source, config)
     return Resumable(Autoreset(Brief(env.env)), seed, alone)
 
@@ -128,12 +134,13 @@ def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv
     if config.workers == "envpool":
         return pooled(source, config, envs, seed)
     seeds = np.random.SeedSequence(seed).generate_state(envs)
-    factories = [partial(worker, source, config, int(child), os.getpid()) for child in seeds]
+    parent, known = os.getpid(), registered(source) if apart(config, envs) else None
+    factories = [partial(worker, source, config, int(child), parent, known) for child in seeds]
     if not apart(config, envs):
         return SyncVectorEnv(factories, autoreset_mode=AutoresetMode.NEXT_STEP)
     check_room(envs)
     try:
-        with unimported_main():
+        with unimported_main(), told_once():
             return Workers(
                 factories, context=start_method(config.pixels is not None), autoreset_mode=AutoresetMode.NEXT_STEP
             )
@@ -148,6 +155,13 @@ def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv
             f"the environment cannot be sent to a worker process: use --env.workers sync, or give a factory "
             f"({type(error).__name__}: {one_line(error)})"
         ) from error
+
+
+def registered(source: Source) -> EnvSpec | None:
+    """What this process knows under a name, where a new one may not: what neither Gymnasium nor softrl registers."""
+    known = gymnasium.registry.get(source) if isinstance(source, str) else None
+    home = known.entry_point.partition(".")[0] if known and isinstance(known.entry_point, str) else ""
+    return None if home in ("gymnasium", "softrl") else known
 
 
 def apart(config: EnvConfig, envs: int) -> bool:

@@ -60,6 +60,8 @@ def file(path: Path) -> Iterator[Recorded]:
     if absent or len({arrays[key].shape[:1] for key in {*KEYS, "next_observations"} & arrays.keys()}) > 1:
         wrong = f"has no {', '.join(absent)}" if absent else "has arrays of several lengths"
         raise UserError(f"the data set {path} {wrong}: it needs {', '.join(KEYS)}, one entry a decision in each")
+    if odd := [key for key in {*KEYS, "next_observations"} & arrays.keys() if arrays[key].dtype.kind not in "biuf"]:
+        raise UserError(f"the data set {path} has no numbers in {', '.join(sorted(odd))}: give numbers or truth values")
     observations, actions, rewards, terminals, timeouts = (arrays[key] for key in KEYS)
     followed = "next_observations" in arrays
     finals = arrays["next_observations"] if followed else observations

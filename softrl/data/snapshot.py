@@ -48,6 +48,8 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Start an episode."""
         chosen = self.seed if seed is None else seed
         self.seed = None
+        if chosen is not None:
+            seed_spaces(self.env, chosen)
         if self.alone and seed is not None:  # else what draws from the process would meet the same episodes again
             random.seed(seed)
             np.random.seed(seed % 2**32)
@@ -118,6 +120,23 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
         unpacker.attributes(state["attributes"], vars(layer), skipped(layer))
         for name, data in simulations(layer).items():
             physics.apply(data.model, data, self.originals[name], state["simulations"][name])
+
+
+def seed_spaces(env: AnyEnv, seed: int) -> None:
+    """Seed the spaces of an environment and its wrappers, from which some draw actions or observations.
+
+    Those of a class, which all its objects share, follow no seed.
+    """
+    # The seed itself would draw what the environment's own generator draws.
+    acting, observing = (int(part) >> 1 for part in np.random.SeedSequence(seed).generate_state(2))
+    own_seeds = {"action_space": acting, "observation_space": observing}
+    layer: Any = env
+    while layer is not None:
+        for name, own_seed in own_seeds.items():
+            space = vars(layer).get(name) or vars(layer).get(f"_{name}")  # as wrappers call theirs
+            if space is not None:
+                space.seed(own_seed)
+        layer = vars(layer).get("env")
 
 
 def classes(state: State) -> list[str]:

@@ -67,12 +67,15 @@ def build(
     return env
 
 
+ONE = "softrl puts several side by side itself, as many as envs says"
+
+
 def made(factory: Callable[[], AnyEnv]) -> AnyEnv:
     """What a factory returns; raises UserError where it raises, or that is no environment, or one returned before."""
     if not callable(factory):
         raise UserError(
-            f"{type(factory).__name__} is no environment: give a name, a gymnasium.Env or a function that makes one; "
-            "softrl puts several side by side itself, as many as envs says"
+            f"{type(factory).__name__} is no environment: give a name, a gymnasium.Env (for dm_env, wrap it with "
+            f"shimmy) or a function that makes one; {ONE}"
         )
     try:
         env = factory()
@@ -85,10 +88,12 @@ def made(factory: Callable[[], AnyEnv]) -> AnyEnv:
         )
         told.add_note("".join(traceback.format_exception(error)))
         raise told from error
+    if isinstance(env, gymnasium.vector.VectorEnv):
+        raise UserError(f"the environment factory returned {type(env).__name__}, several at once: {ONE}")
     if not isinstance(env, gymnasium.Env):
         raise UserError(
-            f"the environment factory returned {type(env).__name__}: it must return a gymnasium.Env (for the old gym, "
-            "wrap it with shimmy)"
+            f"the environment factory returned {type(env).__name__}: it must return a gymnasium.Env (for dm_env and "
+            "the old gym, wrap it with shimmy)"
         )
     bare = env.unwrapped
     if GIVEN.get(id(bare)) is bare:

@@ -27,6 +27,9 @@ ADVICE = {
 }
 """What to do about spaces that no flat vector stands for."""
 
+ROUNDING = 1e-4
+"""How far beyond its bounds a number may lie for its rounding, as a share of their distance, or as it is."""
+
 WIDEST = 2.0**53
 """Largest bound of a number: beyond it float64 skips integers, and the largest of float32 stands for no bound."""
 
@@ -43,7 +46,7 @@ class Part(ABC):
 
     @abstractmethod
     def take(self, action: Any) -> Taken:
-        """The options picked in an action, and its numbers in [-1, 1]."""
+        """The options picked in an action, and its numbers in [-1, 1]; raises ValueError for what is none."""
 
 
 class Numbers(Part):
@@ -71,9 +74,24 @@ class Numbers(Part):
         return value.astype(self.box.dtype).reshape((*unit.shape[:-1], *self.box.shape))
 
     def take(self, action: Any) -> Taken:
-        distance = np.asarray(action, np.float64).ravel() - self.center  # [A]
+        value = np.asarray(action, np.float64)
+        if value.size != self.low.size:
+            raise ValueError(f"{value.size} numbers where there are {self.low.size}")
+        distance = value.ravel() - self.center  # [A]
+        if beyond := (np.abs(distance) > (1 + ROUNDING) * self.scale + ROUNDING).nonzero()[0].tolist():
+            first = beyond[0]
+            raise ValueError(f"{value.ravel()[first]:g} lies outside [{self.low[first]:g}, {self.high[first]:g}]")
         unit = np.divide(distance, self.scale, out=np.zeros_like(distance), where=self.scale > 0)
         return [], np.clip(unit, -1.0, 1.0)
+
+
+def picked(action: Any, start: np.ndarray, sizes: Sequence[int]) -> list[int]:
+    """The options picked in choices of these sizes, counted from `start`; raises ValueError for what is none."""
+    value = np.asarray(action).ravel()
+    picks = value - start if value.shape == start.shape else value
+    if value.shape != start.shape or (picks % 1).any() or (picks < 0).any() or (picks >= np.array(sizes)).any():
+        raise ValueError(f"{value.tolist()} is no choice among {list(sizes)} options")
+    return [int(pick) for pick in picks]
 
 
 class Choice(Part):
@@ -86,7 +104,7 @@ class Choice(Part):
         return (self.space.start + picks[0]).astype(self.space.dtype)
 
     def take(self, action: Any) -> Taken:
-        return [int(action) - int(self.space.start)], np.zeros(0)
+        return picked(action, np.array([self.space.start]), self.choices), np.zeros(0)
 
 
 class Choices(Part):
@@ -101,7 +119,7 @@ class Choices(Part):
         return value.astype(self.space.dtype).reshape((*unit.shape[:-1], *(self.space.shape or ())))
 
     def take(self, action: Any) -> Taken:
-        return (np.asarray(action, np.int64).ravel() - self.start).tolist(), np.zeros(0)
+        return picked(action, self.start, self.choices), np.zeros(0)
 
 
 class Joined(Part):
@@ -223,7 +241,10 @@ class FlatActions(Box):
         return self.part.build([flat[..., span].argmax(-1) for span in self.spans], flat[..., self.chosen :])
 
     def encode(self, action: Any) -> np.ndarray:
-        """The vector [A] that stands for an action: `decode` gives it back, a Box up to rounding to float32."""
+        """The vector [A] that stands for an action: `decode` gives it back, a Box up to rounding to float32.
+
+        Raises ValueError, TypeError or KeyError for what is no action of the space.
+        """
         picks, unit = self.part.take(action)
         flat = np.zeros(self.shape, np.float32)
         flat[[span.start + pick for span, pick in zip(self.spans, picks, strict=True)]] = 1.0

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -34,7 +35,7 @@ def start_method(drawing: bool) -> str:
     return "forkserver"
 
 
-GRACE = 30
+GRACE = 300
 """Seconds that a worker goes on after a SIGTERM, which its trainer hears as well and answers by saving."""
 
 
@@ -48,10 +49,17 @@ def outlive_signals() -> None:
         signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE))
 
 
-def work(*arguments: Any) -> None:
+def work(index: int, factory: Any, pipe: Any, parent_pipe: Any, shared: Any, errors: Any, *more: Any) -> None:
     """Serve a vector from a process of its own, and end without a word when the trainer is gone."""
     try:
-        _async_worker(*arguments)
+        env = factory()
+    except Exception as error:
+        pipe.recv()  # the first question to be answered
+        errors.put((index, type(error), error, "".join(traceback.format_exception(error))))
+        pipe.send((None, False))
+        return
+    try:
+        _async_worker(index, lambda: env, pipe, parent_pipe, shared, errors, *more)
     except (BrokenPipeError, ConnectionResetError):
         trainer = multiprocessing.parent_process()
         if trainer is None:
@@ -59,6 +67,14 @@ def work(*arguments: Any) -> None:
         trainer.join(1)  # its pipes close one after the other
         if trainer.is_alive():
             raise
+
+
+def kill(process: Any) -> None:
+    """End a worker and what its environment has started, a simulator for instance."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (AttributeError, OSError):  # it had not come to a session of its own yet
+        process.kill()
 
 
 class Workers(AsyncVectorEnv):
@@ -71,7 +87,7 @@ class Workers(AsyncVectorEnv):
         """Let the workers end, or end them."""
         if terminate:
             for process in self.processes:
-                process.kill()
+                kill(process)
             self._state = AsyncState.DEFAULT  # nobody is left to be waited for
         super().close_extras(timeout, terminate)
 
@@ -89,6 +105,19 @@ def unimported_main() -> Iterator[None]:
         yield
     finally:
         main.update(told)
+
+
+@contextmanager
+def told_once() -> Iterator[None]:
+    """Let what a worker raises while it makes its environment pass as it was raised."""
+    level, gymnasium.logger.min_level = gymnasium.logger.min_level, SILENT  # it would print the worker's traceback
+    try:
+        yield
+    except UserError as error:
+        [first, *_] = error.args
+        raise first if isinstance(first, UserError) else error from None
+    finally:
+        gymnasium.logger.min_level = level
 
 
 @contextmanager

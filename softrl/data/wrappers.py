@@ -101,18 +101,25 @@ class Flat(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
                 f"the observation space {type(space).__name__} has no fixed size: wrap the environment to give a Box "
                 "or a Dict of Boxes"
             )
-        self.array = isinstance(space, Box)
+        self.array, self.shape = isinstance(space, Box), solid(space.shape or ())
         self.observation_space = Box(-np.inf, np.inf, (flatdim(space),), np.float32)
 
     def observation(self, observation: Any) -> np.ndarray:
         """[D] float32, always a new array."""
         try:
-            row = np.array(observation if self.array else self.flattened(observation), np.float32).reshape(-1)
+            with np.errstate(all="ignore"):  # what float32 cannot hold is refused where it is collected
+                given = np.array(observation if self.array else self.flattened(observation), np.float32)
         except Exception as error:
             raise UserError(
                 "the environment gave an observation that its observation_space does not describe "
                 f"({type(error).__name__}: {one_line(error)}): let both say the same"
             ) from error
+        row = given.reshape(-1)
+        if self.array and solid(given.shape) != self.shape and row.shape == self.observation_space.shape:
+            raise UserError(
+                f"the environment gave an observation of shape {list(given.shape)}, and its observation_space has "
+                f"{list(self.env.observation_space.shape or ())}: let both say the same"
+            )
         if row.shape != self.observation_space.shape:
             raise UserError(
                 f"the environment gave an observation of {row.size} numbers, and its observation_space has "
@@ -124,6 +131,11 @@ class Flat(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
         """As Gymnasium flattens it, which takes a choice that there is not for one counted from the end."""
         check_choices(self.env.observation_space, observation)
         return flatten(self.env.observation_space, observation)
+
+
+def solid(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without its axes of one."""
+    return tuple(size for size in shape if size != 1)
 
 
 def check_choices(space: Space[Any], observation: Any) -> None:

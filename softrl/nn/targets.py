@@ -24,5 +24,8 @@ def frozen_copy(module: M) -> M:
 
 @torch.no_grad()
 def polyak_update(target: nn.Module, source: nn.Module, tau: float) -> None:
-    """Polyak averaging, target <- target + tau (source - target); tau = 1 copies (arXiv 1801.01290, algorithm 1)."""
+    """Polyak averaging, target <- target + tau (source - target); tau = 1 copies (arXiv 1801.01290, algorithm 1).
+
+    Of parameters: buffers, such as running statistics, are the target's own.
+    """
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)

@@ -89,7 +89,7 @@ def evaluations(path: Path) -> Table:
     try:
         text = path.read_text() if path.exists() else ""
         whole = text[: text.rfind("\n") + 1]  # the last line may be half written
-        heading, *rows = csv.reader(whole.splitlines() or [""])
+        heading, *rows = [row for row in csv.reader(whole.splitlines()) if row] or [[]]
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path} cannot be read ({error}): put back a copy, or leave this run out of plots") from error
     if not rows:
@@ -97,7 +97,12 @@ def evaluations(path: Path) -> Table:
             f"{path.parent} has no evaluation in eval.csv yet: wait for the first one, or leave this run out"
         )
     try:
+        for number, row in enumerate(rows, start=2):
+            if len(row) != len(heading):
+                raise ValueError(f"line {number} has {len(row)} cells, and the heading {len(heading)}")
         columns = np.array([[float(cell or "nan") for cell in row] for row in rows]).T
+        if (np.diff(columns[heading.index("env_steps")]) <= 0).any():
+            raise ValueError("env_steps does not increase from line to line")
         table = dict(zip(heading, columns, strict=True))
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): leave this run out") from error

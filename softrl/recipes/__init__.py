@@ -15,7 +15,7 @@ RECIPES: dict[str, Recipe] = {
 }
 """Every recipe that --recipe knows; add your own under its name."""
 
-OURS = frozenset(RECIPES)
+OURS = dict(RECIPES)
 """Those that need no module in front."""
 
 
@@ -28,6 +28,9 @@ def find(name: str) -> Recipe:
     if colon:
         with import_errors(f"recipe '{name}'", module):
             import_module(module)
+        if plain in OURS and RECIPES[plain] is not OURS[plain]:
+            RECIPES[plain] = OURS[plain]
+            raise UserError(f"recipe '{plain}' is softrl's own: give the one in {module} another name")
     if plain not in RECIPES:
         names = [other if other in OURS or not colon else f"{module}:{other}" for other in RECIPES]
         hint = nearest(name, names) or "; softrl recipes lists them"

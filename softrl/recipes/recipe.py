@@ -119,9 +119,8 @@ def stack(recipes: Sequence[Recipe], run: Run, say: Say = say_nothing) -> Run:
                     f"recipe '{recipe.name}' changes parts that are not there: stack it on a recipe that has them, "
                     f"such as {recipe.complete_name}"
                 ) from None
-            if not owners:
-                raise
-            raise UserError(f"recipe '{recipe.name}' cannot be stacked on the ones before it: {error}") from None
+            where = "stacked on the ones before it" if owners else "used by itself"
+            raise UserError(f"recipe '{recipe.name}' cannot be {where}: {error}") from None
         for path, old, new in difference(run, changed):
             if path in defined:
                 raise UserError(

@@ -42,7 +42,7 @@ class Console(Protocol):
 
 def open_console(total: int, start: int = 0, quiet: bool = False) -> Console:
     """The console that suits standard output, for a run from `start` to `total` environment steps."""
-    if quiet:
+    if quiet or sys.stdout is None:  # as in a daemon
         return Quiet()
     return Live(total, start) if sys.stdout.isatty() else Plain(total)
 

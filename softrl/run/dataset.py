@@ -13,8 +13,9 @@ from softrl.data.partial import Partial
 from softrl.data.priority import Uniform
 from softrl.data.recorded import columns
 from softrl.data.replay import Columns, Replay
-from softrl.data.spaces import FlatActions
+from softrl.data.spaces import FlatActions, named
 from softrl.errors import UserError, disk_errors
+from softrl.run import spaces
 from softrl.run.config import Run
 from softrl.run.fields import from_json
 from softrl.run.files import file_digest, replace_file
@@ -67,7 +68,7 @@ def learned_from(folder: Path) -> str | None:
 def recorded(source: str, run: Run, spec: Spec, actions: FlatActions) -> Columns:
     """The rows of a data set, [n,N,..] by name, as replay keeps them; raises UserError where a run cannot use it."""
     if Path(source).is_dir():
-        return matching_columns(source, of_run(Path(source), run), spec)
+        return matching_columns(source, of_run(Path(source), run, actions), spec)
     if "state" not in spec.obs or run.env.partial != Partial():
         raise UserError(
             f"the data set {source} holds whole states: leave out env.pixels and env.partial, or give the folder of a "
@@ -80,13 +81,17 @@ def recorded(source: str, run: Run, spec: Spec, actions: FlatActions) -> Columns
     return matching_columns(source, columns(source, actions, spec.obs["state"][0]), spec)
 
 
-def of_run(folder: Path, run: Run) -> Columns:
+def of_run(folder: Path, run: Run, actions: FlatActions) -> Columns:
     """What the newest checkpoint of another run has in replay; raises UserError where its environment was another."""
     theirs = from_json(Run, read_config(folder)).env
     for name in DECIDING:
         there, here = getattr(theirs, name), getattr(run.env, name)
         if there != here:
             raise UserError(f"{folder} was recorded with env.{name} {there}, and this run has {here}: let both agree")
+    kept = spaces.read(folder)
+    if kept and kept.action != actions.space:
+        there, here = named(kept.action), named(actions.space)
+        raise UserError(f"{folder} was recorded with actions {there}, and this run has {here}: let both agree")
     state = read(folder, only={"replay"}).parts["replay"]
     pieces = [rows for _, rows in blocks(folder / "replay", state)]
     if not pieces:

@@ -3,7 +3,7 @@
 Shapes: see `softrl.types`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,8 +42,22 @@ class Evaluation(NamedTuple):
     cut: Sequence[bool] = ()  # whether each had no end and was cut, with what it had by then
 
 
-def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: bool = True) -> Evaluation:
-    """One episode for each seed, side by side in as many environments.
+class StoppedError(Exception):
+    """Somebody wants the process to end before an evaluation or a film is over."""
+
+
+def never() -> None:
+    """Nobody wants the process to end."""
+
+
+def evaluate(
+    agent: Agent,
+    env: VectorEnv,
+    seeds: Sequence[int],
+    deterministic: bool = True,
+    look: Callable[[], None] = never,
+) -> Evaluation:
+    """One episode for each seed, side by side in as many environments; `look` is called at every decision.
 
     The generators of training are left as they were, and nothing of the agent changes. An episode that does not seem to
     end is cut. Raises UserError where the environment fails or returns numbers that are not finite, or the actions are
@@ -60,6 +74,7 @@ def evaluate(agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: 
         running, cut = np.ones(count, bool), np.zeros(count, bool)
         decisions = 0
         while running.any():
+            look()
             decisions += 1
             finite(observation, "an observation")
             action, carry = agent.act(tensors(agent.spec, observation, target.device), carry, deterministic)
@@ -90,7 +105,12 @@ def caution(result: Evaluation) -> str:
 
 
 def film(
-    agent: Agent, env: Env[Any, Any], seed: int, show: Callable[[np.ndarray], None], deterministic: bool = True
+    agent: Agent,
+    env: Env[Any, Any],
+    seed: int,
+    show: Callable[[np.ndarray], None],
+    deterministic: bool = True,
+    look: Callable[[], None] = never,
 ) -> float:
     """One episode, each rendered frame [height,width,3] uint8 handed to `show`; returns the undiscounted return.
 
@@ -102,6 +122,7 @@ def film(
         carry, total, over, decisions = agent.initial(1), 0.0, False, 0
         show(rendered(env))
         while not over:
+            look()
             decisions = counted(decisions)
             action, carry = agent.act(tensors(agent.spec, observation[None], target.device), carry, deterministic)
             observation, reward, terminated, truncated, _ = env.step(executable(action)[0])
@@ -126,13 +147,14 @@ def counted(decisions: int) -> int:
 
 
 def filmed(
-    agent: Agent, source: Source, run: Run, seed: int, deterministic: bool = True
+    agent: Agent, source: Source, run: Run, seed: int, deterministic: bool = True, look: Callable[[], None] = never
 ) -> tuple[list[np.ndarray], float]:
     """The frames of one episode and their rate a second; raises UserError where rendering cannot work or never ends."""
-    env = envs.make(source, run.env, render=run.video.size)
+    with isolated_generators(seed, agent.temperature.target):  # some draw while they are made
+        env = envs.make(source, run.env, render=run.video.size)
     frames = Reel()
     try:
-        film(agent, env, seed, frames.add, deterministic)
+        film(agent, env, seed, frames.add, deterministic, look)
     finally:
         env.close()
     return frames, (env.metadata.get("render_fps") or 30) / envs.repeats(source, run.env)
@@ -158,6 +180,11 @@ def begun(starts: Tensor, first: Tensor, value: Tensor) -> Tensor:
     return torch.where(starts.view(-1, *[1] * (value.dim() - 1)), first, value)
 
 
+def shapes(carry: Any) -> dict[str, torch.Size] | None:
+    """The shapes of what is remembered, by name; None of what is no such thing."""
+    return {name: value.shape for name, value in carry.items()} if isinstance(carry, Mapping) else None
+
+
 class Policy:
     """A trained agent as its users call it: observations of one environment or of N, in the environment's units.
 
@@ -181,7 +208,7 @@ class Policy:
         return envs.make(source_of(None, self.source), self.run.env, seed)
 
     def predict(
-        self, obs: Any, state: Carry | None = None, deterministic: bool = True, episode_start: Any = None
+        self, obs: Any, state: Carry | None = None, episode_start: Any = None, deterministic: bool = True
     ) -> tuple[Any, Carry]:
         """The environment's action for observation [D] or actions for [N,D], and the state for the next call.
 
@@ -212,13 +239,13 @@ class Policy:
             raise UserError("the policy was given an observation that is not finite: no action follows from it")
         first = self.agent.initial(len(many))
         carry = first if state is None else state
-        if {name: value.shape for name, value in carry.items()} != {name: value.shape for name, value in first.items()}:
+        if shapes(carry) != shapes(first):
             raise UserError(
                 f"the policy was given a state that is not one of {len(many)} environments: pass what the last call "
                 "for them returned, or None where their episodes begin"
             )
         if episode_start is not None:
-            new = torch.as_tensor(episode_start, device=device).view(-1)
+            new = torch.as_tensor(episode_start, device=device).view(-1).bool()
             if len(new) != len(many):
                 raise UserError(f"episode_start has {len(new)} entries for {len(many)} observations: give one for each")
             carry = {name: begun(new, first[name], value) for name, value in carry.items()}

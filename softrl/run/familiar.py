@@ -47,6 +47,8 @@ FAMILIAR = {
     "alpha_lr": "agent.optim.temperature.learning_rate",
     "alpha": "agent.temperature.initial",
     "init_temperature": "agent.temperature.initial",
+    "train_freq": "train.updates_per_decision",
+    "use_sde": "recipe",
     "ent_coef": "agent.temperature.initial",
     "target_entropy": "agent.temperature.target_per_action",
     "n_critics": "agent.critic.members",
@@ -82,6 +84,8 @@ REMARKS = {
     "env_kwargs": ARGUMENTS,
     "env_args": ARGUMENTS,
     "make_kwargs": ARGUMENTS,
+    "log_interval": " (in environment steps, not episodes)",
+    "use_sde": " gsde",
     "target_entropy": " (for each action component, not their sum)",
 }
 """What to say beside a name here whose numbers mean something else than under the name elsewhere."""

@@ -46,7 +46,7 @@ def helps(part: Any) -> dict[str, str]:
 @cache
 def _kinds(part: Any) -> dict[str, Any]:
     hints = get_type_hints(part)
-    return {field.name: hints[field.name] for field in dataclasses.fields(part)}
+    return {field.name: hints[field.name] for field in dataclasses.fields(part) if field.init}
 
 
 @cache

@@ -130,6 +130,16 @@ class AppendedFile:
         cut_back(self.path, position)
         self._open()
 
+    def drop_half_line(self) -> None:
+        """Drop what stands behind the last newline: the file was cut short by somebody else.
+
+        Raises:
+            UserError: it cannot be read or written.
+        """
+        with run_errors(self.path.parent, self.path):
+            whole = self.path.read_bytes().rfind(b"\n") + 1
+        self.cut(whole)
+
     def close(self) -> None:
         """Close the file; nothing is lost by not calling this, every append was handed over."""
         self._file.close()

@@ -152,8 +152,8 @@ def _lock(descriptor: int, run: Path) -> None:
         raise UserError(f"{run} is in use by another process: wait for it, stop it, or use another folder") from error
     except OSError as error:
         raise UserError(
-            f"{run} lies where files cannot be locked ({error.strerror}): give --run a folder on "
-            "another file system, or have this one mounted with locks"
+            f"{run} lies where files cannot be locked ({error.strerror}): use a folder on another "
+            "file system, or have this one mounted with locks"
         ) from error
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -126,6 +127,10 @@ class Logger:
             with suppress(UserError):  # a full disk takes no words either
                 self.text(f"the run ended: {error}\n{own_traceback(error)}".rstrip())
             raise
+        except Exception as error:  # of a person's own part, or a defect
+            with suppress(UserError):
+                self.text(f"the run ended: {''.join(traceback.format_exception(error))}".rstrip())
+            raise
 
     def close(self) -> None:
         """Close the files; nothing is lost when a killed process does not."""
@@ -146,6 +151,8 @@ class Logger:
         """Cut every file back to where the state was taken and go on from there."""
         for name, file in self._files.items():
             file.cut(state["positions"][name])
+            if file.position() < state["positions"][name]:
+                file.drop_half_line()
         self.events.load_state_dict(state["events"])
         self._means.load_state_dict(state["means"])
         recent = ((*episode, None)[:3] for episode in state["recent"])  # those of older runs hold no success

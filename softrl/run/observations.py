@@ -13,7 +13,7 @@ from gymnasium.spaces.utils import flatdim, flatten
 
 from softrl.data.failures import one_line
 from softrl.data.spaces import entries
-from softrl.data.wrappers import Flat, flat_rows
+from softrl.data.wrappers import Flat, check_choices, flat_rows
 from softrl.errors import UserError
 
 NUMBERS = "biuf"
@@ -64,6 +64,7 @@ def flat(space: Space[Any], obs: Any) -> np.ndarray:
         [count] = lead
         row = flat_rows(space, obs, count)
     else:
+        check_choices(space, obs)
         row = np.asarray(flatten(space, obs))
     if row.shape[-1] != flatdim(space):  # entries are flattened whatever their shape is
         raise ValueError(f"{row.shape[-1]} numbers where there are {flatdim(space)}")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run at its next step, with everything saved; before its first one, without a trace."""
+"""Signals, as Ctrl-C, end a run at its next step, with everything saved; before its first one, without a trace."""
 
 import signal
 import threading
@@ -9,9 +9,9 @@ from types import FrameType
 
 @contextmanager
 def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` at Ctrl-C and SIGTERM; a second Ctrl-C ends the process at once.
+    """Call `stop` at Ctrl-C, SIGTERM, SIGUSR1 and a lost terminal; a second Ctrl-C ends the process at once.
 
-    Only the main thread hears signals.
+    What was started with nohup outlives its terminal. Only the main thread hears signals.
     """
 
     def heard(number: int, frame: FrameType | None) -> None:
@@ -21,12 +21,19 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
+    ending = (signal.SIGINT, signal.SIGTERM, *deadly())
+    before = {number: signal.signal(number, heard) for number in ending}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def deadly() -> list[signal.Signals]:
+    """Signals of a terminal or a scheduler that would end this process, as they do where nobody has said otherwise."""
+    known = (getattr(signal, name, None) for name in ("SIGHUP", "SIGUSR1"))
+    return [number for number in known if number and signal.getsignal(number) == signal.SIG_DFL]
 
 
 @contextmanager

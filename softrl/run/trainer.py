@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from softrl.run.config import Run
 from softrl.run.console import Console, Quiet
 from softrl.run.counters import Counters
 from softrl.run.dataset import experience
-from softrl.run.evaluate import Evaluation, caution, evaluate, filmed
+from softrl.run.evaluate import Evaluation, StoppedError, caution, evaluate, filmed
 from softrl.run.fields import to_json
 from softrl.run.folder import write_config
 from softrl.run.heap import keep_freed
@@ -34,9 +36,10 @@ from softrl.run.log import Logger
 from softrl.run.progress import Callback, Progress, asks_to_stop, present
 from softrl.run.resolve import launch_sizes, replay_config, updates_per_launch
 from softrl.run.saved import Saved
-from softrl.run.seed import Generators, derive, evaluation_seed, repeatable
+from softrl.run.seed import Generators, derive, evaluation_seed, isolated_generators, repeatable
 from softrl.run.segments import Segments
 from softrl.run.signals import stopped_by_signals
+from softrl.run.weights import check_finite
 from softrl.types import Window
 
 PICTURED = 8
@@ -54,7 +57,7 @@ class Trainer:
         folder = self.folder = folder.absolute()  # an environment may leave the working folder
         self.console: Console = Quiet()
         self.callback: Callback | None = None
-        self.stopping = False
+        self.stopping = self.interrupted = False
         self.may_stop_compiling = False
         self.began = time.perf_counter()
         self.opened = np.zeros(run.envs)  # seconds of the run at which each environment's episode began, or went on
@@ -67,7 +70,9 @@ class Trainer:
         self.generators.seed(derive(run.seed, "agent"))
         self.env = envs.vector(source, run.env, run.envs, derive(run.seed, "environment"))
         here = replace(run.env, workers="sync")
-        self.eval_env = envs.vector(source, here, run.eval.episodes, derive(run.seed, "evaluation"))
+        seed = derive(run.seed, "evaluation")
+        with isolated_generators(seed, torch.empty(0, device=run.device)):  # some environments draw while they are made
+            self.eval_env = envs.vector(source, here, run.eval.episodes, seed)
         spec = envs.spec(self.env)._replace(gamma=run.train.gamma)
         self.agent = run.agent.build(spec).to(run.device)
         spec = self.agent.spec  # which says how many actions are planned at once
@@ -126,7 +131,8 @@ class Trainer:
                 self.advance()
                 self.run_due_events()
             if self.out_of_time():
-                self.end_by_the_clock()
+                with suppress(StoppedError):
+                    self.end_by_the_clock()
             self.save()
 
     def end_by_the_clock(self) -> None:
@@ -233,12 +239,26 @@ class Trainer:
         steps = self.count.env_steps
         if self.log_due(steps):
             self.write()
-        if self.evaluation_due(steps):
-            self.evaluate()
-        if self.run.video.every != "never" and self.video_due(steps):
-            self.film()
+        self.unless_interrupted(self.evaluation_due, self.evaluate)
+        if self.run.video.every != "never":
+            self.unless_interrupted(self.video_due, self.film)
         if self.checkpoint_due(steps):
             self.save()
+
+    def unless_interrupted(self, clock: EvaluationClock | AtEnd, event: Callable[[], object]) -> None:
+        """What takes long, if its clock asks for it: where a signal ends the run meanwhile, a resume has it to do."""
+        before = clock.state_dict()
+        if clock(self.count.env_steps):
+            try:
+                self.look()
+                event()
+            except StoppedError:
+                clock.load_state_dict(before)
+
+    def look(self) -> None:
+        """Raise StoppedError where a signal has come."""
+        if self.interrupted:
+            raise StoppedError
 
     def write(self) -> None:
         """Write the metrics since the last time."""
@@ -264,10 +284,12 @@ class Trainer:
         Raises:
             UserError: the environment failed or gave numbers that are not finite; learning diverged; the disk is full.
         """
-        self.check_weights()  # what a diverged policy does may be finite: a choice is, and its return
+        check_finite(
+            self.agent, self.count.updates
+        )  # what a diverged policy does may be finite: a choice is, and its return
         count, run = self.count, self.run
         seeds = [evaluation_seed(run.seed, count.env_steps, i) for i in range(run.eval.episodes)]
-        result = evaluate(self.agent, self.eval_env, seeds)
+        result = evaluate(self.agent, self.eval_env, seeds, look=self.look)
         if any(result.cut) and not count.cut:
             count.cut = True
             self.say(caution(result))
@@ -302,34 +324,25 @@ class Trainer:
 
     def film(self) -> None:
         """A video of one evaluation episode; where nobody asked for it and it cannot be made, a line in the log."""
-        self.count.filmed = self.count.env_steps
         try:
             self.record()
         except UserError as error:
             if self.run.video.every != "auto":
                 raise
             self.log.text(f"no video: {error}")
+        self.count.filmed = self.count.env_steps
 
     def record(self) -> None:
         """Film an evaluation episode to videos/<env_steps>.mp4; raises UserError where rendering cannot work."""
         steps = self.count.env_steps
-        frames, fps = filmed(self.agent, self.source, self.run, evaluation_seed(self.run.seed, steps, 0))
+        seed = evaluation_seed(self.run.seed, steps, 0)
+        frames, fps = filmed(self.agent, self.source, self.run, seed, look=self.look)
         video.write(self.folder / "videos" / f"{steps}.mp4", frames, fps)
         self.log.events.video(steps, "evaluation", frames, fps)
 
-    def check_weights(self) -> None:
-        """Raise UserError where weights are not finite."""
-        names, values = zip(*self.agent.named_parameters(), strict=True)
-        finite = torch.stack([torch.isfinite(value).all() for value in values]).tolist()  # one wait for a GPU
-        if not all(finite):
-            raise UserError(
-                f"learning diverged: weights {names[finite.index(False)]} are not finite after {self.count.updates} "
-                "updates; the last good checkpoint is kept, try a smaller learning rate or reward scale"
-            )
-
     def save(self) -> None:
         """A checkpoint of this moment; raises UserError rather than save weights that are not finite."""
-        self.check_weights()
+        check_finite(self.agent, self.count.updates)
         self.count.seconds = self.seconds()
         self.checkpoints.save(self.count.env_steps)
 
@@ -368,8 +381,8 @@ class Trainer:
         return time.perf_counter() - self.began
 
     def stop(self) -> None:
-        """End the loop at the next step."""
-        self.stopping = True
+        """End the loop at the next step, or the next decision of an evaluation."""
+        self.stopping = self.interrupted = True
 
     def say(self, line: str) -> None:
         """A line for people, in the log and on the screen."""

@@ -1,13 +1,33 @@
 """What a run was made with: versions of python and the packages, the commit of softrl, the machine."""
 
+import json
 import platform
 import subprocess
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
 import softrl
 
 _PACKAGES = ("softrl", "torch", "numpy", "mujoco", "gymnasium", "dm-control", "safetensors")
+
+
+COMPUTING = _PACKAGES[:-1]
+"""Packages whose versions may change numbers."""
+
+
+def moved_on(run: Path, log: Callable[[str], None]) -> list[str]:
+    """What has another version now than when a run began, said and logged: what follows may be other numbers."""
+    try:
+        before = json.loads((run / "versions.json").read_bytes())
+    except (OSError, ValueError):
+        return []
+    now = {name: _version(name) for name in COMPUTING}
+    other = [f"{name} {before[name]} is now {now[name]}" for name in now if before.get(name, now[name]) != now[name]]
+    told = [f"{', '.join(other)}: what follows may differ from what it would have been"] if other else []
+    for line in told:
+        log(line)
+    return told
 
 
 def versions() -> dict[str, str | None]:

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from softrl.agent.agent import Agent
+from softrl.errors import UserError
 from softrl.run.checkpoint import shape_errors_named
 from softrl.run.folder import located, read_config
 from softrl.run.saved import read
 
-OPTIMISERS = "optim."
-TARGET, ALPHA = "temperature.target", "temperature.log_alpha"
+BEGUN_ANEW = ("optim.", "regularizer.", "plasticity.")
+TEMPERATURE, ALPHA, SCALE = "temperature.", "temperature.log_alpha", "reward_scale."
 
 
 def weights_of(path: str | Path, which: str | int = "latest") -> Mapping[str, Any]:
@@ -30,15 +33,36 @@ def take(agent: Agent, weights: Mapping[str, Any], origin: str | Path) -> None:
 def start_from(agent: Agent, weights: Mapping[str, Any], origin: str | Path) -> None:
     """Give a new agent the networks, normalisers and learned temperature of another.
 
-    What its own configuration sets is kept: learning rates, optimisers at their first step, the entropy target and a
-    fixed temperature. Raises UserError where parts do not fit.
+    What its own configuration sets is kept: learning rates, optimisers at their first step, the entropy target, a fixed
+    temperature, and a scale of rewards that the other has not. A regulariser pulls towards the weights that it starts
+    from. Raises UserError where parts do not fit.
     """
-    configured = {TARGET} if agent.config.temperature.learned else {TARGET, ALPHA}
-    own = {name: value for name, value in agent.state_dict().items() if set_anew(name, configured)}
-    others = {name: value for name, value in weights.items() if not set_anew(name, configured)}
+    state = agent.state_dict()
+    scaled = kept_under(SCALE, state) == kept_under(SCALE, weights)
+    own = {name: value for name, value in state.items() if set_anew(agent, name, scaled)}
+    others = {name: value for name, value in weights.items() if not set_anew(agent, name, scaled)}
     take(agent, others | own, origin)
+    agent.regularizer.renew(agent)
 
 
-def set_anew(name: str, configured: set[str]) -> bool:
-    """Whether an entry of an agent's state belongs to the new configuration."""
-    return name.startswith(OPTIMISERS) or name in configured
+def kept_under(prefix: str, state: Mapping[str, Any]) -> set[str]:
+    """The entries of an agent's state whose names begin so."""
+    return {name for name in state if name.startswith(prefix)}
+
+
+def set_anew(agent: Agent, name: str, scaled: bool) -> bool:
+    """Whether an entry of an agent's state belongs to the new configuration; `scaled` if both scale rewards alike."""
+    if name == ALPHA:
+        return not agent.config.temperature.learned
+    return name.startswith((*BEGUN_ANEW, TEMPERATURE)) or (name.startswith(SCALE) and not scaled)
+
+
+def check_finite(agent: Agent, updates: int) -> None:
+    """Raise UserError where weights are not finite."""
+    names, values = zip(*agent.named_parameters(), strict=True)
+    finite = torch.stack([torch.isfinite(value).all() for value in values]).tolist()  # one wait for a GPU
+    if not all(finite):
+        raise UserError(
+            f"learning diverged: weights {names[finite.index(False)]} are not finite after {updates} updates; the last "
+            "good checkpoint is kept, try a smaller learning rate or reward scale"
+        )

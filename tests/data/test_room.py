@@ -39,12 +39,32 @@ def test_a_crowd_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_container_may_have_less(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, bytes_there: int | None
 ) -> None:
-    monkeypatch.setattr(room, "LIMITS", ())
+    monkeypatch.setattr(room, "GROUPS", tmp_path)
+    monkeypatch.setattr(room, "OWN", tmp_path / "absent")
     whole = room.memory()
     assert whole > 100_000_000
-    (tmp_path / "limit").write_text(text)
-    monkeypatch.setattr(room, "LIMITS", (tmp_path / "absent", tmp_path / "limit"))
+    (tmp_path / "memory.max").write_text(text)
     assert room.memory() == (bytes_there or whole)
+
+
+@pytest.mark.parametrize(
+    ("line", "file"),
+    [
+        ("0::/slurm/job_7/step_0", "slurm/job_7/memory.max"),
+        ("4:memory:/slurm/job_7/step_0", "memory/slurm/job_7/memory.limit_in_bytes"),
+        ("9:cpu,memory:/slurm/job_7", "memory/slurm/memory.limit_in_bytes"),
+    ],
+)
+def test_a_job_of_a_scheduler_may_have_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, file: str
+) -> None:
+    """Its limit is that of the tightest group around this process."""
+    monkeypatch.setattr(room, "GROUPS", tmp_path)
+    monkeypatch.setattr(room, "OWN", tmp_path / "own")
+    (tmp_path / "own").write_text(f"3:cpuset:/elsewhere\n{line}\n")
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text("7000000\n")
+    assert room.memory() == 7_000_000
 
 
 def test_a_system_that_starts_no_more_processes_is_told() -> None:

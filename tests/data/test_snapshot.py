@@ -376,3 +376,51 @@ def test_global_generators_of_workers_are_seeded_apart_and_restored(rows: Rows) 
     assert seen[0] == seen[1]
     assert seen[0][0][0] != seen[0][1][0]
     assert seen[0][0][1] != seen[0][1][1]
+
+
+class Drawing(gymnasium.Env[Any, Any]):
+    """Draws what is seen, and what is done, from its spaces."""
+
+    def __init__(self) -> None:
+        self.observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+        self.action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action: Any) -> Any:
+        return self.observation_space.sample(), float(self.action_space.sample()[0]), False, False, {}
+
+
+class Shared(Drawing):
+    """Its spaces are the class's, which all its objects draw from."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def __init__(self) -> None:
+        pass
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        gymnasium.Env.reset(self, seed=seed)
+        return self.np_random.normal(size=2).astype(np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        return np.zeros(2, np.float32), 0.0, False, False, {}
+
+
+def test_draws_from_spaces_follow_the_seed_and_are_state() -> None:
+    def path(seed: int) -> list[np.ndarray]:
+        env = make(Drawing, EnvConfig(time_limit=LIMIT), seed=seed)
+        return [env.reset()[0], *(env.step(np.zeros(1, np.float32))[0] for _ in range(3))]
+
+    np.testing.assert_array_equal(path(5), path(5))
+    assert not np.array_equal(path(5), path(6))
+    assert_exact(Drawing, 5, steps=20)
+
+
+def test_spaces_of_a_class_stay_as_they_are() -> None:
+    """A generator in them would draw for all its objects, and no state could be put back for one alone."""
+    assert_exact(Shared, 5, steps=20)
+    assert Shared.observation_space._np_random is None

@@ -217,3 +217,26 @@ def test_the_advice_on_infinite_bounds_works() -> None:
     assert advice
     wrapped = eval(advice[0], {"gymnasium": gymnasium, "env": gymnasium.make("Pendulum-v1"), "shape": (1,)})
     assert FlatActions(wrapped.action_space).continuous == 1
+
+
+@pytest.mark.parametrize(
+    ("space", "action", "words"),
+    [
+        (spaces.Box(-1, 1, (2,)), np.zeros(1), "1 numbers where there are 2"),
+        (spaces.Box(0, 2000, (1,)), np.array([-0.5]), "-0.5 lies outside"),
+        (spaces.Discrete(3), -1, "no choice"),
+        (spaces.Discrete(3), 1.7, "no choice"),
+        (spaces.Discrete(3, start=1), 0, "no choice"),
+        (spaces.MultiDiscrete([3, 3]), [3, 1], "no choice"),
+        (spaces.MultiDiscrete([3, 3]), [1], "no choice"),
+        (spaces.Dict({"g": spaces.Discrete(3)}), {"g": 3}, "no choice"),
+    ],
+    ids=str,
+)
+def test_what_is_no_action_is_refused(space: Any, action: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        FlatActions(space).encode(action)
+
+
+def test_bounds_are_kept_up_to_rounding() -> None:
+    assert FlatActions(spaces.Box(-1, 1, (1,))).encode(np.array([1.0000001])) == 1.0

@@ -247,3 +247,58 @@ def test_workers_of_a_vector_that_is_forgotten_are_ended() -> None:
     del vec
     process.join(10)
     assert not process.is_alive()
+
+
+class Absent(Still):
+    """Can be made here, and nowhere else."""
+
+    def __init__(self) -> None:
+        if multiprocessing.parent_process():
+            raise ConnectionError("port 5555 is in use")
+
+
+def test_what_a_worker_raises_while_it_makes_its_environment_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match=r"Absent\(\) raised ConnectionError: port 5555 is in use"):
+        vector(Absent, ASYNC, 2, 0)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_name_that_only_this_process_knows_serves_its_workers() -> None:
+    gymnasium.register("Registered-v0", entry_point=Still)
+    try:
+        vec = vector("Registered-v0", ASYNC, 2, 0)
+        vec.reset()
+        step(vec, np.zeros((2, 1), np.float32))
+        vec.close()
+    finally:
+        del gymnasium.registry["Registered-v0"]
+
+
+class Simulated(Failing):
+    """Starts a process of its own; the first of two environments fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.simulator = subprocess.Popen(["sleep", "600"])
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return np.array([self.simulator.pid], np.float32), {}
+
+
+def running(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="asks Linux for processes")
+def test_what_environments_have_started_ends_with_them() -> None:
+    vec = vector(Simulated, ASYNC, 2, 0)
+    started = vec.reset()[0][:, 0].astype(int).tolist()
+    assert all(map(running, started))
+    with pytest.raises(UserError, match="broken"):
+        step(vec, np.zeros((2, 1), np.float32))
+    deadline = time.monotonic() + 10
+    while any(map(running, started)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(running, started))

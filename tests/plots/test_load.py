@@ -85,3 +85,25 @@ def test_a_configuration_that_is_none(make_run: MakeRun, content: str) -> None:
     (path / "config.json").write_text(content)
     with pytest.raises(UserError, match=r"config.json is damaged or from another softrl"):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("20000,1\n", "line 4 has 2 cells, and the heading"),
+        ("0,0,0,1,1,1,1,1000,,9\n", "env_steps does not increase"),
+    ],
+)
+def test_a_table_that_was_edited_is_refused(make_run: MakeRun, more: str, words: str) -> None:
+    path = make_run(returns=(1.0, 2.0))
+    table = path / "eval.csv"
+    table.write_text(table.read_text() + more)
+    with pytest.raises(UserError, match=words):
+        load(path)
+
+
+def test_blank_lines_are_no_rows(make_run: MakeRun) -> None:
+    path = make_run(returns=(1.0, 2.0))
+    table = path / "eval.csv"
+    table.write_text(table.read_text() + "\n")
+    assert load(path).returns.tolist() == [1.0, 2.0]

@@ -66,9 +66,9 @@ def test_a_resume_knows_that_the_minutes_are_over(
 def test_every_evaluation_has_seeds_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[int]] = []
 
-    def remembered(agent: Any, env: Any, seeds: list[int]) -> Evaluation:
+    def remembered(agent: Any, env: Any, seeds: list[int], **more: Any) -> Evaluation:
         seen.append(seeds)
-        return evaluate(agent, env, seeds)
+        return evaluate(agent, env, seeds, **more)
 
     monkeypatch.setattr(training, "evaluate", remembered)
     monkeypatch.setattr(api, "curve", lambda path: None)

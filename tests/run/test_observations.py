@@ -74,7 +74,7 @@ ARM = {"arm": np.zeros((2, 2)), "height": 1.0, "z": 0}
         (SPACES[-2], ARM | {"arm": np.zeros((5, 2, 2))}, "observation['arm'] of float64 [5, 2, 2]: it takes as many a"),
         (SPACES[-2], ARM | {"arm": np.zeros((3, 2))}, "observation['arm'] of float64 [3, 2]: it takes [2, 2], or N of"),
         (SPACES[-2], ARM | {"height": "high"}, "observation['height'] of <U4 []: it takes [], or N of them"),
-        (SPACES[-2], ARM | {"z": 7}, "index 7 is out of bounds for axis 0 with size 3"),
+        (SPACES[-2], ARM | {"z": 7}, "7 is not in Discrete(3)"),
         (SPACES[-1], (1, {"a": np.zeros(2)}), "no observation[1]['b']"),
         (SPACES[-1], ({"a": np.zeros(2)},), "observation[0] of object []: it takes [], or N of them"),
         (SPACES[0], (np.zeros(3), {}), "all that reset or step returns: give it the observation, the first"),

@@ -7,13 +7,17 @@ import torch
 
 from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
+from softrl.agent.plasticity import ContinualBackprop
+from softrl.agent.regularize import L2Init
 from softrl.agent.temperature import Fixed
 from softrl.errors import UserError
+from softrl.nn.normalize import ReturnScale
 from softrl.run.fields import override
 from softrl.run.weights import start_from, take
 from softrl.types import Spec
 
 SPEC = Spec({"state": (3,)}, 2)
+REPLACING = ContinualBackprop()
 SMALL = {"actor.trunk.hidden": (8,), "critic.trunk.hidden": (8,)}
 
 
@@ -66,3 +70,16 @@ def test_networks_of_other_sizes_are_refused(old: Agent) -> None:
     for values in ({"actor.trunk.hidden": (9,)}, {"critic.members": 3}, {"actor.trunk.hidden": (8, 8)}):
         with pytest.raises(UserError, match="the weights of old do not fit this agent"):
             start_from(agent(**values), old.state_dict(), "old")
+
+
+@pytest.mark.parametrize("new", [{"regularizer": L2Init()}, {"reward_scale": ReturnScale()}, {"plasticity": REPLACING}])
+def test_parts_without_networks_may_differ(old: Agent, new: dict[str, Any]) -> None:
+    """Weights are pulled to where the new run starts from."""
+    made = agent(**new)
+    start_from(made, old.state_dict(), "old")
+    for name, weight in old.named_parameters():
+        assert torch.equal(weight, made.get_parameter(name)), name
+    assert sum(float(loss) for loss in made.regularizer.critic_losses().values()) == 0
+    other = agent()
+    start_from(other, made.state_dict(), "made")
+    assert torch.equal(other.actor.out.weight, old.actor.out.weight)

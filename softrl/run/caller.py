@@ -1,0 +1,38 @@
+"""What a run sets for the whole process, and what its caller had before."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from softrl.errors import UserError
+from softrl.nn.processor import usual_products
+from softrl.run.seed import Generators
+
+TRAINING = threading.Lock()
+"""Held by the training of this process: global generators serve one at a time."""
+
+
+@contextmanager
+def left_as_it_was() -> Iterator[None]:
+    """Inside, a run may set what is the whole process's; afterwards its caller finds it again.
+
+    That is torch's threads, products and switches, and the global generators of python, numpy and torch. Raises
+    UserError where another training of this process is under way.
+    """
+    if not TRAINING.acquire(blocking=False):
+        raise UserError(
+            "another training runs in this process, and both would draw from the same generators: use a process for "
+            "each, as multiprocessing or several shells give them"
+        )
+    cudnn, generators, threads = torch.backends.cudnn, Generators(), torch.get_num_threads()
+    drawn, switches = generators.state_dict(), (cudnn.deterministic, cudnn.allow_tf32)
+    try:
+        yield
+    finally:
+        generators.load_state_dict(drawn)
+        cudnn.deterministic, cudnn.allow_tf32 = switches
+        torch.set_num_threads(threads)
+        usual_products()
+        TRAINING.release()
