@@ -13,12 +13,13 @@ from softrl.math.stats import bootstrap_interval, improvement_interval, interqua
 from softrl.plots.curves import plot
 from softrl.plots.load import load
 
+FEW = 5
 SOON = {"train.warmup": 500}  # in place of 5,000 random steps, which would be the whole run
 
 
 def final(runs: list[Path]) -> np.ndarray:
-    """The last evaluation's mean return of each run, [R]."""
-    return np.array([load(run).returns[-1] for run in runs])
+    """The mean return of the last three evaluations of each run, [R]."""
+    return np.array([load(run).returns[-3:].mean() for run in runs])
 
 
 def main(env: str = "Pendulum-v1", steps: int = 5_000, seeds: int = 5, one: str = "sac", other: str = "tqc") -> None:
@@ -30,6 +31,8 @@ def main(env: str = "Pendulum-v1", steps: int = 5_000, seeds: int = 5, one: str 
                 raise SystemExit(f"stopped in {run.path}: nothing is compared, since that run is not whole")
             paths.append(run.path)
 
+    if seeds < FEW:
+        print(f"{seeds} seeds tell little: intervals of fewer than {FEW} are too narrow, whatever they say")
     for recipe, paths in runs.items():
         low, high = bootstrap_interval([final(paths)], interquartile_mean)
         middle = interquartile_mean(final(paths))

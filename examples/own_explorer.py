@@ -1,6 +1,6 @@
 """An explorer of your own: noise that remembers, added to what the policy would do (Ornstein-Uhlenbeck, as in DDPG).
 
-python examples/own_explorer.py [STEPS] [RECIPE]; in this folder, softrl train Pendulum-v1 --recipe own_explorer:drift
+python examples/own_explorer.py [STEPS]; in this folder, softrl train Pendulum-v1 --recipe own_explorer:drift
 """
 
 import sys
@@ -16,8 +16,6 @@ from softrl.recipes import RECIPES
 from softrl.recipes.recipe import Recipe
 from softrl.types import Carry, Spec
 
-MEMORY = "explorer.drift"  # what an explorer remembers is kept, and forgotten at an episode's end, under `explorer.*`
-
 
 @dataclass(frozen=True)
 class Drift:
@@ -30,8 +28,6 @@ class Drift:
     needs = frozenset[str]()
 
     def build(self, actor: Any, latent: int, spec: Spec) -> "DriftExplorer":
-        if spec.choices:
-            raise softrl.UserError("Drift moves numbers, and there are choices here: leave it out")
         return DriftExplorer(self, spec)
 
 
@@ -41,14 +37,14 @@ class DriftExplorer(Explorer):
         self.pull, self.push, self.width = config.pull, config.push, spec.continuous
 
     def initial(self, count: int) -> Carry:
-        return {MEMORY: torch.zeros(count, self.width)}
+        return {"explorer.drift": torch.zeros(count, self.width)}  # kept with the run, begun anew with each episode
 
     def act(self, actor: Any, z: Tensor, carry: Carry) -> tuple[Tensor, Carry]:  # [N,D] -> [N,A]
-        noise = (1 - self.pull) * carry[MEMORY] + self.push * torch.randn(len(z), self.width)
-        return (actor.mode(z) + noise).clamp(-1, 1), carry | {MEMORY: noise}
+        noise = (1 - self.pull) * carry["explorer.drift"] + self.push * torch.randn(len(z), self.width)
+        return (actor.mode(z) + noise).clamp(-1, 1), carry | {"explorer.drift": noise}
 
     def losses(self, agent: Any, z: Tensor, critic_z: Tensor) -> dict[str, Tensor]:
-        return {}  # it has no parameters
+        return {}  # without parameters
 
 
 RECIPES["drift"] = Recipe("drift", "Exploration by noise that remembers.", None, {"agent.explorer": Drift()})
@@ -60,6 +56,4 @@ def main(steps: int = 3_000, recipe: str = "drift") -> None:
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    steps, recipe = [*given, *["3000", "drift"][len(given) :]]
-    main(int(steps), recipe)
+    main(int(sys.argv[1]) if sys.argv[1:] else 3_000)

@@ -33,6 +33,7 @@ from softrl.run.console import announce, open_console
 from softrl.run.evaluate import Evaluation, Policy, caution, evaluate as run_episodes, filmed
 from softrl.run.fields import from_json, override, to_json
 from softrl.run.folder import located
+from softrl.run.observations import own
 from softrl.run.progress import Callback, Progress, check_callable
 from softrl.run.readback import check_readable
 from softrl.run.resolve import cautions, check_device, resolve
@@ -313,6 +314,7 @@ def side_by_side(policy: Policy, source: Source, seeds: Sequence[int], determini
     try:
         spaces.check_same_spec(policy.agent.spec, envs.spec(vec))
         spaces.check_same_actions(policy.flat.space, vec.single_action_space.space)  # type: ignore[attr-defined]
+        spaces.check_same_observations(policy.observed, own(vec.envs[0]))  # type: ignore[attr-defined]
         return run_episodes(policy.agent, vec, seeds, deterministic)
     finally:
         vec.close()
@@ -324,6 +326,7 @@ def film(policy: Policy, source: Source, target: Path, seed: int, deterministic:
     try:
         spaces.check_same_spec(policy.agent.spec, envs.spec(made))
         spaces.check_same_actions(policy.flat.space, made.action_space.space)  # type: ignore[attr-defined]
+        spaces.check_same_observations(policy.observed, own(made))
     finally:
         made.close()
     videos.write(target, *filmed(policy.agent, source, policy.run, seed, deterministic))

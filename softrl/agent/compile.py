@@ -63,7 +63,13 @@ def traced(update: Callable[..., Any], mode: Mode, device: str) -> Callable[...,
         "reorder_for_locality": False,  # puts what is only logged behind the step, and keeps what it reads
         "unroll_reductions_threshold": 9,  # a softmax over eight experts would start threads for every row
     }
-    torch._dynamo.config.trace_autograd_ops = True
+    try:
+        torch._dynamo.config.trace_autograd_ops = True  # torch imports it at this moment, and makes its cache
+    except OSError as error:
+        raise UserError(
+            f"--compile {mode} needs a folder for what is compiled ({error}): set TORCHINDUCTOR_CACHE_DIR or TMPDIR to "
+            "one that can be written, or use --compile off"
+        ) from error
     # Where a graph broke at a gradient, the next gradient through the same pass would find it used up.
     return torch.compile(with_own_code_object(update), fullgraph=True, dynamic=False, options=options)
 

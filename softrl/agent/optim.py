@@ -67,7 +67,7 @@ class AdamOptimizer(nn.Module):
     def __init__(self, config: Adam, modules: Sequence[nn.Module]) -> None:
         super().__init__()
         self.config = config
-        learned = [(f"{type(m).__name__}.{name}", p) for m in modules for name, p in m.named_parameters()]
+        learned = [named for module in modules for named in module.named_parameters()]
         self.parameters_held: list[Tensor] = [p for _, p in learned if p.requires_grad]
         self.names = [name for name, p in learned if p.requires_grad]
         # Asked once, because to search the modules at every step would cost where there is nothing to find.

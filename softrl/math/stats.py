@@ -36,8 +36,8 @@ def bootstrap_interval(
 ) -> tuple[Array, Array]:
     """Percentile interval of a statistic of all the runs pooled, by stratified bootstrap.
 
-    Entries after the runs' axis (points of a curve, say) are kept: the ends have their shape, [..]. With two or three
-    runs the interval is hardly more than their range, and covers less than `level` says.
+    Entries after the runs' axis (points of a curve, say) are kept: the ends have their shape, [..]. At 95% the
+    interval of two or three runs is their range, and that of few runs covers less than `level` says.
     """
     pooled = np.concatenate(resample(strata, samples, seed), axis=1)  # [samples,sum R,..]
     return _ends(statistic(pooled, 1), level)

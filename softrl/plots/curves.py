@@ -99,9 +99,10 @@ def draw_points(axis: "Axes", points: list[Score], colors: dict[str, str]) -> No
     markers = {
         method: MARKERS[i % len(MARKERS)] for i, method in enumerate(_grouped(points, lambda point: point.method))
     }
-    groups = _grouped(points, lambda point: (point.method, point.repeat, point.task))
-    for i, ((method, repeat, task), group) in enumerate(groups.items()):
+    groups = _grouped(points, lambda point: (point.method, point.repeat, point.task, point.pixels))
+    for i, ((method, repeat, task, pixels), group) in enumerate(groups.items()):
         shape: Look = {"marker": markers[method], "markersize": 4.5, "markerfacecolor": "white", "linestyle": "none"}
+        label = f"{method} published, from {'pixels' if pixels else 'states'}, repeat {repeat}"
         aside = DODGE * (i - (len(groups) - 1) / 2)
         axis.errorbar(
             [point.env_steps for point in group],
@@ -114,7 +115,7 @@ def draw_points(axis: "Axes", points: list[Score], colors: dict[str, str]) -> No
             clip_on=False,  # points beside the last evaluation stand in the margin
             **shape,
         )
-        axis.plot([], [], color=GREY, label=f"{method} published, repeat {repeat}", **shape)
+        axis.plot([], [], color=GREY, label=label, **shape)
         # what is drawn aside does not widen the axes by itself
         spans = [(point.env_steps, point.mean + sign * (point.sd or 0.0)) for point in group for sign in (-1, 1)]
         axis.update_datalim(spans)

@@ -20,6 +20,7 @@ class Score(NamedTuple):
     mean: float
     sd: float | None  # over seeds, where published
     seeds: int
+    pixels: bool  # what it was learned from
 
 
 def scores() -> list[Score]:
@@ -33,6 +34,7 @@ def scores() -> list[Score]:
             mean=float(row["mean"]),
             sd=float(row["sd"]) if row["sd"] else None,
             seeds=int(row["seeds"]),
+            pixels=row["suite"].endswith("_pixels"),
         )
         for row in csv.DictReader(io.StringIO(_file().read_text()))
     ]

@@ -79,4 +79,5 @@ def seen_in(source: Source, config: EnvConfig, kept: spaces.Spaces | None) -> sp
     if kept is not None:
         spaces.check_same_spec(kept.spec, seen.spec)
         spaces.check_same_actions(kept.action, seen.action)
+        spaces.check_same_observations(kept.observation, seen.observation)
     return seen

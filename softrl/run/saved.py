@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,8 +47,19 @@ def read(run: Path, which: str | int = "latest", only: Collection[str] | None = 
         except TornError as torn:
             warnings.append(f"checkpoint {folder.name} of {run} is refused: {torn}")
     again = f"train again in another folder, or with --run {run} if it was killed before its first one"
-    advice = f"{run} has no usable checkpoint: {again}" if which == "latest" else "use the latest"
+    advice = (
+        f"{run} has no usable checkpoint: {again}{weights_left(folders)}" if which == "latest" else "use the latest"
+    )
     raise UserError("; ".join([*warnings, advice]))
+
+
+def weights_left(folders: Sequence[Path]) -> str:
+    """What to say where the weights of a checkpoint are whole, though its replay is not."""
+    for folder in folders:
+        with suppress(TornError, UserError):
+            _read_folder(folder, folder.parent.parent / "replay", {"agent"})
+            return f", or with --init {folder}, whose weights are whole"
+    return ""
 
 
 def available(run: Path) -> list[int]:

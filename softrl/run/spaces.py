@@ -1,7 +1,7 @@
 """What a policy must know of its environment, kept in the run folder: it acts where the environment cannot be made."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import singledispatch
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import Env
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
+from gymnasium.spaces.utils import flatdim
 
 from softrl.data import envs
-from softrl.data.spaces import FlatActions, named
+from softrl.data.spaces import FlatActions, entries, named
 from softrl.errors import UserError
 from softrl.run.observations import own
 from softrl.types import Spec
@@ -89,6 +90,27 @@ def check_same_actions(learned: Space[Any], given: Space[Any]) -> None:
         raise UserError(
             f"the policy's actions are {mine}, and this environment has {other}: give one like that of its run"
         )
+
+
+def check_same_observations(learned: Space[Any] | None, given: Space[Any] | None) -> None:
+    """Refuse observations whose entries are others, or in another order, than a policy reads them; raises UserError."""
+    if learned is None or given is None or not (entries(learned) and entries(given)):
+        return  # a flat array says nothing of its entries
+    mine, other = list(layout(learned)), list(layout(given))
+    if mine != other:
+        raise UserError(
+            f"the policy reads observations of {', '.join(mine)}, and this environment gives {', '.join(other)}: give "
+            "one like that of its run"
+        )
+
+
+def layout(space: Space[Any], name: str = "") -> Iterator[str]:
+    """The entries of a space in the order in which they are read, each with its numbers."""
+    inner = entries(space)
+    if not inner:
+        yield f"{name} [{flatdim(space)}]"
+    for key, entry in inner.items():
+        yield from layout(entry, f"{name}.{key}" if name else str(key))
 
 
 def told(spec: Spec) -> str:

@@ -113,7 +113,7 @@ def test_published_points_stand_at_their_budget(make_run: MakeRun, figures: "lis
     (points,) = axis.containers
     assert points.lines[0].get_xdata().tolist() == [100_000, 200_000]  # of 100k .. 1M: the run ends at 200k
     assert points.lines[0].get_color() == GREY
-    assert "sac[pytorch_sac] published, repeat 1" in labels(figures[0])
+    assert "sac[pytorch_sac] published, from states, repeat 1" in labels(figures[0])
 
 
 def test_a_short_run_sees_the_first_published_point(make_run: MakeRun, figures: "list[Figure]") -> None:
