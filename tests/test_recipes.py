@@ -288,3 +288,15 @@ def test_who_set_a_value_last_is_named() -> None:
 def test_no_name_is_no_recipe() -> None:
     with pytest.raises(UserError, match="recipe is None: give names joined by"):
         apply(None, Run())  # type: ignore[arg-type]
+
+
+def test_an_own_recipe_takes_no_name_of_softrls(tmp_path, monkeypatch):
+    (tmp_path / "clashing.py").write_text(
+        "from softrl.recipes import RECIPES\nfrom softrl.recipes.recipe import Recipe\n"
+        "RECIPES['redq'] = Recipe('redq', 'Mine.', None)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = find("redq")
+    with pytest.raises(UserError, match="recipe 'redq' is softrl's own: give the one in clashing another name"):
+        find("clashing:redq")
+    assert find("redq") is before

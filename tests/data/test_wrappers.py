@@ -268,3 +268,10 @@ def test_what_would_end_the_process_is_told() -> None:
 def test_a_failure_to_close_is_a_warning() -> None:
     with pytest.warns(UserWarning, match="the environment Quitting raised RuntimeError in close: no window"):
         Spoken(Quitting()).close()
+
+
+def test_observations_of_another_shape_than_declared_are_refused() -> None:
+    declared = spaces.Box(-1, 1, (2, 3))
+    with pytest.raises(UserError, match=r"of shape \[3, 2\], and its observation_space has \[2, 3\]"):
+        Flat(Line(np.zeros((3, 2), np.float32), declared)).reset()
+    assert Flat(Line(np.zeros((1, 2, 3), np.float32), declared)).reset()[0].shape == (6,)

@@ -60,3 +60,13 @@ def test_one_training_at_a_time_runs_in_a_process() -> None:
     assert len(refused) == 1
     assert refused[0].startswith("another training runs in this process")
     assert not TRAINING.locked()
+
+
+def test_a_curve_that_cannot_be_drawn_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(path: Path) -> None:
+        raise OSError("no place for fonts")
+
+    monkeypatch.setattr(api, "curve", broken)
+    result = api.train("Pendulum-v1", "sac+tiny", run=tmp_path / "run", **SHORT)
+    assert result.finished
+    assert "no curve: no place for fonts" in (result.path / "log.txt").read_text()

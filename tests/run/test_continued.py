@@ -5,7 +5,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from gymnasium.envs.classic_control import PendulumEnv
 
 from softrl import api
 from softrl.run import trainer as training
@@ -74,3 +76,25 @@ def test_every_evaluation_has_seeds_of_its_own(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(api, "curve", lambda path: None)
     api.train("Pendulum-v1", "sac+tiny", seed=3, run=tmp_path / "run", steps=20, **SHORT)
     assert seen == [[evaluation_seed(3, step, i) for i in range(2)] for step in (0, 10, 20)]
+
+
+class Rolling(PendulumEnv):
+    """Draws from the process while it is made and while it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        np.random.rand()
+
+    def step(self, action: Any) -> Any:
+        seen, reward, *more = super().step(action)
+        return seen, float(reward) + np.random.rand(), *more
+
+
+def test_evaluations_draw_nothing_from_training_whatever_environments_do(tmp_path: Path) -> None:
+    def returns(episodes: int) -> list[list[str]]:
+        path = tmp_path / str(episodes)
+        limits = {"env.time_limit": 10, "env.workers": "sync", "eval.episodes": episodes}
+        api.train(Rolling, "sac+tiny", seed=3, run=path, steps=40, **{**SHORT, **limits})
+        return [line.split(",")[:4] for line in (path / "train.csv").read_text().splitlines()]
+
+    assert returns(1) == returns(3)

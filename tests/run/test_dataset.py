@@ -1,7 +1,9 @@
 """A run that learns from a data set besides: what it keeps, how it goes on, what is refused."""
 
 import shutil
+from functools import partial
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -182,3 +184,25 @@ def test_what_cannot_be_is_one_sentence_and_leaves_no_folder(tmp_path, donor, op
     with pytest.raises(UserError, match=sentence):
         train(tmp_path / "run", **{"replay.dataset": str(donor), **options})
     assert not (tmp_path / "run").exists()
+
+
+class Powered(gymnasium.Env):
+    """Its action is a power in watts, up to `most`."""
+
+    def __init__(self, most=1.0):
+        self.observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+        self.action_space = gymnasium.spaces.Box(0, most, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        self.time = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.time += 1
+        return np.zeros(2, np.float32), 0.0, False, self.time == 5, {}
+
+
+def test_actions_of_other_bounds_are_other_actions(tmp_path):
+    donor = train(tmp_path / "donor", env=Powered)
+    with pytest.raises(UserError, match=r"recorded with actions Box\(0.0, 1.0.*this run has Box\(0.0, 100.0"):
+        train(tmp_path / "run", env=partial(Powered, 100.0), **{"replay.dataset": str(donor), "env.name": "Powered"})

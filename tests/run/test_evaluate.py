@@ -19,7 +19,7 @@ from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.trunks.mlp import MLP
 from softrl.recipes import apply
 from softrl.run.config import Run
-from softrl.run.evaluate import Policy, caution, evaluate, film
+from softrl.run.evaluate import Policy, caution, evaluate, film, filmed
 from softrl.types import Spec
 
 CONFIG = EnvConfig(workers="sync")
@@ -331,3 +331,27 @@ def test_a_state_of_other_environments_is_refused(seen: int, remembered: int, be
     episode_start = None if begun is None else np.ones(begun, bool)
     with pytest.raises(UserError, match=f"one of {seen} environments" if begun is None else "has 3 entries for 2"):
         policy.predict(np.zeros((seen, 1), np.float32), state, episode_start=episode_start)
+
+
+def test_what_is_no_state_is_refused_and_starts_may_be_numbers(agent: Agent) -> None:
+    policy = Policy(agent, Walk.action_space, Run())
+    with pytest.raises(UserError, match="was given a state that is not one of 1 environments"):
+        policy.predict(np.array([0.3]), (1, 2))  # type: ignore[arg-type]
+    expected, state = policy.predict(np.zeros((2, 1)))
+    np.testing.assert_array_equal(policy.predict(np.zeros((2, 1)), state, np.array([1, 0]))[0], expected)
+
+
+class Rolling(Walk):
+    """Draws from the process while it is made."""
+
+    render_mode = "rgb_array"
+
+    def __init__(self) -> None:
+        super().__init__()
+        np.random.rand()
+
+
+def test_a_film_leaves_the_process_its_draws(agent: Agent) -> None:
+    before = np.random.get_state()[2]
+    filmed(agent, Rolling, Run(), 3)
+    assert np.random.get_state()[2] == before

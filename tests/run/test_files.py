@@ -134,3 +134,12 @@ def test_whether_a_run_can_go_on_is_seen_on_the_disk(tmp_path, folder, sentence)
     (tmp_path / folder).mkdir(parents=True)
     with pytest.raises(UserError, match=sentence), run_errors(tmp_path / "run", tmp_path / "run" / "log.txt"):
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_half_a_line_is_dropped(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"a,b\n1,2\n3")
+    file = AppendedFile(path)
+    file.drop_half_line()
+    file.append(b"5,6\n")
+    assert path.read_bytes() == b"a,b\n1,2\n5,6\n"

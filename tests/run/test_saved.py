@@ -154,3 +154,10 @@ def test_no_pickle(run):
     for path in run.rglob("*.*"):
         if path.is_file():
             assert path.suffix in (".json", ".safetensors")
+
+
+def test_weights_that_are_whole_are_named_where_replay_is_not(run):
+    for segment in (run / "replay").glob("*"):
+        segment.unlink()
+    with pytest.raises(UserError, match=r"or with --init .*step_000000020, whose weights are whole"):
+        read(run)

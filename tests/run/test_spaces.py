@@ -100,3 +100,14 @@ def test_the_same_number_of_other_bounds_is_another_action() -> None:
         spaces.check_same_actions(mine, other)
     with pytest.raises(UserError, match="Discrete"):
         spaces.check_same_actions(Discrete(3), Discrete(3, start=1))
+
+
+def test_entries_in_another_order_are_another_observation() -> None:
+    one = Dict({"pos": Box(-1, 1, (1,)), "vel": Box(-1, 1, (2,))})
+    spaces.check_same_observations(one, Dict({"pos": Box(-2, 2, (1,)), "vel": Box(-1, 1, (2,))}))
+    spaces.check_same_observations(one, Box(-1, 1, (3,)))
+    spaces.check_same_observations(None, one)
+    with pytest.raises(
+        UserError, match=r"reads observations of pos \[1\], vel \[2\], and .* gives angle \[2\], speed \[1\]"
+    ):
+        spaces.check_same_observations(one, Dict({"speed": Box(-1, 1, (1,)), "angle": Box(-1, 1, (2,))}))

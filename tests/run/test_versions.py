@@ -1,5 +1,6 @@
 """Versions: present, read without importing anything heavy, and no commit of a stranger's repository."""
 
+import json
 import subprocess
 import sys
 from importlib import metadata
@@ -57,3 +58,14 @@ def test_a_package_installed_inside_another_repository_has_no_commit(checkout):
 def test_a_checkout_without_git_has_no_commit(checkout, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert module._commit(checkout / "softrl") is None
+
+
+def test_a_run_that_goes_on_with_other_packages_says_so(tmp_path):
+    file, log = tmp_path / "versions.json", []
+    assert module.moved_on(tmp_path, log.append) == []
+    file.write_text(json.dumps(versions()))
+    assert module.moved_on(tmp_path, log.append) == []
+    file.write_text(json.dumps(versions() | {"torch": "1.0", "safetensors": "0.0", "commit": "x"}))
+    [told] = module.moved_on(tmp_path, log.append)
+    assert told.startswith(f"torch 1.0 is now {metadata.version('torch')}: what follows may differ")
+    assert log == [told]
