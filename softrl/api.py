@@ -88,7 +88,8 @@ def train(
     configuration, and lets that policy explore through `train.warmup`. `command` is what command.txt shall say.
     `overrides` are all other fields, under the names of their flags: `envs=8`, or `**{"agent.critic.members": 3}`.
 
-    Ctrl-C and SIGTERM end the run with everything saved: it is not `finished` then, and `resume` goes on.
+    Ctrl-C and SIGTERM end the run with everything saved: it is not `finished` then, and `resume` goes on. A process has
+    one training at a time, which leaves threads and global generators as they were.
 
     Raises:
         UserError: a name, value, pair of parts or folder that cannot be; nothing on disk is changed then.
