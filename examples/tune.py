@@ -11,7 +11,7 @@ from typing import Any
 import softrl
 
 RANGES = {"agent.optim.value.learning_rate": (1e-4, 1e-2), "agent.lookahead.tau": (1e-3, 5e-2)}
-DRAWS = random.Random(0)  # apart from the generator that all share, which training seeds
+DRAWS = random.Random(0)  # a generator of its own: the same trials each time
 
 
 def random_trial() -> Any:
