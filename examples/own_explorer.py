@@ -1,4 +1,4 @@
-"""An explorer of your own: noise that remembers, added to what the policy would do (Ornstein-Uhlenbeck, as in DDPG).
+"""An explorer of your own: noise that remembers, added to what the policy would do.
 
 python examples/own_explorer.py [STEPS]; in this folder, softrl train Pendulum-v1 --recipe own_explorer:drift
 """
@@ -34,17 +34,18 @@ class Drift:
 class DriftExplorer(Explorer):
     def __init__(self, config: Drift, spec: Spec) -> None:
         super().__init__()
-        self.pull, self.push, self.width = config.pull, config.push, spec.continuous
+        self.pull, self.push = config.pull, config.push
+        self.register_buffer("still", torch.zeros(spec.continuous), persistent=False)  # moves to a GPU with the agent
 
     def initial(self, count: int) -> Carry:
-        return {"explorer.drift": torch.zeros(count, self.width)}  # kept with the run, begun anew with each episode
+        return {"explorer.drift": self.get_buffer("still").repeat(count, 1)}  # for each episode anew
 
     def act(self, actor: Any, z: Tensor, carry: Carry) -> tuple[Tensor, Carry]:  # [N,D] -> [N,A]
-        noise = (1 - self.pull) * carry["explorer.drift"] + self.push * torch.randn(len(z), self.width)
-        return (actor.mode(z) + noise).clamp(-1, 1), carry | {"explorer.drift": noise}
+        x = torch.normal((1 - self.pull) * carry["explorer.drift"], self.push)
+        return (actor.mode(z) + x).clamp(-1, 1), carry | {"explorer.drift": x}
 
     def losses(self, agent: Any, z: Tensor, critic_z: Tensor) -> dict[str, Tensor]:
-        return {}  # without parameters
+        return {}
 
 
 RECIPES["drift"] = Recipe("drift", "Exploration by noise that remembers.", None, {"agent.explorer": Drift()})

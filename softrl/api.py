@@ -188,9 +188,10 @@ def resume(
         for line in [*change.load(trainer, saved, made, changed, elsewhere), *moved_on(path, trainer.log.text)]:
             tell(line, quiet)
         del saved  # as large as the networks
-        if trainer.out_of_time():
+        whole = trainer.count.evaluated == trainer.count.env_steps
+        if trainer.out_of_time() and whole:
             say(f"{path} is at its end, its {configured.minutes:g} minutes are over: --minutes can extend them")
-        elif trainer.finished():
+        elif trainer.finished() and whole:
             say(f"{path} is at its end, {trainer.count.env_steps} steps: ask for more to go on")
         if configured != before and (changed or not trainer.finished()):
             folders.write_config(path, to_json(configured))
@@ -222,7 +223,9 @@ def finish(trainer: Trainer, quiet: bool, callback: Callback | None) -> RunResul
         curve(trainer.folder)
     except Exception as error:  # matplotlib may lack a place for its fonts
         trainer.log.text(f"no curve: {one_line(error)}")
-    return RunResult(trainer.place(), trainer.finished(), trainer.count.best, trainer.count.last)
+    return RunResult(
+        trainer.place(), trainer.finished() and not trainer.given_up, trainer.count.best, trainer.count.last
+    )
 
 
 def configuration(run: Path) -> Run:

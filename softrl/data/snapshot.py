@@ -18,9 +18,10 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.spaces import Space
 
 from softrl.data import answers, physics
-from softrl.data.constants import common, replaceable
+from softrl.data.constants import common, nested, replaceable
 from softrl.data.failures import failure
 from softrl.data.plain import OpaqueError, Packer, Unpacker
 from softrl.data.workers import worker_errors
@@ -125,18 +126,25 @@ class Resumable(gymnasium.Wrapper[Any, Any, Any, Any]):
 def seed_spaces(env: AnyEnv, seed: int) -> None:
     """Seed the spaces of an environment and its wrappers, from which some draw actions or observations.
 
-    Those of a class, which all its objects share, follow no seed.
+    Those of a class, which all its objects share, follow no seed, nor does what holds one of them.
     """
     # The seed itself would draw what the environment's own generator draws.
     acting, observing = (int(part) >> 1 for part in np.random.SeedSequence(seed).generate_state(2))
     own_seeds = {"action_space": acting, "observation_space": observing}
-    layer: Any = env
-    while layer is not None:
+    layers = [env]
+    while isinstance(layers[-1], gymnasium.Wrapper):
+        layers.append(layers[-1].env)
+    common_to_all = {id(inner) for layer in layers for space in class_spaces(layer) for inner in nested(space)}
+    for layer in layers:
         for name, own_seed in own_seeds.items():
-            space = vars(layer).get(name) or vars(layer).get(f"_{name}")  # as wrappers call theirs
-            if space is not None:
-                space.seed(own_seed)
-        layer = vars(layer).get("env")
+            for space in (vars(layer).get(name), vars(layer).get(f"_{name}")):  # the latter is what wrappers have
+                if isinstance(space, Space) and common_to_all.isdisjoint(map(id, nested(space))):
+                    space.seed(own_seed)
+
+
+def class_spaces(layer: AnyEnv) -> list[Space[Any]]:
+    """The spaces that a layer's class has, or one that it inherits from."""
+    return [value for kind in type(layer).__mro__ for value in vars(kind).values() if isinstance(value, Space)]
 
 
 def classes(state: State) -> list[str]:

@@ -46,7 +46,8 @@ def outlive_signals() -> None:
     """
     if os.name == "posix":
         os.setsid()
-        signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE))
+        for name in ("SIGTERM", "SIGHUP", "SIGUSR1"):
+            signal.signal(getattr(signal, name), lambda number, frame: signal.alarm(GRACE))
 
 
 def work(index: int, factory: Any, pipe: Any, parent_pipe: Any, shared: Any, errors: Any, *more: Any) -> None:
@@ -54,9 +55,11 @@ def work(index: int, factory: Any, pipe: Any, parent_pipe: Any, shared: Any, err
     try:
         env = factory()
     except Exception as error:
-        pipe.recv()  # the first question to be answered
-        errors.put((index, type(error), error, "".join(traceback.format_exception(error))))
-        pipe.send((None, False))
+        parent_pipe.close()  # or the end of the trainer would not be heard
+        with suppress(EOFError, OSError):
+            pipe.recv()  # the first question to be answered
+            errors.put((index, type(error), error, "".join(traceback.format_exception(error))))
+            pipe.send((None, False))
         return
     try:
         _async_worker(index, lambda: env, pipe, parent_pipe, shared, errors, *more)

@@ -101,7 +101,7 @@ class Flat(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
                 f"the observation space {type(space).__name__} has no fixed size: wrap the environment to give a Box "
                 "or a Dict of Boxes"
             )
-        self.array, self.shape = isinstance(space, Box), solid(space.shape or ())
+        self.array = isinstance(space, Box)
         self.observation_space = Box(-np.inf, np.inf, (flatdim(space),), np.float32)
 
     def observation(self, observation: Any) -> np.ndarray:
@@ -115,10 +115,11 @@ class Flat(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
                 f"({type(error).__name__}: {one_line(error)}): let both say the same"
             ) from error
         row = given.reshape(-1)
-        if self.array and solid(given.shape) != self.shape and row.shape == self.observation_space.shape:
+        declared = self.env.observation_space.shape or ()
+        if self.array and solid(given.shape) != solid(declared) and row.shape == self.observation_space.shape:
             raise UserError(
                 f"the environment gave an observation of shape {list(given.shape)}, and its observation_space has "
-                f"{list(self.env.observation_space.shape or ())}: let both say the same"
+                f"{list(declared)}: let both say the same"
             )
         if row.shape != self.observation_space.shape:
             raise UserError(

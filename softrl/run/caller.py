@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 
@@ -18,21 +18,20 @@ TRAINING = threading.Lock()
 def left_as_it_was() -> Iterator[None]:
     """Inside, a run may set what is the whole process's; afterwards its caller finds it again.
 
-    That is torch's threads, products and switches, and the global generators of python, numpy and torch. Raises
-    UserError where another training of this process is under way.
+    That is torch's threads, products and switches, and the global generators of python, numpy and torch, those of a
+    GPU where it was in use. Raises UserError where another training of this process is under way.
     """
     if not TRAINING.acquire(blocking=False):
         raise UserError(
             "another training runs in this process, and both would draw from the same generators: use a process for "
             "each, as multiprocessing or several shells give them"
         )
-    cudnn, generators, threads = torch.backends.cudnn, Generators(), torch.get_num_threads()
-    drawn, switches = generators.state_dict(), (cudnn.deterministic, cudnn.allow_tf32)
-    try:
+    with ExitStack() as held:  # each is given back, whatever becomes of the others
+        held.callback(TRAINING.release)
+        cudnn, generators = torch.backends.cudnn, Generators()
+        held.callback(usual_products)
+        held.callback(torch.set_num_threads, torch.get_num_threads())
+        held.callback(setattr, cudnn, "allow_tf32", cudnn.allow_tf32)
+        held.callback(setattr, cudnn, "deterministic", cudnn.deterministic)
+        held.callback(generators.load_state_dict, generators.state_dict())
         yield
-    finally:
-        generators.load_state_dict(drawn)
-        cudnn.deterministic, cudnn.allow_tf32 = switches
-        torch.set_num_threads(threads)
-        usual_products()
-        TRAINING.release()

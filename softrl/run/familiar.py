@@ -84,6 +84,7 @@ REMARKS = {
     "env_kwargs": ARGUMENTS,
     "env_args": ARGUMENTS,
     "make_kwargs": ARGUMENTS,
+    "train_freq": " (its inverse: one update every 4 steps is 0.25)",
     "log_interval": " (in environment steps, not episodes)",
     "use_sde": " gsde",
     "target_entropy": " (for each action component, not their sum)",

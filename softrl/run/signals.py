@@ -33,17 +33,20 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 def deadly() -> list[signal.Signals]:
     """Signals of a terminal or a scheduler that would end this process, as they do where nobody has said otherwise."""
     known = (getattr(signal, name, None) for name in ("SIGHUP", "SIGUSR1"))
-    return [number for number in known if number and signal.getsignal(number) == signal.SIG_DFL]
+    ours = (signal.SIG_DFL, signal.default_int_handler)  # the latter while a run is set up
+    return [number for number in known if number and signal.getsignal(number) in ours]
 
 
 @contextmanager
 def interrupted_by_signals() -> Iterator[None]:
-    """Let a SIGTERM interrupt as Ctrl-C does, so that what was begun is cleared away; only the main thread hears it."""
+    """Let other signals interrupt as Ctrl-C does, so that what was begun is cleared away; in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ending = (signal.SIGTERM, *deadly())
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ending}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

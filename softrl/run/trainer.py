@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,8 +56,7 @@ class Trainer:
         folder = self.folder = folder.absolute()  # an environment may leave the working folder
         self.console: Console = Quiet()
         self.callback: Callback | None = None
-        self.stopping = self.interrupted = False
-        self.may_stop_compiling = False
+        self.stopping = self.interrupted = self.given_up = self.may_stop_compiling = False
         self.began = time.perf_counter()
         self.opened = np.zeros(run.envs)  # seconds of the run at which each environment's episode began, or went on
         self.callers_threads = torch.get_num_threads()
@@ -69,10 +67,9 @@ class Trainer:
         self.generators = Generators()
         self.generators.seed(derive(run.seed, "agent"))
         self.env = envs.vector(source, run.env, run.envs, derive(run.seed, "environment"))
-        here = replace(run.env, workers="sync")
         seed = derive(run.seed, "evaluation")
         with isolated_generators(seed, torch.empty(0, device=run.device)):  # some environments draw while they are made
-            self.eval_env = envs.vector(source, here, run.eval.episodes, seed)
+            self.eval_env = envs.vector(source, replace(run.env, workers="sync"), run.eval.episodes, seed)
         spec = envs.spec(self.env)._replace(gamma=run.train.gamma)
         self.agent = run.agent.build(spec).to(run.device)
         spec = self.agent.spec  # which says how many actions are planned at once
@@ -131,8 +128,7 @@ class Trainer:
                 self.advance()
                 self.run_due_events()
             if self.out_of_time():
-                with suppress(StoppedError):
-                    self.end_by_the_clock()
+                self.unless_stopped(self.end_by_the_clock)
             self.save()
 
     def end_by_the_clock(self) -> None:
@@ -248,12 +244,16 @@ class Trainer:
     def unless_interrupted(self, clock: EvaluationClock | AtEnd, event: Callable[[], object]) -> None:
         """What takes long, if its clock asks for it: where a signal ends the run meanwhile, a resume has it to do."""
         before = clock.state_dict()
-        if clock(self.count.env_steps):
-            try:
-                self.look()
-                event()
-            except StoppedError:
-                clock.load_state_dict(before)
+        if clock(self.count.env_steps) and not self.unless_stopped(event):
+            clock.load_state_dict(before)
+
+    def unless_stopped(self, event: Callable[[], object]) -> bool:
+        """Whether something could be done before a signal came; else the run is not finished yet."""
+        try:
+            event()
+        except StoppedError:
+            self.given_up = True
+        return not self.given_up
 
     def look(self) -> None:
         """Raise StoppedError where a signal has come."""

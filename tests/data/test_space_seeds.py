@@ -72,3 +72,28 @@ def test_spaces_of_a_class_stay_as_they_are() -> None:
     """A generator in them would draw for all its objects, and no state could be put back for one alone."""
     assert_goes_on(Shared)
     assert Shared.observation_space._np_random is None
+
+
+class Handing(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Has the spaces of what it wraps as its own, and things that are called like spaces and environments."""
+
+    def __init__(self) -> None:
+        super().__init__(Shared())
+        self.action_space, self._observation_space = self.env.action_space, None
+        self.env.env, self.env._action_space = "task-1", ["left", "right"]  # type: ignore[attr-defined]
+
+
+def test_a_wrapper_may_hand_on_a_space_of_a_class() -> None:
+    assert_goes_on(Handing)
+    assert Shared.action_space._np_random is None
+
+
+def test_the_flat_wrapper_has_the_state_that_it_had() -> None:
+    """Runs that were begun with it as it was go on: what it needs besides is no attribute."""
+    one = make(Drawing, LIMIT, seed=1)
+    one.reset()
+    state = snapshot(one)
+    assert state is not None
+    kept = {entry["class"]: set(entry["state"]["attributes"]) for entry in state["layers"].values()}
+    assert kept["Flat"] >= {"array"}
+    assert not any("shape" in name for name in kept["Flat"])

@@ -46,6 +46,16 @@ class Failing(Still):
         raise LocalError("100%d broken")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_workers_outlive_what_is_meant_for_their_trainer(number: signal.Signals) -> None:
+    vec = vector(Still, ASYNC, 2, 0)
+    vec.reset()
+    for process in vec.processes:
+        os.kill(process.pid, number)
+    assert len(snapshots(vec)) == 2
+    vec.close()
+
+
 def test_workers_are_out_of_reach_of_ctrl_c() -> None:
     vec = vector(Still, ASYNC, 2, 0)
     assert {os.getsid(process.pid) for process in vec.processes} & {os.getsid(0)} == set()

@@ -11,6 +11,7 @@ import pytest
 
 from softrl import api
 from softrl.run.saved import available
+from softrl.run.trainer import Trainer
 
 OPTIONS = {"steps": 40, "eval.every": 20, "eval.episodes": 2, "video.every": "never", "threads": 1, "train.warmup": 10}
 OPTIONS |= {"train.batch": 8}
@@ -87,8 +88,23 @@ def test_a_signal_that_comes_meanwhile_costs_nothing(tmp_path: Path, video: Any,
     ]
 
 
-def test_minutes_that_end_with_a_signal_are_made_up_for(tmp_path: Path) -> None:
-    Deadly.begun, Deadly.fatal = 0, -1
-    stopped = api.train(Deadly, "sac+tiny", run=tmp_path / "run", minutes=1e-9, **{**OPTIONS, "steps": 5})
-    assert stopped.finished
-    assert len(rows(tmp_path / "run", "eval.csv")) == 2
+def test_a_signal_in_the_last_evaluation_leaves_it_to_a_resume(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    last = episodes_until(tmp_path / "half", steps=20)
+    Deadly.begun, Deadly.fatal = 0, last
+    assert not api.train(Deadly, "sac+tiny", run=path, **{**OPTIONS, "steps": 20}).finished
+    Deadly.fatal = -1
+    assert api.resume(path, env=Deadly).finished
+    assert rows(path, "eval.csv") == rows(tmp_path / "half", "eval.csv")
+
+
+def test_a_signal_when_the_minutes_are_over_leaves_the_evaluation_to_a_resume(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(Trainer, "out_of_time", lambda self: self.count.env_steps >= 7)
+    path, options = tmp_path / "run", {"steps": 40, "eval.every": 1000, "minutes": 1000}
+    last = episodes_until(tmp_path / "whole", **options)
+    Deadly.begun, Deadly.fatal = 0, last
+    assert not api.train(Deadly, "sac+tiny", run=path, **{**OPTIONS, **options}).finished
+    assert len(rows(path, "eval.csv")) == 2  # the heading, and step 0
+    Deadly.fatal = -1
+    assert api.resume(path, env=Deadly).finished
+    assert rows(path, "eval.csv") == rows(tmp_path / "whole", "eval.csv")
