@@ -101,11 +101,11 @@ def evaluations(path: Path) -> Table:
             if len(row) != len(heading):
                 raise ValueError(f"line {number} has {len(row)} cells, and the heading {len(heading)}")
         columns = np.array([[float(cell or "nan") for cell in row] for row in rows]).T
-        if (np.diff(columns[heading.index("env_steps")]) <= 0).any():
-            raise ValueError("env_steps does not increase from line to line")
         table = dict(zip(heading, columns, strict=True))
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): leave this run out") from error
     if missing := NEEDED - table.keys():
         raise UserError(f"{path} lacks the columns {', '.join(sorted(missing))}: leave this run out")
+    if (np.diff(table["env_steps"]) <= 0).any():
+        raise UserError(f"{path} is damaged (env_steps does not increase from line to line): leave this run out")
     return table

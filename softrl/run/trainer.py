@@ -284,9 +284,8 @@ class Trainer:
         Raises:
             UserError: the environment failed or gave numbers that are not finite; learning diverged; the disk is full.
         """
-        check_finite(
-            self.agent, self.count.updates
-        )  # what a diverged policy does may be finite: a choice is, and its return
+        # What a diverged policy does may be finite: a choice is, and its return.
+        check_finite(self.agent, self.count.updates)
         count, run = self.count, self.run
         seeds = [evaluation_seed(run.seed, count.env_steps, i) for i in range(run.eval.episodes)]
         result = evaluate(self.agent, self.eval_env, seeds, look=self.look)
