@@ -157,9 +157,9 @@ class AgentConfig:
         weighted = frozenset() if self.update == "dreamer" else frozenset({"weighted actions"})
         require("agent.actor", self.actor.needs, "agent.temperature or agent.update", price | weighted)
         require("agent.regression", self.regression.needs, "agent.lookahead", self.lookahead.offers)
-        self.regression.check(self.critic.head)
+        self.regression.check(self.critic)
         require("agent.actor.trunk", trunk_needs(self.actor), "the actor's loss", frozenset({BATCH_STATISTICS}))
-        require("agent.explorer", self.explorer.needs, "agent.actor and agent.critic", self.actor.offers | ensemble)
+        require("agent.explorer", self.explorer.needs, "the rest of the agent", self.actor.offers | ensemble)
         require("agent.penalty", self.penalty.needs, "agent.actor", self.actor.offers)
         require("agent.imitation", self.imitation.needs, "agent.actor", self.actor.offers)
         offered = self.actor.offers | planned | ensemble
@@ -208,9 +208,9 @@ ADVICE = {
     "batch norms": "set agent.critic.trunk.norm batch_renorm, as recipe crossq does, or use a lookahead with a target",
     "distribution": "use the Gaussian actor",
     "latents": "use the Marginal actor, as recipe smac does, or agent.encoder.particles.count 0",
-    "ensemble": "give the critic at least two members, --agent.critic.members 2 (or set --agent.chunk.doubt 0, "
-    "where plans ask for them)",
-    "plans": "leave out the recipe that brings another explorer",
+    "ensemble": "give the critic at least two members, --agent.critic.members 2; plans do without at "
+    "--agent.chunk.doubt 0",
+    "plans": "leave out the recipe that brings another explorer than OnPolicy, as bro, flashsac and fast do",
     "shared parameters": "use the critic that the space asks for, by leaving agent.critic as it is",
     "exact entropy": "leave it out, or choose an environment with a few discrete actions only",
     "weighted actions": "imagination takes one action from each state, so leave out the recipe that brings this actor",

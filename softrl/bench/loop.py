@@ -18,6 +18,7 @@ from softrl.bench.update import full
 from softrl.data.envs import ASYNCHRONOUS
 from softrl.data.replay import Replay
 from softrl.recipes import apply
+from softrl.run.caller import left_as_it_was
 from softrl.run.config import Run, at_least
 from softrl.run.fields import override
 from softrl.run.resolve import resolve
@@ -97,7 +98,7 @@ def configured(options: Options) -> Run:
 
 def measure(run: Run, options: Options) -> dict[str, Any]:
     """Train in a temporary folder; milliseconds a step by part, and what is not part of a step beside."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, left_as_it_was():
         trainer = Trainer(run, options.env, Path(folder))
         watch = Stopwatch()
         watch.watch(UPDATE, trainer, "compiled_update")

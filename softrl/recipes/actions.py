@@ -27,7 +27,7 @@ SD_SAC = Recipe(
     "Discrete actions with the mean of both critics, Q clipped to near its target network's, and an entropy penalty.",
     arxiv="2209.10081",
     changes={
-        **SAC_DISCRETE.changes,
+        "agent.actor": Categorical(joint=True),
         "agent.target_rule": Average(),
         "agent.actor_rule": Average(),
         "agent.regression": Clipped(0.5),

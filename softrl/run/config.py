@@ -126,7 +126,7 @@ class Run:
     compile: Literal["auto", "off", "graph", "cudagraph"] = "auto"
     """Compiles the update; auto does so where the run is long enough to earn it back."""
     threads: int | None = None
-    """Threads of torch; none chooses."""
+    """Threads of torch; none chooses, and no more than OMP_NUM_THREADS where that is set."""
     collect: Literal["auto", "sync", "async"] = "auto"
     """When updates run: sync after the step that owes them, async beside the next one; auto is async for pixels."""
     env: EnvConfig = field(default_factory=EnvConfig)

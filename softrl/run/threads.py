@@ -21,10 +21,16 @@ def processors() -> int:
     return len(allowed(0))
 
 
+def granted() -> int:
+    """Threads that a run may have: one a processor, or as few as OMP_NUM_THREADS says, as schedulers of jobs do."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a list has a number for each level of nesting
+    return min(processors(), int(asked)) if asked.isdecimal() and int(asked) else processors()
+
+
 @cache
 def fastest_thread_count(batch: int) -> int:
-    """Threads for updates of `batch` rows, chosen once in a process from 1, 2 and 4, as far as there are processors."""
-    counts = [n for n in (1, 2, MOST) if n <= processors()]
+    """Threads for updates of `batch` rows, chosen once in a process from 1, 2 and 4, as far as they are granted."""
+    counts = [n for n in (1, 2, MOST) if n <= granted()]
     if len(counts) == 1:
         return 1
     before = torch.get_num_threads()

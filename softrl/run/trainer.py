@@ -18,7 +18,7 @@ from softrl.data.replay import Replay
 from softrl.data.sources import Source
 from softrl.errors import UserError
 from softrl.nn.layers import set_precision
-from softrl.nn.processor import quicken_products, usual_products
+from softrl.nn.processor import quicken_products
 from softrl.run import pictures, video
 from softrl.run.change import Settings
 from softrl.run.checkpoint import Checkpoints, shape_errors_named
@@ -59,7 +59,6 @@ class Trainer:
         self.stopping = self.interrupted = self.given_up = self.may_stop_compiling = False
         self.began = time.perf_counter()
         self.opened = np.zeros(run.envs)  # seconds of the run at which each environment's episode began, or went on
-        self.callers_threads = torch.get_num_threads()
         torch.set_num_threads(run.threads or 1)
         repeatable()
         if run.device == "cpu":
@@ -364,9 +363,7 @@ class Trainer:
         return told
 
     def close(self) -> None:
-        """End the environments and close the files; torch's threads and products are again as the caller has them."""
-        torch.set_num_threads(self.callers_threads)
-        usual_products()
+        """End the environments and close the files; what the whole process has, `left_as_it_was` gives back."""
         self.env.close()
         self.eval_env.close()
         self.log.close()

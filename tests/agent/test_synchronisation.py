@@ -20,6 +20,7 @@ from softrl.data.collect import Collector
 from softrl.data.replay import Replay, ReplayConfig
 from softrl.data.sumtree import SumTree
 from softrl.recipes import RECIPES as ALL, apply, find
+from softrl.run.caller import left_as_it_was
 from softrl.run.config import Run
 from softrl.run.fields import override
 from softrl.run.resolve import resolve
@@ -287,6 +288,7 @@ def test_an_update_waits_for_nothing_on_a_gpu(recipe: str) -> None:
 
 
 @pytest.mark.gpu
+@left_as_it_was()
 @pytest.mark.parametrize("mode", ["off", "graph", "cudagraph"])
 def test_the_updates_of_a_run_wait_for_nothing_on_a_gpu(mode: str, tmp_path: Path) -> None:
     values = {"env.name": "Pendulum-v1", "device": "cuda", "compile": mode, "train.warmup": 20, "threads": 1}

@@ -367,6 +367,7 @@ PUBLISHED = [
         "",
         {
             **CHOICES,
+            **rates(epsilon=1e-8),
             "agent.target_rule": "Average",
             "agent.actor_rule": "Average",
             "agent.regression.distance": 0.5,

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from softrl.recipes import apply
+from softrl.run.caller import left_as_it_was
 from softrl.run.config import Run
 from softrl.run.fields import override
 from softrl.run.resolve import resolve
@@ -92,6 +93,7 @@ def held() -> float:
     return (pages * os.sysconf("SC_PAGE_SIZE") - free()) / 2**20
 
 
+@left_as_it_was()
 def growth(env: type[Short], folder: Path) -> float:
     """MiB that a run has taken on over thousands of short episodes, evaluations and checkpoints among them."""
     run = resolve(override(apply("sac+tiny", Run()), SETTINGS))

@@ -9,7 +9,8 @@ from softrl.run import threads
 
 
 @pytest.fixture(autouse=True)
-def forgotten():
+def forgotten(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     threads.fastest_thread_count.cache_clear()
     yield
     threads.fastest_thread_count.cache_clear()
@@ -50,6 +51,15 @@ def test_one_processor_needs_no_measurement(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
     monkeypatch.setattr(threads, "timed", lambda call: pytest.fail("measured"))
     assert threads.fastest_thread_count(256) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"), [("1", 1), ("3,2", 3), (" 2 ", 2), ("64", 4), ("0", 4), ("many", 4), ("", 4)]
+)
+def test_no_more_threads_than_openmp_is_granted(monkeypatch: pytest.MonkeyPatch, asked: str, expected: int) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3})
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert threads.granted() == expected
 
 
 def test_where_the_system_cannot_tell_all_processors_count(monkeypatch: pytest.MonkeyPatch) -> None:
