@@ -163,7 +163,15 @@ def test_reports_name_both_recipes_and_both_values():
         ("sac+tinny", "there is no recipe 'tinny'; did you mean 'tiny'?"),
         ("sac+", "there is no recipe ''; softrl recipes lists them"),
         ("sac_v1_hard+sac_v1", "recipes 'sac_v1_hard' and 'sac_v1' cannot be stacked, because agent.lookahead.tau is"),
-        ("sac_v1+sac_yarats", "recipe 'sac_yarats' cannot be stacked on the ones before it: there is no field"),
+        (
+            "sac_v1+sac_yarats",
+            "recipes 'sac_v1' and 'sac_yarats' cannot be stacked, because agent.temperature of the first has no "
+            "initial, which the second sets: use one of them",
+        ),
+        (
+            "dreamer+tqc",
+            "recipes 'dreamer' and 'tqc' cannot be stacked, because agent.critic of the first has no members",
+        ),
         *(
             (names, "recipe 'discrete_latents' changes parts that are not there: stack it on a recipe that has them")
             for names in ("discrete_latents", "sac+discrete_latents", "discrete_latents+smac")
@@ -240,7 +248,7 @@ def test_from_pixels_action_repeat_and_critics_are_those_of_the_recipes_for_pixe
 
 
 @pytest.mark.parametrize("other", ["sac_ae", "sac_pixels", "drq", "curl", "simba"])
-@pytest.mark.parametrize("policy", ["sac_hybrid", "beta", "mixture", "gsde"])
+@pytest.mark.parametrize("policy", ["sac_hybrid", "beta", "mixture", "gsde", "smac_state"])
 def test_a_policy_of_another_kind_keeps_the_network_in_either_order(policy: str, other: str) -> None:
     agent = apply(f"{other}+{policy}", Run()).agent
     assert agent == apply(f"{policy}+{other}", Run()).agent

@@ -10,6 +10,7 @@ from softrl.data import graphics, physics
 from softrl.data.plain import Packer, Unpacker
 
 TIME_LIMIT = 1000  # frames: every task's own, and a bound for lqr, which has none
+ENDED = ("lqr",)  # domains whose tasks end episodes themselves
 CAMERAS = {"quadruped": 2}  # the view that follows; 0 elsewhere
 MODEL_SEED = 0
 PARTS = ("_task", "_physics")  # of dm_control's environment

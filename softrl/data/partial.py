@@ -12,6 +12,8 @@ from softrl.errors import UserError
 
 STREAM = 1
 """Sets the draws of observations apart from what the environment draws from the same seed."""
+MIXED = ("egocentric_state", "imu", "inertial_sensors")
+"""Entries of quadrupeds and dogs in which velocities stand among other numbers."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Partial:
     flicker: float = 0.0
     """Probability that a whole observation is blank: zeros, or a black frame."""
     noise: float = 0.0
-    """Standard deviation of Gaussian noise, on pixels as on pictures that lie in [-0.5, 0.5]."""
+    """Standard deviation of Gaussian noise, on pixels as on pictures that lie in [-0.5, 0.5], and cut there."""
     missing: float = 0.0
     """Probability of each entry of a state, or of each pixel with its three colours, to be blank."""
     velocities: bool = True
@@ -52,6 +54,11 @@ class Positions(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
                 "env.partial.velocities is false, but only states of DeepMind Control tasks have entries that are "
                 "named velocities: leave it out for this environment"
             )
+        if mixed := [name for name in layout if name in MIXED]:
+            raise UserError(
+                f"env.partial.velocities is false, and {' and '.join(mixed)} of this task have velocities among other "
+                "numbers, which would be seen: choose a task whose velocities are entries of their own"
+            )
         kept = [np.full(int(np.prod(shape)), "vel" not in name) for name, shape in layout.items()]
         self.kept = np.concatenate(kept)  # [D] bool
         self.observation_space = Box(space.low[self.kept], space.high[self.kept], dtype=space.dtype)
@@ -74,6 +81,8 @@ class Obscured(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
         self.config, self.random = config, np.random.default_rng()
         self.whole = space.dtype.kind == "u"
         self.scale = 255.0 if self.whole else 1.0
+        if not self.whole:  # noise that was cut at a bound would have a mean
+            self.observation_space = Box(-np.inf, np.inf, space.shape, space.dtype)
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
         """Start an episode; a seed starts the layer's generator afresh."""

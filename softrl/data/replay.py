@@ -121,9 +121,11 @@ class Replay:
         self.invalid = self.start_mask.invalid_on_device  # [L,N], where no window starts
         self.reader = reader(ReplayView(spec, gamma, self.places, self.invalid, self.generator), config.steps)
         # Of two decisions beside the newest row, whose outcome is not known, one at least starts a window.
-        if self.length < max(self.reader.rows, 3) + self.context:
+        least = max(self.reader.rows, 3) + self.context
+        if self.length < least:
             raise UserError(
-                f"replay.capacity {config.capacity} leaves {self.length} rows for each of {envs} environments: raise it"
+                f"replay.capacity {config.capacity} leaves {self.length} rows for each of {envs} environments, and a "
+                f"window and what lies beside it take {least}: raise it to {least * envs} or more"
             )
         file = folder / "frames.npy" if config.memory_map and folder else None
         self.frames = {

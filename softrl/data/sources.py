@@ -18,7 +18,7 @@ from gymnasium.utils import EzPickle
 from gymnasium.wrappers import HumanRendering, PassiveEnvChecker, TimeLimit
 
 from softrl.data import graphics, physics
-from softrl.data.control import TIME_LIMIT, Control
+from softrl.data.control import ENDED, TIME_LIMIT, Control
 from softrl.data.failures import one_line, place
 from softrl.data.names import TASKS, canonical, registered as identifier
 from softrl.data.pictured import pictured, remedy
@@ -125,6 +125,12 @@ def named(name: str, time_limit: int | None, render: int | None, pixels: int | N
     except Exception as error:
         reason = untaken(name, arguments, error) or f"{name} cannot be made: {one_line(error)}{place(error)}"
         raise UserError(reason) from error
+
+
+def shortest_episode(source: Source, time_limit: int | None) -> int:
+    """Frames that every episode has at least: a time limit's, where nothing else ends one, in DeepMind Control."""
+    domain, _ = TASKS.get(source, ("", "")) if isinstance(source, str) else ("", "")
+    return time_limit or TIME_LIMIT if domain and domain not in ENDED else 1
 
 
 def described(name: str, arguments: Arguments = MappingProxyType({})) -> gymnasium.envs.registration.EnvSpec:

@@ -8,7 +8,7 @@ from typing import Any
 from softrl.data.names import TASKS
 from softrl.errors import UserError
 from softrl.run.config import Run
-from softrl.run.fields import difference, fields, flat, get, override
+from softrl.run.fields import NoFieldError, difference, fields, flat, get, override
 
 Say = Callable[[str], None]
 CONTROL = "tasks of DeepMind Control from states"
@@ -17,7 +17,8 @@ CONTROL = "tasks of DeepMind Control from states"
 From pixels action repeat and critics are those of the recipes for pixels.
 """
 
-NETWORK = ("agent.actor.trunk", *(f"agent.actor.log_std_{name}" for name in ("bound", "min", "max")))
+BOUNDS = ("log_std_bound", "log_std_min", "log_std_max")
+NETWORK = {path: path for path in ("agent.actor.trunk", *(f"agent.actor.{name}" for name in BOUNDS))}
 """What a policy of another kind keeps of the one before it."""
 
 
@@ -42,8 +43,8 @@ class Recipe:
 
     A part's path stands for its kind; a value inside it that must stay has a path of its own.
     """
-    keeps: tuple[str, ...] = ()
-    """Paths inside parts that it replaces: where the new part has them too, recipes before it decide on them."""
+    keeps: Mapping[str, str] = field(default_factory=dict)
+    """Paths inside parts that it replaces -> where in the new part recipes before it decide on them, if it has that."""
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Further changes for environments whose name matches a pattern, or for CONTROL; the first that matches holds.
 
@@ -79,8 +80,8 @@ class Recipe:
     def kept(self, run: Run) -> dict[str, Any]:
         """What stays of the parts of `run` that this recipe replaces, dotted path -> value."""
         exact = {path: value for path, value in self.changes.items() if "*" not in path}
-        shared = flat(run).keys() & flat(override(run, exact)).keys() if self.keeps else ()
-        return {path: get(run, path) for path in self.keeps if path in shared}
+        before, after = (flat(run), flat(override(run, exact))) if self.keeps else ({}, {})
+        return {new: get(run, old) for old, new in self.keeps.items() if old in before and new in after}
 
 
 def within(path: str, parts: Iterable[str]) -> bool:
@@ -114,13 +115,7 @@ def stack(recipes: Sequence[Recipe], run: Run, say: Say = say_nothing) -> Run:
             kept = recipe.kept(run)
             changed = override(run, kept | entries)
         except UserError as error:
-            if recipe.on:
-                raise UserError(
-                    f"recipe '{recipe.name}' changes parts that are not there: stack it on a recipe that has them, "
-                    f"such as {recipe.complete_name}"
-                ) from None
-            where = "stacked on the ones before it" if owners else "used by itself"
-            raise UserError(f"recipe '{recipe.name}' cannot be {where}: {error}") from None
+            raise unfit(recipe, error, owners) from None
         for path, old, new in difference(run, changed):
             if path in defined:
                 raise UserError(
@@ -134,3 +129,21 @@ def stack(recipes: Sequence[Recipe], run: Run, say: Say = say_nothing) -> Run:
         defined |= dict.fromkeys(recipe.defines, recipe.name)
         run = changed
     return run
+
+
+def unfit(recipe: Recipe, error: UserError, owners: Mapping[str, str]) -> UserError:
+    """What is said of a recipe that does not fit on those before it, which set the values in `owners`."""
+    name = f"recipe '{recipe.name}'"
+    if recipe.on:
+        return UserError(
+            f"{name} changes parts that are not there: stack it on a recipe that has them, such as "
+            f"{recipe.complete_name}"
+        )
+    if isinstance(error, NoFieldError) and error.part in owners:
+        other = owners[error.part]
+        return UserError(
+            f"recipes '{other}' and '{recipe.name}' cannot be stacked, because {error.part} of the first has no "
+            f"{error.name}, which the second sets: use one of them"
+        )
+    where = "stacked on the ones before it" if owners else "used by itself"
+    return UserError(f"{name} cannot be {where}: {error}")

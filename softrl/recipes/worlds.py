@@ -14,7 +14,7 @@ from softrl.nn.encoders.world import World
 from softrl.nn.latents import OneHot
 from softrl.nn.particles import Particles
 from softrl.nn.trunks.mlp import MLP
-from softrl.recipes.recipe import Recipe
+from softrl.recipes.recipe import BOUNDS, Recipe
 from softrl.run.fields import override
 
 POLICY = MLP((300, 300, 300, 300), init="lecun", activation="elu")
@@ -97,6 +97,11 @@ SMAC_STATE = Recipe(
     arxiv="2210.00999",
     changes={"agent.actor": Latent()},
     defines=("agent.actor",),
+    keeps={
+        "agent.actor.trunk": "agent.actor.trunk",
+        "agent.actor.trunk.hidden": "agent.actor.policy.trunk.hidden",
+        **{f"agent.actor.{name}": f"agent.actor.policy.{name}" for name in BOUNDS},
+    },
 )
 
 STATES = Recipe(

@@ -109,6 +109,14 @@ def unlike(config: Any, other: Any, prefix: str = "") -> dict[str, str]:
     return texts
 
 
+class NoFieldError(UserError):
+    """A path leads to no field; `part` is the path of what was looked into for it, and `name` what was looked for."""
+
+    def __init__(self, prefix: str, name: str, hint: str) -> None:
+        super().__init__(f"there is no field '{prefix}{name}'{hint}")
+        self.part, self.name = prefix.removesuffix("."), name
+
+
 def get(config: Any, path: str) -> Any:
     """The value or part at a dotted path; raises UserError with the nearest path when there is none."""
     return _descend(config, path)[1]
@@ -128,7 +136,7 @@ def _field(part: Any, prefix: str, name: str) -> tuple[Any, Any]:
         return kinds(type(part))[name], getattr(part, name)
     known = [field.path for field in fields(part, prefix)] if dataclasses.is_dataclass(part) else []
     hint = suggestion(prefix + name, known) or "; softrl train ENV --help lists the fields"
-    raise UserError(f"there is no field '{prefix}{name}'{hint}")
+    raise NoFieldError(prefix, name, hint)
 
 
 def suggestion(path: str, known: Iterable[str], dashes: str = "") -> str:

@@ -10,7 +10,7 @@ from softrl.agent.plasticity import Keep
 from softrl.data import room
 from softrl.data.envs import apart, repeats
 from softrl.data.replay import Replay, ReplayConfig
-from softrl.data.sources import Source
+from softrl.data.sources import Source, shortest_episode
 from softrl.errors import UserError
 from softrl.nn.processor import multiplies_bfloat16, quicken_products
 from softrl.run.config import Run
@@ -38,7 +38,8 @@ def resolve(run: Run) -> Run:
     check_device(device, "use --device cpu or auto")
     mode = run.compile
     if mode == "auto":
-        mode = "graph" if updates_in_time(run) >= WORTH_COMPILING and compiler() else "off"
+        worth = updates_in_time(run) >= WORTH_COMPILING and not (run.agent.encoder.sequence and device == "cpu")
+        mode = "graph" if worth and compiler() else "off"
     if device == "cpu":
         quicken_products()  # before threads are chosen by the time of a product
     threads = run.threads or fastest_thread_count(run.train.batch)
@@ -90,9 +91,12 @@ def updates_in_time(run: Run) -> float:
 def replay_config(run: Run, source: Source) -> ReplayConfig:
     """The replay of a run, without room for rows that it can never bring.
 
-    A frame brings a row, or where it ends an episode two. A file has its size for good, so it is left as it is.
+    An episode of n frames brings ceil(n / repeat) rows and one more at its end: most of them where all are as short as
+    they can be. A file has its size for good, so it is left as it is.
     """
-    most = 2 * (run.steps + run.envs * repeats(source, run.env))
+    repeat, shortest = repeats(source, run.env), shortest_episode(source, run.env.time_limit)
+    frames = run.steps + run.envs * max(repeat, shortest)  # what is under way at the end is counted whole
+    most = math.ceil(frames / shortest) * (math.ceil(shortest / repeat) + 1)
     if run.replay.memory_map or run.replay.capacity <= most:
         return run.replay
     return replace(run.replay, capacity=max(most, SMALLEST * run.envs))

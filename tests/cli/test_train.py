@@ -115,7 +115,10 @@ def test_weights_of_another_run_are_the_start(here, finished, tiny):
         (["HalfCheeta-v5"], "unknown environment 'HalfCheeta-v5'; did you mean 'HalfCheetah-v5'?"),
         (["CartPole-v1", "--recipe", "gsde"], "the GSDE actor is for continuous actions"),
         (["cheetah_run", "--recipe", "sacc"], "there is no recipe 'sacc'; did you mean 'sac'?"),
-        (["cheetah_run", "--recipe", "sac_v1+sac_yarats"], "recipe 'sac_yarats' cannot be stacked"),
+        (
+            ["cheetah_run", "--recipe", "sac_v1+sac_yarats"],
+            "cannot be stacked, because agent.temperature of the first has no initial, which the second",
+        ),
         (
             ["cheetah_run", "--agent.critic.memberz", "3"],
             "there is no flag '--agent.critic.memberz'; did you mean",

@@ -103,6 +103,15 @@ def test_short_runs_are_not_compiled_and_long_ones_are(monkeypatch: pytest.Monke
     assert resolve(replace(Run(), steps=1_000_000)).compile == "off"
 
 
+def test_world_models_are_compiled_on_a_gpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolving, "compiler", lambda: "g++")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    run = apply("dreamer", replace(Run(), steps=10**6))
+    assert resolve(replace(run, device="cpu")).compile == "off"
+    assert resolve(replace(run, device="cuda")).compile == "graph"
+    assert resolve(replace(run, device="cpu", compile="graph")).compile == "graph"
+
+
 @pytest.mark.parametrize(
     ("minutes", "steps", "mode"),
     [(1.0, 5_000_000, "off"), (5.0, 5_000_000, "graph"), (5.0, 14_000, "off"), (None, 5_000_000, "graph")],
@@ -144,8 +153,12 @@ def test_pixels_are_collected_beside_the_updates_and_states_before_them() -> Non
         ({"steps": 5_000, "replay.capacity": 3_000}, 3_000),
         ({"steps": 5_000, "replay.memory_map": True}, 1_000_000),
         ({"steps": 1}, 1_000),
+        # Episodes of 125 decisions and a final observation: a hundred, and the one under way.
+        ({"env.name": "cartpole_swingup", "steps": 100_000, "env.repeat": 8}, 101 * 126),
+        ({"env.name": "cartpole_swingup", "steps": 6_000, "env.time_limit": 10, "env.repeat": 4}, 601 * 4),
+        ({"env.name": "lqr_lqr_2_1", "steps": 5_000}, 2 * 5_001),
     ],
 )
 def test_replay_has_room_for_all_that_a_run_can_bring_and_no_more(options: dict[str, Any], rows: int) -> None:
     run = override(Run(), {"env.name": "Pendulum-v1", **options})
-    assert replay_config(run, "Pendulum-v1") == replace(run.replay, capacity=rows)
+    assert replay_config(run, run.env.name) == replace(run.replay, capacity=rows)

@@ -1,6 +1,7 @@
 """What real runs write: the figures of the console, the learning rate, the share of successes."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from softrl import api
 from softrl.agent.schedule import LinearDecay
-from softrl.run.console import FIGURES
+from softrl.run.console import FIGURES, Quiet
 
 SMALL: dict[str, Any] = {
     "train.warmup": 20,
@@ -62,6 +63,42 @@ def scalars(folder: Path) -> dict[str, list[float]]:
         for tag, value in json.loads(line).items():
             found.setdefault(tag, []).append(value)
     return found
+
+
+class Recorder(Quiet):
+    """What the trainer tells a console."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+        self.episodes: list[tuple[int, float]] = []
+        self.figures: dict[str, float] = {}
+        self.evaluations: list[int] = []
+
+    def progress(self, env_steps: int) -> None:
+        self.steps.append(env_steps)
+
+    def episode(self, number: int, episode_return: float, seconds: float) -> None:
+        assert seconds >= 0
+        self.episodes.append((number, episode_return))
+
+    def learned(self, values: Mapping[str, float]) -> None:
+        self.figures |= values
+
+    def evaluation(self, env_steps: int, return_mean: float) -> None:
+        self.evaluations.append(env_steps)
+
+
+def test_the_trainer_tells_the_console_all_that_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Episodes of five steps, each of reward 1, in 30 steps: with a reset after each, which is none, six end."""
+    recorder = Recorder()
+    monkeypatch.setattr(api, "open_console", lambda *_: recorder)
+    own = {"env.pixels.size": 16, "env.pixels.stack": 1, "env.workers": "sync", "train.updates_per_decision": 0.2}
+    api.train(Coin, "sac_ae+tiny", steps=30, run=tmp_path / "run", collect="sync", **{**SMALL, **own, "eval.every": 15})
+    assert recorder.steps == sorted(recorder.steps)
+    assert recorder.steps[-1] == 30
+    assert recorder.episodes == [(number, 5.0) for number in range(1, 7)]
+    assert recorder.evaluations == [0, 15, 30]
+    assert recorder.figures.keys() >= FIGURES.keys()
 
 
 def test_a_run_from_pixels_fills_all_figures_of_the_console(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
