@@ -116,33 +116,9 @@ class AgentConfig:
                 f"agent.update '{self.update}' learns values of {update.learns}, and agent.critic "
                 f"{type(self.critic).__name__} judges {self.critic.judges}: take both from one recipe"
             )
-        if self.update == "dreamer" and not self.encoder.sequence:
-            raise UserError("agent.update 'dreamer' imagines with a world model: take agent.encoder from its recipe")
-        if self.update == "dreamer" and (self.target_rule, self.actor_rule) != (Minimum(), Minimum()):
-            raise UserError(
-                "agent.update 'dreamer' learns one state value, which agent.target_rule and agent.actor_rule would not "
-                "change: leave out the recipe that brings them"
-            )
-        if self.update == "dreamer" and self.encoder.latents > 1:
-            raise UserError(
-                "agent.update 'dreamer' imagines one trajectory from each start: set agent.encoder.particles.count 0, "
-                "or leave out the recipe that brings particles"
-            )
-        if self.update == "dreamer" and self.imitation != Unguided():
-            raise UserError(
-                "agent.update 'dreamer' learns from imagined actions, and agent.imitation clones replayed ones: leave "
-                "out the recipe that brings it"
-            )
-        if self.update == "dreamer" and self.regression != Plain():
-            raise UserError(
-                "agent.update 'dreamer' regresses to imagined returns with the head's own loss: leave out the recipe "
-                "that brings agent.regression"
-            )
-        if self.update == "dreamer" and self.penalty != Unpenalized():
-            raise UserError(
-                "agent.update 'dreamer' learns from imagined actions, to which it adds no agent.penalty: leave out the "
-                "penalty, or the recipe that brings it"
-            )
+        for refusal in update.refuses:
+            if refusal.meets(self):
+                raise UserError(f"agent.update '{self.update}' {refusal.sentence}")
         ensemble = frozenset({"ensemble"} if self.critic.members > 1 else ())
         planned = frozenset() if self.explorer.needs else frozenset({"plans"})  # held noise is for single actions
         normed = frozenset({"batch norms"} if BATCH_STATISTICS in self.critic.trunk.needs else ())
@@ -154,8 +130,7 @@ class AgentConfig:
         require("agent.encoder.particles", self.encoder.needs, "agent.actor", self.actor.offers)
         check_estimator(getattr(self.actor, "estimator", "naive"), self.encoder.latents - 1)
         price = frozenset() if self.temperature.learned else frozenset({"fixed temperature"})
-        weighted = frozenset() if self.update == "dreamer" else frozenset({"weighted actions"})
-        require("agent.actor", self.actor.needs, "agent.temperature or agent.update", price | weighted)
+        require("agent.actor", self.actor.needs, "agent.temperature or agent.update", price | update.offers)
         require("agent.regression", self.regression.needs, "agent.lookahead", self.lookahead.offers)
         self.regression.check(self.critic)
         require("agent.actor.trunk", trunk_needs(self.actor), "the actor's loss", frozenset({BATCH_STATISTICS}))
@@ -169,19 +144,6 @@ class AgentConfig:
                 raise UserError(f"dropout in agent.{name} would make every act random: leave dropout to the critic")
         self.target_rule.check(self.critic.members, self.critic.head)
         self.actor_rule.check(self.critic.members, self.critic.head)
-        if self.update == "sac_v1" and self.chunk.length > 1:
-            raise UserError("agent.update 'sac_v1' plans single actions: leave out the recipe that brings agent.chunk")
-        if self.update == "sac_v1" and self.encoder.views > 1:
-            raise UserError("agent.update 'sac_v1' learns from one view of a row: choose recipe sac_pixels or sac_ae")
-        if self.update == "sac_v1" and self.encoder.latents > 1:
-            raise UserError(
-                "agent.update 'sac_v1' judges actions at one latent of a row: set agent.encoder.particles.count 0, or "
-                "leave out recipe sac_v1"
-            )
-        if self.update == "sac_v1" and self.temperature.learned:
-            raise UserError(
-                "agent.update 'sac_v1' has no temperature loss: use a fixed temperature, as its recipe does"
-            )
 
     def build(self, spec: Spec) -> "Agent":
         """The agent, an nn.Module with all learning state inside; raises UserError where `check` does."""
