@@ -36,7 +36,7 @@ from softrl.run.folder import located
 from softrl.run.observations import own
 from softrl.run.progress import Callback, Progress, check_callable
 from softrl.run.readback import check_readable
-from softrl.run.resolve import cautions, check_device, resolve
+from softrl.run.resolve import Begun, cautions, check_device, resolve
 from softrl.run.seed import derive
 from softrl.run.signals import interrupted_by_signals
 from softrl.run.trainer import Trainer
@@ -183,7 +183,9 @@ def resume(
         changed = change.changes(made, configured, overrides, path)
         source = source_of(env, configured.env.name)
         seen_in(source, configured.env, spaces.read(path))
-        trainer = Trainer(configured, source, path)
+        kept = saved.parts["replay"]
+        rows = configured.envs * (kept["newest"] - kept["oldest"])
+        trainer = Trainer(configured, source, path, Begun(rows, saved.parts["count"]["env_steps"]))
         held.callback(trainer.close)
         for line in [*change.load(trainer, saved, made, changed, elsewhere), *moved_on(path, trainer.log.text)]:
             tell(line, quiet)

@@ -166,7 +166,7 @@ def test_reports_name_both_recipes_and_both_values():
         (
             "sac_v1+sac_yarats",
             "recipes 'sac_v1' and 'sac_yarats' cannot be stacked, because agent.temperature of the first has no "
-            "initial, which the second sets: use one of them",
+            "initial, which the second sets: use one of them, or try them in the other order",
         ),
         (
             "dreamer+tqc",

@@ -96,7 +96,7 @@ def adapt_to_action_space(config: "AgentConfig", spec: Spec) -> "AgentConfig":
     if (space, type(config.actor)) not in ACTORS and type(config.actor) not in CHOOSERS:
         raise UserError(
             f"the {name} actor is for continuous actions, and this action space has choices: leave out the recipe that "
-            "brings it, sac alone has one for choices"
+            "brings it, and plain sac takes one for choices"
         )
     if (space, type(config.actor)) not in ACTORS:
         listed = f" ({math.prod(spec.choices)} joint ones, and at most {LARGEST_JOINT} are listed)"

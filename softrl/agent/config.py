@@ -132,7 +132,7 @@ class AgentConfig:
         price = frozenset() if self.temperature.learned else frozenset({"fixed temperature"})
         require("agent.actor", self.actor.needs, "agent.temperature or agent.update", price | update.offers)
         require("agent.regression", self.regression.needs, "agent.lookahead", self.lookahead.offers)
-        self.regression.check(self.critic)
+        self.regression.check(self.critic.head)
         require("agent.actor.trunk", trunk_needs(self.actor), "the actor's loss", frozenset({BATCH_STATISTICS}))
         require("agent.explorer", self.explorer.needs, "the rest of the agent", self.actor.offers | ensemble)
         require("agent.penalty", self.penalty.needs, "agent.actor", self.actor.offers)
@@ -171,7 +171,7 @@ ADVICE = {
     "distribution": "use the Gaussian actor",
     "latents": "use the Marginal actor, as recipe smac does, or agent.encoder.particles.count 0",
     "ensemble": "give the critic at least two members, --agent.critic.members 2; plans do without at "
-    "--agent.chunk.doubt 0",
+    "--agent.chunk.doubt 0, and dreamer's one state value has none",
     "plans": "leave out the recipe that brings another explorer than OnPolicy, as bro, flashsac and fast do",
     "shared parameters": "use the critic that the space asks for, by leaving agent.critic as it is",
     "exact entropy": "leave it out, or choose an environment with a few discrete actions only",

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -10,24 +10,10 @@ from torch import Tensor, nn
 from softrl.errors import UserError
 from softrl.math.rules import HeadTraits
 from softrl.nn.heads import Prediction
-from softrl.nn.norms import BATCH_STATISTICS
-from softrl.nn.trunks import TrunkConfig
 from softrl.types import Atoms, Batch
 
 if TYPE_CHECKING:
     from softrl.agent.agent import Agent
-
-
-class CriticTraits(Protocol):
-    """What a regression asks of a critic's configuration."""
-
-    @property
-    def trunk(self) -> TrunkConfig:
-        """Body of the network."""
-
-    @property
-    def head(self) -> HeadTraits:
-        """What outputs mean."""
 
 
 class Regression(nn.Module, ABC):
@@ -44,8 +30,8 @@ class Plain:
 
     needs = frozenset[str]()
 
-    def check(self, critic: CriticTraits) -> None:
-        """Any critic will do."""
+    def check(self, head: HeadTraits) -> None:
+        """Any head will do."""
 
     def build(self) -> "PlainRegression":
         """The module, without state."""
@@ -72,17 +58,12 @@ class Clipped:
         if self.distance <= 0:
             raise UserError(f"agent.regression.distance is {self.distance}: it must be positive, Plain does not clip")
 
-    def check(self, critic: CriticTraits) -> None:
-        """Raises UserError where the numbers of an output are not values, or where they depend on the batch."""
-        if not critic.head.equal_weights:
+    def check(self, head: HeadTraits) -> None:
+        """Raises UserError where the numbers of an output are not values."""
+        if not head.equal_weights:
             raise UserError(
-                f"agent.regression Clipped holds values near older ones, and a {type(critic.head).__name__} head "
-                "learns probabilities: use agent.critic.head Scalar or Quantile, or agent.regression Plain"
-            )
-        if BATCH_STATISTICS in critic.trunk.needs:
-            raise UserError(
-                "agent.regression Clipped holds values near those of the target copy, and a batch norm makes them "
-                "differ where the weights do not: choose norm layer, rms or none, or agent.regression Plain"
+                f"agent.regression Clipped holds values near older ones, and a {type(head).__name__} head learns "
+                "probabilities: use agent.critic.head Scalar or Quantile, or agent.regression Plain"
             )
 
     def build(self) -> "ClippedRegression":

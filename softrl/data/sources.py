@@ -129,7 +129,7 @@ def named(name: str, time_limit: int | None, render: int | None, pixels: int | N
 
 def shortest_episode(source: Source, time_limit: int | None) -> int:
     """Frames that every episode has at least: a time limit's, where nothing else ends one, in DeepMind Control."""
-    domain, _ = TASKS.get(source, ("", "")) if isinstance(source, str) else ("", "")
+    domain, _ = TASKS.get(canonical(source), ("", "")) if isinstance(source, str) else ("", "")
     return time_limit or TIME_LIMIT if domain and domain not in ENDED else 1
 
 

@@ -143,7 +143,7 @@ def unfit(recipe: Recipe, error: UserError, owners: Mapping[str, str]) -> UserEr
         other = owners[error.part]
         return UserError(
             f"recipes '{other}' and '{recipe.name}' cannot be stacked, because {error.part} of the first has no "
-            f"{error.name}, which the second sets: use one of them"
+            f"{error.name}, which the second sets: use one of them, or try them in the other order"
         )
     where = "stacked on the ones before it" if owners else "used by itself"
     return UserError(f"{name} cannot be {where}: {error}")

@@ -2,16 +2,19 @@
 
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 
 from softrl.agent.compile import compiler
 from softrl.agent.plasticity import Keep
+from softrl.agent.regress import Plain
 from softrl.data import room
 from softrl.data.envs import apart, repeats
 from softrl.data.replay import Replay, ReplayConfig
 from softrl.data.sources import Source, shortest_episode
 from softrl.errors import UserError
+from softrl.nn.norms import BATCH_STATISTICS
 from softrl.nn.processor import multiplies_bfloat16, quicken_products
 from softrl.run.config import Run
 from softrl.run.threads import fastest_thread_count
@@ -21,7 +24,7 @@ WORTH_COMPILING = 10_000
 UPDATES_A_MINUTE = 6_000
 """What a run with a limit of time is expected to make at most, whatever its steps: `sac` on two threads."""
 SMALLEST = 1_000
-"""Rows of each environment that replay has room for at least: a window may look far ahead."""
+"""Rows of each environment that replay has room for at least, beside those of an n-step return."""
 MOST_AT_ONCE = 32
 """Updates in one launch at most: their windows are fetched together."""
 
@@ -59,6 +62,11 @@ def cautions(run: Run) -> list[str]:
             f"agent.plasticity will do nothing: it acts for the first time after {first} updates, and the run makes "
             f"{made:.0f}"
         )
+    if run.agent.regression != Plain() and BATCH_STATISTICS in run.agent.critic.trunk.needs:
+        told.append(
+            "agent.regression holds values near those of the target copy, and a batch norm makes them differ where the "
+            "weights do not: until its running statistics settle, most are clipped"
+        )
     if run.precision == "bfloat16" and run.device == "cpu" and multiplies_bfloat16() is False:
         told.append("this processor has no instructions for bfloat16: --precision float32 is faster here")
     if run.collect == "async" and run.env.workers != "envpool" and not apart(run.env, run.envs):
@@ -88,18 +96,33 @@ def updates_in_time(run: Run) -> float:
     return updates(run) if run.minutes is None else min(updates(run), UPDATES_A_MINUTE * run.minutes)
 
 
-def replay_config(run: Run, source: Source) -> ReplayConfig:
+class Begun(NamedTuple):
+    """What a run that goes on has behind it."""
+
+    rows: int = 0  # in replay, of all environments
+    env_steps: int = 0
+
+
+def replay_config(run: Run, source: Source, begun: Begun = Begun()) -> ReplayConfig:
     """The replay of a run, without room for rows that it can never bring.
 
     An episode of n frames brings ceil(n / repeat) rows and one more at its end: most of them where all are as short as
     they can be. A file has its size for good, so it is left as it is.
     """
     repeat, shortest = repeats(source, run.env), shortest_episode(source, run.env.time_limit)
-    frames = run.steps + run.envs * max(repeat, shortest)  # what is under way at the end is counted whole
-    most = math.ceil(frames / shortest) * (math.ceil(shortest / repeat) + 1)
-    if run.replay.memory_map or run.replay.capacity <= most:
-        return run.replay
-    return replace(run.replay, capacity=max(most, SMALLEST * run.envs))
+
+    def rows(steps: int) -> int:
+        frames = steps + run.envs * max(repeat, shortest)  # what is under way at the end is counted whole
+        return math.ceil(frames / shortest) * (math.ceil(shortest / repeat) + 1)
+
+    # A run may have begun in another environment, whose episodes were shorter.
+    most = max(rows(run.steps), begun.rows + rows(max(0, run.steps - begun.env_steps)))
+    least = run.envs * (SMALLEST + run.replay.steps)
+    return (
+        run.replay
+        if run.replay.memory_map
+        else replace(run.replay, capacity=min(run.replay.capacity, max(most, least)))
+    )
 
 
 def updates_per_launch(run: Run, replay: Replay) -> int:

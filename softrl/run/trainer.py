@@ -33,7 +33,7 @@ from softrl.run.folder import write_config
 from softrl.run.heap import keep_freed
 from softrl.run.log import Logger
 from softrl.run.progress import Callback, Progress, asks_to_stop, present
-from softrl.run.resolve import launch_sizes, replay_config, updates_per_launch
+from softrl.run.resolve import Begun, launch_sizes, replay_config, updates_per_launch
 from softrl.run.saved import Saved
 from softrl.run.seed import Generators, derive, evaluation_seed, isolated_generators, repeatable
 from softrl.run.segments import Segments
@@ -51,7 +51,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class Trainer:
     """One run in its folder: the parts, the loop, the clocks. Build it anew and `load` to go on exactly."""
 
-    def __init__(self, run: Run, source: Source, folder: Path) -> None:
+    def __init__(self, run: Run, source: Source, folder: Path, begun: Begun = Begun()) -> None:
         self.run, self.source, self.named = run, source, folder
         folder = self.folder = folder.absolute()  # an environment may leave the working folder
         self.console: Console = Quiet()
@@ -75,7 +75,9 @@ class Trainer:
         set_precision(self.agent, DTYPES[run.precision])
         self.compiled_update = launched(packed(self.agent.update_fn), run.compile, run.device)
         seed = derive(run.seed, "replay")
-        self.replay = Replay(replay_config(run, self.source), spec, run.envs, run.train.gamma, seed, run.device, folder)
+        self.replay = Replay(
+            replay_config(run, source, begun), spec, run.envs, run.train.gamma, seed, run.device, folder
+        )
         self.experience = experience(run, self.replay, self.env.single_action_space, folder)
         keep_freed()  # after replay is made, which is to be given back whole when the run is over
         self.updates_per_launch = updates_per_launch(run, self.replay)

@@ -19,7 +19,7 @@ class Constant(gymnasium.Env[Any, Any]):
     """Always the same four numbers, and a grey picture; never ends."""
 
     action_space = gymnasium.spaces.Discrete(2)
-    observation_space = gymnasium.spaces.Box(-2, 3, (4,))  # noise leaves it
+    observation_space = gymnasium.spaces.Box(-2, 3, (4,))  # whose bounds noise crosses
     render_mode = "rgb_array"
     state = np.array([1.0, -2.0, 3.0, 0.5], np.float32)
 

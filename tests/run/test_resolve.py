@@ -13,7 +13,7 @@ from softrl.recipes import apply
 from softrl.run import resolve as resolving
 from softrl.run.config import Run
 from softrl.run.fields import override
-from softrl.run.resolve import cautions, launch_sizes, replay_config, resolve, updates
+from softrl.run.resolve import Begun, cautions, launch_sizes, replay_config, resolve, updates
 
 
 def test_nothing_is_left_to_choose() -> None:
@@ -152,7 +152,9 @@ def test_pixels_are_collected_beside_the_updates_and_states_before_them() -> Non
         ({"steps": 10**6}, 1_000_000),
         ({"steps": 5_000, "replay.capacity": 3_000}, 3_000),
         ({"steps": 5_000, "replay.memory_map": True}, 1_000_000),
-        ({"steps": 1}, 1_000),
+        ({"steps": 1}, 1_001),
+        ({"steps": 1, "envs": 2, "replay.steps": 1_500}, 2 * 2_500),
+        ({"env.name": "dmc_cartpole_swingup", "steps": 100_000, "env.repeat": 8}, 101 * 126),
         # Episodes of 125 decisions and a final observation: a hundred, and the one under way.
         ({"env.name": "cartpole_swingup", "steps": 100_000, "env.repeat": 8}, 101 * 126),
         ({"env.name": "cartpole_swingup", "steps": 6_000, "env.time_limit": 10, "env.repeat": 4}, 601 * 4),
@@ -162,3 +164,17 @@ def test_pixels_are_collected_beside_the_updates_and_states_before_them() -> Non
 def test_replay_has_room_for_all_that_a_run_can_bring_and_no_more(options: dict[str, Any], rows: int) -> None:
     run = override(Run(), {"env.name": "Pendulum-v1", **options})
     assert replay_config(run, run.env.name) == replace(run.replay, capacity=rows)
+
+
+def test_a_run_that_goes_on_elsewhere_has_room_for_all_that_it_held() -> None:
+    """Begun where episodes may be over after a frame: 4000 rows of its first 2000 frames, 3 times 1001 of the rest."""
+    run = override(Run(), {"env.name": "cartpole_swingup", "steps": 4_000})
+    assert replay_config(run, run.env.name).capacity == 5 * 1_001
+    assert replay_config(run, run.env.name, Begun(4_000, 2_000)).capacity == 4_000 + 3 * 1_001
+    assert replay_config(run, run.env.name, Begun(2_002, 2_000)).capacity == 2_002 + 3 * 1_001
+
+
+def test_values_near_those_of_other_statistics_are_cautioned_against() -> None:
+    [told] = cautions(resolve(apply("sd_sac+crossq_wn", replace(Run(), steps=100_000))))
+    assert told.startswith("agent.regression holds values near those of the target copy, and a batch norm")
+    assert not cautions(resolve(apply("sd_sac", replace(Run(), steps=100_000))))

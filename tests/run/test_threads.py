@@ -62,6 +62,13 @@ def test_no_more_threads_than_openmp_is_granted(monkeypatch: pytest.MonkeyPatch,
     assert threads.granted() == expected
 
 
+def test_what_openmp_is_granted_holds_for_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3})
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(threads, "timed", lambda call: pytest.fail("measured"))
+    assert threads.fastest_thread_count(256) == 1
+
+
 def test_where_the_system_cannot_tell_all_processors_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity")  # macOS has none
     monkeypatch.setattr(os, "cpu_count", lambda: 7)
