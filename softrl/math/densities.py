@@ -28,7 +28,7 @@ def squash_log_det(u: Tensor) -> Tensor:
 
 def squashed(mean: Tensor, log_std: Tensor) -> Tensor:
     """A sample of the tanh-Gaussian without its density, a = tanh(mean + std * noise), [..,A] (arXiv 1812.05905)."""
-    return torch.addcmul(mean, log_std.exp(), standard_normal(mean)).tanh()
+    return torch.tanh(mean + log_std.exp() * standard_normal(mean))
 
 
 def squash(mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:

@@ -55,12 +55,10 @@ class Linear(Rounded):
     def forward(self, x: Tensor) -> Tensor:  # [B,i] or [E,B,i] -> [E,B,o]
         # Its own axis of members first, through which a gradient comes back without being copied.
         x, weight, bias = x.unsqueeze(0) if x.dim() == 2 else x, cast(self.weight, self.dtype), self.bias
+        # Not baddbmm: it copies the bias into its output first, where a compiler joins this sum to what follows.
         x = cast(x, self.dtype)
         if len(x) < len(weight):  # where one is expanded to one, a compiler sets its stride to 0, which oneDNN copies
             x = x.expand(len(weight), -1, -1)
-        # A compiler joins the sum with the bias to what follows; without one, two operations cost more than one.
-        if bias is not None and weight.dtype == torch.float32 and not torch.compiler.is_compiling():
-            return torch.baddbmm(bias, x, weight)
         product = cast(torch.bmm(x, weight), torch.float32)
         return product if bias is None else product.add_(bias)
 
