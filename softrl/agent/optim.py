@@ -39,6 +39,8 @@ class Adam:
             raise UserError(f"learning_rate is {self.learning_rate}: it must be positive")
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
             raise UserError(f"Adam's betas are {self.beta1} and {self.beta2}: both must lie in [0, 1)")
+        if self.epsilon <= 0:
+            raise UserError(f"epsilon is {self.epsilon}: it must be positive, or an idle weight's step is 0 over 0")
         if self.weight_decay < 0:
             raise UserError(f"weight_decay is {self.weight_decay}: it must not be negative, 0 switches it off")
         if self.l2 < 0:

@@ -287,6 +287,7 @@ def test_what_two_losses_train_moves_along_gradients_at_the_same_weights() -> No
         {"learning_rate": 0.0},
         {"beta1": 1.0},
         {"beta2": -0.1},
+        {"epsilon": 0.0},
         {"weight_decay": -1.0},
         {"l2": -1.0},
         {"max_gradient_norm": 0.0},
