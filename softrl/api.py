@@ -21,7 +21,7 @@ from softrl.data.partial import Partial
 from softrl.data.pixels import Pixels
 from softrl.data.push import Push
 from softrl.data.sources import Source
-from softrl.errors import UserError
+from softrl.errors import Caution, UserError
 from softrl.plots.curves import curve
 from softrl.recipes import apply
 from softrl.run import change, folder as folders, spaces, video as videos
@@ -239,7 +239,7 @@ def configuration(run: Path) -> Run:
 def tell(line: str, quiet: bool) -> None:
     """Say what matters even to a quiet caller."""
     if quiet:
-        warnings.warn(line, stacklevel=4)
+        warnings.warn(line, Caution, stacklevel=4)
     else:
         announce(line)
 
@@ -281,7 +281,7 @@ def evaluate(
     """
     result = evaluation(policy, env, episodes, deterministic, seed=seed)
     if told := caution(result):
-        warnings.warn(told, stacklevel=2)
+        warnings.warn(told, Caution, stacklevel=2)
     return result.returns
 
 
@@ -327,7 +327,8 @@ def side_by_side(policy: Policy, source: Source, seeds: Sequence[int], determini
 
 
 def film(policy: Policy, source: Source, target: Path, seed: int, deterministic: bool = True) -> None:
-    """One episode of a policy to a video; raises UserError where it cannot be made."""
+    """One episode of a policy to an .mp4 file; raises UserError where it cannot be made."""
+    videos.check_suffix(target)
     made = envs.make(source, policy.run.env)
     try:
         spaces.check_same_spec(policy.agent.spec, envs.spec(made))
@@ -367,9 +368,10 @@ def make(
 ) -> gymnasium.Env[Any, Any]:
     """A Gymnasium environment as agents see it: flat float32 observations or stacked pictures, actions in [-1, 1].
 
-    Each action is held for `repeat` frames, and an episode is cut after `time_limit` of them. `arguments` are those of
-    the constructor, for an environment that is given by its name. `agent.act` returns such actions. `Policy.predict`
-    returns the environment's own: step with `env.action_space.encode(action)`.
+    Each action is held for `repeat` frames, 1 unless given; with `pixels` a task of DeepMind Control has the number of
+    the recipes for pixels (PlaNet's), so that their policies fit. An episode is cut after `time_limit` of them.
+    `arguments` are those of the constructor, for an environment that is given by its name. `agent.act` returns such
+    actions. `Policy.predict` returns the environment's own: step with `env.action_space.encode(action)`.
 
     Raises:
         UserError: no such environment, spaces that agents cannot use, or settings that do not fit it.

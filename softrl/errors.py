@@ -13,6 +13,14 @@ class UserError(Exception):
     """A mistake or a circumstance outside the program: the command line prints the sentence and exits with code 2."""
 
 
+class Caution(UserWarning):
+    """What hardly anybody means and nothing forbids: the command line says it as a sentence, or nothing if quiet."""
+
+
+class Refused(UserWarning):
+    """What was passed over because it is damaged: the command line says it as a sentence, always."""
+
+
 def own_traceback(error: BaseException | None) -> str:
     """The traceback of a person's own code that a sentence brings along, also out of a worker process; else nothing."""
     while isinstance(error, UserError):

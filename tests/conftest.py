@@ -54,6 +54,7 @@ def without_opengl(monkeypatch):
     graphics.choose()
     importlib.import_module("dm_control.suite")  # and with it mujoco
     monkeypatch.setenv("MUJOCO_GL", graphics.OFF)
+    monkeypatch.setattr(graphics, "first_working", lambda: graphics.OFF)
 
 
 @pytest.fixture(scope="session")

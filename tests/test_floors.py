@@ -50,6 +50,25 @@ def test_imports_go_down(path: Path) -> None:
             assert there == "plots" or name in PLOTS_MAY, f"{path} imports {name}: plots read files, never objects"
 
 
+def beside(tree: ast.AST) -> set[str]:
+    """Modules that are imported for more than annotations."""
+    if isinstance(tree, ast.If) and isinstance(tree.test, ast.Name) and tree.test.id == "TYPE_CHECKING":
+        return set()
+    own = {tree.module} if isinstance(tree, ast.ImportFrom) and tree.module else set()
+    return own.union(*map(beside, ast.iter_child_nodes(tree)))
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    def name(path: Path) -> str:
+        return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+
+    left = {name(path): beside(tree_of(path)) - {name(path)} for path in FILES}  # a package imports its modules so
+    while at_the_bottom := [module for module, needs in left.items() if not needs & set(left)]:
+        for module in at_the_bottom:
+            del left[module]
+    assert not left, f"in a circle, or above one: {sorted(left)}"
+
+
 def test_parts_do_not_import_siblings() -> None:
     for folder in ("trunks", "actors", "encoders"):
         for path in (ROOT / "nn" / folder).glob("*.py"):

@@ -3,20 +3,22 @@
 Shapes: see `softrl.types`.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from softrl.agent.action_space import with_policy_bottlenecks
 from softrl.agent.chunk import actor_spec, critic_spec
-from softrl.agent.config import AgentConfig
 from softrl.agent.optim import OptimizerGroup
 from softrl.agent.updates import Learn, find
 from softrl.errors import UserError
 from softrl.nn.encoders import Losses
 from softrl.nn.processor import few_rows
 from softrl.types import Actions, Batch, Carry, Metrics, Obs, Spec, Step, Window
+
+if TYPE_CHECKING:
+    from softrl.agent.config import AgentConfig
 
 
 class Agent(nn.Module):
@@ -27,7 +29,7 @@ class Agent(nn.Module):
 
     lookahead: Any  # of the kind that the update needs: AgentConfig.check has seen to it
 
-    def __init__(self, config: AgentConfig, spec: Spec) -> None:
+    def __init__(self, config: "AgentConfig", spec: Spec) -> None:
         super().__init__()
         plan, rows = config.chunk, config.encoder.sequence
         spec = spec._replace(chunk=plan.length, prefixes=plan.prefixes, sequence=rows, best=config.imitation.best)

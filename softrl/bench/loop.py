@@ -1,6 +1,7 @@
 """`softrl bench loop`: environment steps a second of training, and where the time of a step goes."""
 
 import json
+import statistics
 import tempfile
 import time
 from collections import defaultdict
@@ -13,8 +14,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from softrl.bench.memory import peak
-from softrl.bench.timing import Stopwatch, settle, table
-from softrl.bench.update import full
+from softrl.bench.timing import Stopwatch, block, settle, table, timed
+from softrl.bench.update import full, least, listed
 from softrl.data.envs import ASYNCHRONOUS
 from softrl.data.replay import Replay
 from softrl.recipes import apply
@@ -30,6 +31,7 @@ COPIES = ("Memcpy HtoD", "Memcpy DtoH")
 """How the profiler calls copies from the host to the device and back."""
 PROFILED = 100  # environment steps in which the profiler looks for them
 WARMUP = 1_000  # random actions before the first update
+FLOOR_SECONDS, FLOOR_BLOCKS = 0.1, 5  # length and number of the blocks in which the floor is timed
 LONG = 100_000_000  # no clock of evaluations or checkpoints is due so far out
 
 
@@ -81,6 +83,12 @@ def report(options: Options) -> Iterator[str]:
     rows = [(part, f"{ms:.3f}", f"{ms / total:.1%}") for part, ms in result["ms"].items()]
     yield from table([("", "ms a step", "share"), *rows])
     yield f"outside the update: {result['outside']:.1%}"
+    if floor := result["floor_ms"]:
+        update, step = result["ms"][UPDATE] / floor, 1e3 / result["steps_per_second"] / floor
+        yield (
+            f"over the floor, the {floor:.3f} ms a step that the update's matrix products take alone: the update "
+            f"{update:.2f}, the whole step {step:.2f}"
+        )
     yield (
         f"beside: {result['evaluation_seconds']:.1f} s for an evaluation of {run.eval.episodes} episodes, "
         f"{result['checkpoint_seconds']:.2f} s for a checkpoint, {result['settle_seconds']:.0f} s to get going"
@@ -119,6 +127,7 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
         parts = stretch(trainer, watch, options.steps)
         held = peak()
         copied = transfer(trainer)
+        floor = whole.updates * floor_of_an_update(trainer)
         trainer.close()
     return {
         **asdict(options),
@@ -128,12 +137,21 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
         "steps_per_second": 1e3 / sum(whole.ms.values()),
         "updates_per_step": whole.updates,
         "outside": outside(parts if run.device == "cuda" else whole),
+        "floor_ms": floor,
         "ms": {part: ({TRANSFER: copied} | parts.ms).get(part, 0.0) for part in PARTS},
         "peak_mib": held,
         "evaluation_seconds": once[EVALUATION],
         "checkpoint_seconds": once[SAVE],
         "settle_seconds": settled - once[EVALUATION] - once[SAVE],
     }
+
+
+def floor_of_an_update(trainer: Trainer) -> float:
+    """Milliseconds of an update's matrix products alone, on average; the agent learns a little on the way."""
+    run = trainer.run
+    call = least(listed(run, lambda: trainer.agent, trainer.replay), run.device, FLOOR_SECONDS)
+    times = [timed(call, block(call, FLOOR_SECONDS)) for _ in range(FLOOR_BLOCKS)]
+    return 1e3 * statistics.median(times) / run.train.actor_every
 
 
 def fill(replay: Replay, rows: int) -> None:

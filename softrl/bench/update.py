@@ -4,7 +4,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from softrl.agent.agent import Agent
 from softrl.agent.capture import WARM_UPS, CudaGraphs
 from softrl.agent.compile import Mode, compiled, packed
-from softrl.bench.floor import floor, products
+from softrl.bench.floor import Work, floor, products
 from softrl.bench.timing import Call, paired, table
 from softrl.data.replay import Replay
 from softrl.errors import UserError
@@ -134,11 +134,7 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
     spec = run.agent.build(space(run, options)).spec
     replay = filled(run, spec)
     cycle = run.train.actor_every  # updates until the products repeat: none of them is for the targets
-    needed = [
-        product
-        for i in range(1, cycle + 1)
-        for product in products(built(run, spec), replay.sample(run.train.batch), i % run.train.actor_every == 0)
-    ]
+    needed = listed(run, lambda: built(run, spec), replay)
     calls: dict[str, Call] = {}
     first = {}
     for mode in MODES[options.compile]:
@@ -147,8 +143,7 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
         first[NAMES[mode]] = {FIRST: time.perf_counter() - begin}
     calls[SAMPLE] = lambda: [replay.sample(run.train.batch) for _ in range(cycle)]
     calls |= augmenting(run, replay, cycle)
-    with torch.device(run.device):
-        yardstick = on_device(floor(needed, min(0.005, options.seconds / 50)), run.device)
+    yardstick = least(needed, run.device, options.seconds)
     measured = {}
     for name, call in calls.items():
         ratio = paired(call, yardstick, options.pairs, options.seconds)
@@ -161,6 +156,21 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
         "gflop": sum(product.flops for product in needed) / cycle / 1e9,
         "measured": measured,
     }
+
+
+def listed(run: Run, agent: Callable[[], Agent], replay: Replay) -> list[Work]:
+    """The products of a cycle of updates; each is noted with what `agent` returns, which it changes."""
+    return [
+        product
+        for i in range(1, run.train.actor_every + 1)
+        for product in products(agent(), replay.sample(run.train.batch), i % run.train.actor_every == 0)
+    ]
+
+
+def least(needed: list[Work], device: str, seconds: float) -> Call:
+    """A call that computes these products, where the updates do; `seconds` is how long it will be timed."""
+    with torch.device(device):
+        return on_device(floor(needed, min(0.005, seconds / 50)), device)
 
 
 def updates(run: Run, spec: Spec, replay: Replay, mode: Mode, cycle: int) -> Call:

@@ -158,10 +158,11 @@ def graphics() -> Iterator[Finding]:
 
 def rendering() -> Finding:
     """The back-end that MuJoCo uses, tried."""
-    from softrl.data.graphics import choose, missing, speed
+    from softrl.data.graphics import ADVICE, choose, missing, speed
 
-    if missing():
-        return Finding("rendering", "none: states can be learned from, not pixels, and there are no videos", INSTALL)
+    if sentence := missing():
+        told = "none: states can be learned from, not pixels, and there are no videos"
+        return Finding("rendering", told, INSTALL if sentence == ADVICE else sentence)
     try:
         rate = speed(PICTURE)
     except Exception as error:  # of every kind: it is the system's library that fails

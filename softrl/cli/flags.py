@@ -1,7 +1,7 @@
 """Words of the command line -> operands and flags, over the same fields that recipes and the Python API set."""
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from softrl.errors import UserError
@@ -44,11 +44,19 @@ def switches(options: Any) -> set[str]:
     return {field.path for field in fields(options) if field.kind is bool}
 
 
-def check(flags: Mapping[str, str], known: Collection[str]) -> None:
-    """Raise UserError for a flag that is not known, with the nearest one that is, or that lacks its value."""
+def nowhere(name: str) -> str:
+    """What is said of a flag that no other command line knows either."""
+    return ""
+
+
+def check(flags: Mapping[str, str], known: Collection[str], elsewhere: Callable[[str], str] = nowhere) -> None:
+    """Raise UserError for a flag that is not known, or that lacks its value.
+
+    It says what `elsewhere` says of where such a flag is known, or else the nearest one that is known here.
+    """
     for name, text in flags.items():
         if name not in known:
-            hint = suggestion(name, known, "--") or "; --help lists them"
+            hint = elsewhere(name) or suggestion(name, known, "--") or "; --help lists them"
             raise UserError(f"there is no flag '--{name}'{hint}")
         if not text:
             raise UserError(f"--{name} needs a value: write --{name} VALUE")

@@ -8,7 +8,7 @@ from importlib import import_module
 
 from softrl.cli.commands import find, overview
 from softrl.cli.memory import memory_errors
-from softrl.cli.output import answer, prepare
+from softrl.cli.output import answer, prepare, warnings_as_sentences
 from softrl.errors import UserError, own_traceback
 
 HERE = ""
@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.path.append(HERE)
     prepare()
     try:
-        dispatch([word for word in words if word != "--debug"])
+        with warnings_as_sentences():
+            dispatch([word for word in words if word != "--debug"])
     except UserError as error:
         more = "; --debug shows the traceback" if own_traceback(error) else ""
         if "--debug" in words:

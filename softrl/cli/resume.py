@@ -6,7 +6,7 @@ from pathlib import Path
 
 from softrl.cli.flags import Words, check, choose, count_operands, split, switches
 from softrl.cli.outcome import tell
-from softrl.cli.output import answer
+from softrl.cli.output import answer, leave_out_cautions
 from softrl.cli.page import page, sections, usage
 from softrl.errors import UserError
 from softrl.run.fields import fields, flat, read
@@ -43,6 +43,8 @@ def main(words: Sequence[str]) -> None:
     values = read(configured, {path: text for path, text in found.flags.items() if path not in own})
     if options.env is not None:
         check_env(run, configured.env.name, options.env)
+    if options.quiet:
+        leave_out_cautions()
     result = api.resume(
         run,
         steps=options.steps,

@@ -1,13 +1,12 @@
 """`softrl train`: a new run, configured by a recipe and by flags for every field of its parts."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from softrl.cli.flags import Words, check, choose, count_operands, split, switches
 from softrl.cli.outcome import tell
-from softrl.cli.output import answer
+from softrl.cli.output import answer, leave_out_cautions
 from softrl.cli.page import page, sections, usage
 from softrl.cli.settings import with_file, written
 from softrl.run.fields import flat, override, read
@@ -40,6 +39,9 @@ class Options:
 PLACED = ("recipe", "env.name")
 """Fields of a run that are said in a place of their own: --recipe above, and the first word."""
 
+NAMED = 5
+"""Recipes that a sentence names at most."""
+
 
 def main(words: Sequence[str]) -> None:
     """Train; raises UserError."""
@@ -55,8 +57,8 @@ def main(words: Sequence[str]) -> None:
 
     from softrl import api
 
-    if options.quiet:  # `api.train` warns whoever calls it, which is this module
-        warnings.filterwarnings("ignore", module=__name__)
+    if options.quiet:
+        leave_out_cautions()
     result = api.train(
         found.operands[0],
         recipe=options.recipe,
@@ -72,9 +74,21 @@ def main(words: Sequence[str]) -> None:
 def understood(found: Words) -> tuple[Options, dict[str, Any]]:
     """The options of the command, and the values of the run's fields, dotted path -> value; raises UserError."""
     run, own = configured(found), flat(Options())
-    check(found.flags, [path for path in (*own, *flat(run)) if path != "env.name"])
+    check(found.flags, [path for path in (*own, *flat(run)) if path != "env.name"], recipes_with)
     texts = {path: text for path, text in found.flags.items() if path not in own}
     return choose(Options(), found), read(run, texts)
+
+
+def recipes_with(path: str) -> str:
+    """The end of a sentence about a flag that is not here, where there are recipes whose parts have such a field."""
+    from softrl.recipes import OURS
+    from softrl.recipes.recipe import stack
+    from softrl.run.config import Run
+
+    alone = [recipe for recipe in OURS.values() if not recipe.on] if "." in path else []
+    names = [recipe.name for recipe in alone if path in flat(stack([recipe], Run()))]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f", which belongs to a part of other recipes: {', '.join(names[:NAMED])}{more}" if names else ""
 
 
 def configured(found: Words) -> "Run":

@@ -29,13 +29,24 @@ def choose() -> str:
     touches OpenGL, and environments whose observations are states work without it.
     """
     if not os.environ.get("MUJOCO_GL") and sys.platform == "linux":  # set to nothing, MuJoCo would look for a screen
-        os.environ["MUJOCO_GL"] = "egl" if egl_works() else "osmesa" if ctypes.util.find_library("OSMesa") else OFF
+        os.environ["MUJOCO_GL"] = first_working()
     return os.environ.get("MUJOCO_GL", "glfw")
 
 
+def first_working() -> str:
+    """egl, osmesa or disabled, whichever works here first."""
+    return "egl" if egl_works() else "osmesa" if ctypes.util.find_library("OSMesa") else OFF
+
+
 def missing() -> str | None:
-    """The sentence that says what to install for rendering, or None when it should work."""
-    return ADVICE if choose() in (OFF, "disable", "off", "false", "0") else None
+    """The sentence that says what to do before anything can be rendered, or None when it should work."""
+    name = choose()
+    if name not in (OFF, "disable", "off", "false", "0"):
+        return None
+    here = first_working()
+    if here == OFF:
+        return ADVICE
+    return f"rendering is switched off by MUJOCO_GL={name}, and {here} would work here: unset it, or set it to {here}"
 
 
 def prepare(render: int | None) -> None:

@@ -12,6 +12,7 @@ from softrl.errors import UserError
 
 Table = dict[str, NDArray[np.float64]]  # [evaluations] for each heading
 Settings = dict[str, str]  # dotted path -> value, or for a part its class
+FORMAT = 1  # of the newest run folder that is known here, as in `softrl.run.folder`
 NEEDED = {"env_steps", "return_mean", "return_sd"}
 NO_EXPERIMENT = {
     *("format", "recipe", "steps", "minutes", "seed", "device", "compile", "threads", "eval", "video", "checkpoint"),
@@ -56,6 +57,8 @@ def load(path: Path) -> Run:
         raise UserError(f"{path} is no run folder, it has no config.json: give one that `softrl train` printed")
     try:
         config = json.loads(source.read_text())
+        if config["format"] > FORMAT:
+            raise UserError(f"{path} was made by a newer softrl (format {config['format']}): update softrl to read it")
         env, recipe, seed = config["env"], config["recipe"], config["seed"]
         told = (env["name"], recipe, seed, env["repeat"])
         return Run(path, *told, evaluations(path / "eval.csv"), settings(config))

@@ -17,9 +17,18 @@ class Counters:
     last: float | None = None  # that of the newest one
     evaluated: int = -1  # env step of the newest evaluation
     filmed: int = -1  # env step of the newest video
+    written: int = -1  # env step of the newest metrics of training
     warned: bool = False  # of targets outside the critic's support
     cut: bool = False  # an evaluation has said that it cut an episode
     initialised: bool = False  # with the weights of another run
+
+    def speed(self, seconds: float) -> dict[str, float]:
+        """Tags of how fast it came so far in so many seconds."""
+        return {
+            "time/fps": self.env_steps / max(seconds, 1e-9),
+            "time/updates_per_second": self.updates / max(seconds, 1e-9),
+            "train/n_updates": float(self.updates),
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """The numbers."""

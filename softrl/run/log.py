@@ -52,9 +52,12 @@ class Logger:
         """Take the metrics of one update, [n], into running means, without waiting for the device."""
         self._means.add(names, values)
 
-    def write(self, env_steps: int, extra: Mapping[str, float]) -> dict[str, float]:
-        """Write the means since the last write under `train/`, the recent episodes and the `extra` tags; return all."""
-        values = {f"train/{name}": value for name, value in self._means.take().items()}
+    def write(self, env_steps: int, extra: Mapping[str, float], keep: bool = False) -> dict[str, float]:
+        """Write the means since the last write under `train/`, the recent episodes and the `extra` tags; return all.
+
+        With `keep` the next means go on from these.
+        """
+        values = {f"train/{name}": value for name, value in self._means.take(keep).items()}
         if self._recent:
             returns, lengths, told = zip(*self._recent, strict=True)
             values["rollout/ep_rew_mean"] = float(np.mean(returns))

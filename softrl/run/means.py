@@ -22,8 +22,8 @@ class Means:
             self._sums[names] = values.to(torch.float64, copy=True)
         self._counts[names] = self._counts.get(names, 0) + 1
 
-    def take(self) -> dict[str, float]:
-        """The mean of each metric over the calls that gave it, with one wait for the device; starts afresh."""
+    def take(self, keep: bool = False) -> dict[str, float]:
+        """The mean of each metric over the calls that gave it, with one wait for the device; starts afresh or not."""
         if not self._sums:
             return {}
         flat = torch.cat(tuple(self._sums.values())).tolist()
@@ -33,7 +33,8 @@ class Means:
         for (name, count), value in zip(names, flat, strict=True):
             sums[name] = sums.get(name, 0.0) + value
             counts[name] = counts.get(name, 0) + count
-        self._sums, self._counts = {}, {}
+        if not keep:
+            self._sums, self._counts = {}, {}
         return {name: sums[name] / counts[name] for name in sums}
 
     def state_dict(self) -> dict[str, Any]:

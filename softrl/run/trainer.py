@@ -130,6 +130,8 @@ class Trainer:
                 self.run_due_events()
             if self.out_of_time():
                 self.unless_stopped(self.end_by_the_clock)
+            if self.finished() and not self.given_up and self.count.written != self.count.env_steps:
+                self.written(keep=True)  # for the row of a run that is extended
             self.save()
 
     def end_by_the_clock(self) -> None:
@@ -263,14 +265,7 @@ class Trainer:
 
     def write(self) -> None:
         """Write the metrics since the last time."""
-        seconds, optimizer = self.seconds(), self.agent.optim.value
-        speed = {
-            "time/fps": self.count.env_steps / max(seconds, 1e-9),
-            "time/updates_per_second": self.count.updates / max(seconds, 1e-9),
-            "train/n_updates": float(self.count.updates),
-            "train/learning_rate": float(optimizer.config.schedule.rate(optimizer.learning_rate, optimizer.count)),
-        }
-        values = self.log.write(self.count.env_steps, speed)
+        values = self.written()
         self.console.learned(values)
         clipped = values.get("train/clipped_share", 0.0)
         if clipped > MUCH_CLIPPED and not self.count.warned:
@@ -278,6 +273,13 @@ class Trainer:
             line = f"{clipped:.0%} of the targets lie outside the critic's support: widen agent.critic.head.low, .high"
             self.say(line)
         self.tell(values)
+
+    def written(self, keep: bool = False) -> dict[str, float]:
+        """Metrics since the last time, written; those of updates are begun anew unless `keep`."""
+        steps, optimizer = self.count.env_steps, self.agent.optim.value
+        self.count.written = steps
+        rate = float(optimizer.config.schedule.rate(optimizer.learning_rate, optimizer.count))
+        return self.log.write(steps, self.count.speed(self.seconds()) | {"train/learning_rate": rate}, keep)
 
     def evaluate(self) -> Evaluation:
         """One evaluation of the protocol; the best so far is kept as checkpoint `best`.

@@ -28,6 +28,12 @@ class Reel(list[np.ndarray]):
         self.append(frame)
 
 
+def check_suffix(path: Path) -> None:
+    """Raise UserError for a file whose name says that it is to be something else than an mp4."""
+    if path.suffix.lower() != ".mp4":
+        raise UserError(f"videos are .mp4 files, and '{path}' is to be another: name it {path.stem}.mp4")
+
+
 def write(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
     """Encode uint8 frames [H,W,3] of one size as H.264 in an mp4; the file appears whole or not at all.
 

@@ -1,5 +1,6 @@
 """Weights of one run in the agent of another place: to play with it as it is, or to learn on from it."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,20 +8,26 @@ from typing import Any
 import torch
 
 from softrl.agent.agent import Agent
-from softrl.errors import UserError
+from softrl.errors import Refused, UserError
 from softrl.run.checkpoint import shape_errors_named
 from softrl.run.folder import located, read_config
-from softrl.run.saved import read
+from softrl.run.saved import read, step_name
 
 BEGUN_ANEW = ("optim.", "regularizer.", "plasticity.")
 TEMPERATURE, ALPHA, SCALE = "temperature.", "temperature.log_alpha", "reward_scale."
 
 
 def weights_of(path: str | Path, which: str | int = "latest") -> Mapping[str, Any]:
-    """State of the agent in a run's checkpoint, or in a checkpoint's path; raises UserError where there is none."""
+    """State of the agent in a run's checkpoint, or in a checkpoint's path.
+
+    A torn "latest" is refused with a warning and the one before it is read. Raises UserError where there is none.
+    """
     run, which = located(path, which)
     read_config(run)
-    state: Mapping[str, Any] = read(run, which, only=["agent"]).parts["agent"]
+    saved = read(run, which, only=["agent"])
+    if saved.warnings:
+        warnings.warn(f"{'; '.join(saved.warnings)}; {step_name(saved.step)} is used", Refused, stacklevel=3)
+    state: Mapping[str, Any] = saved.parts["agent"]
     return state
 
 

@@ -24,6 +24,22 @@ def test_loop_says_where_the_time_of_a_step_goes() -> None:
     assert result["steps_per_second"] > 0
     assert 0.95 < result["updates_per_step"] <= 1  # the step that resets the environment owes none
     assert result["evaluation_seconds"] > 0
+    assert 0 < result["floor_ms"] < result["ms"]["update"]
+
+
+def test_the_table_tells_the_ratio_to_the_products_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = {
+        **dict.fromkeys(("updates_per_step", "peak_mib", "outside", "settle_seconds"), 0.5),
+        **dict.fromkeys(("evaluation_seconds", "checkpoint_seconds"), 1.0),
+        "steps_per_second": 100.0,
+        "ms": {"update": 6.0, "rest": 4.0},
+    }
+    options = loop.Options(env="Pendulum-v1", recipe="sac+tiny", threads=1)
+    told = "over the floor, the 4.000 ms a step that the update's matrix products take alone: the update 1.50, "
+    monkeypatch.setattr(loop, "measure", lambda run, options: measured | {"floor_ms": 4.0})
+    assert told + "the whole step 2.50" in list(loop.report(options))
+    monkeypatch.setattr(loop, "measure", lambda run, options: measured | {"floor_ms": 0.0})  # no update was due
+    assert not [line for line in loop.report(options) if "floor" in line]
 
 
 @pytest.mark.slow

@@ -6,9 +6,11 @@ from statistics import fmean
 
 import pytest
 
+import softrl
 from softrl.cli import outcome
 from softrl.cli.main import main
 from softrl.data import graphics
+from softrl.errors import Refused
 from softrl.run.evaluate import Evaluation
 
 
@@ -23,6 +25,36 @@ def test_resume_extends_a_run(run, capsys):
     assert capsys.readouterr().out == "run\n"
     assert json.loads((run / "config.json").read_text())["steps"] == 80
     assert (run / "eval.csv").read_text().splitlines()[-1].startswith("80,")
+
+
+def test_quiet_resume_says_nothing_of_what_was_asked_for(run, capsys):
+    assert main(["resume", "run", "--steps", "80", "--train.batch", "16", "--quiet"]) == 0
+    assert capsys.readouterr() == ("run\n", "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["evaluate", "run", "--episodes", "1"],
+        ["train", "cartpole_swingup", "--recipe", "sac+tiny", "--init", "run"],
+    ],
+)
+def test_a_torn_checkpoint_is_not_passed_over_in_silence(run, small, capsys, words):
+    weights = run / "checkpoints" / "step_000000060" / "agent.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    assert main([*words, *(small if words[0] == "train" else [])]) == 0
+    told = capsys.readouterr().err
+    assert told.startswith("softrl: checkpoint step_000000060 of run is refused: agent.safetensors was altered, ")
+    assert told.endswith("; step_000000000 is used\n")
+    assert told.count("\n") == 1
+    with pytest.warns(Refused, match="; step_000000000 is used"):
+        softrl.load(run)
+
+
+def test_videos_are_mp4_files(run, refused):
+    sentence = "videos are .mp4 files, and 'film.gif' is to be another: name it film.mp4"
+    assert refused("play", "run", "--out", "film.gif") == sentence
+    assert refused("evaluate", "run", "--video", "film.gif") == sentence
 
 
 def test_resume_goes_on_with_other_values_and_says_so(run, capsys):

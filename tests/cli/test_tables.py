@@ -157,5 +157,7 @@ def test_the_doctor_tries_to_render(monkeypatch):
     monkeypatch.setattr(graphics, "speed", fail)
     assert doctor.rendering().state == "fails with MUJOCO_GL=egl: no driver"
     assert "libosmesa6" in doctor.rendering().remedy
+    monkeypatch.setattr(graphics, "missing", lambda: "unset MUJOCO_GL")
+    assert doctor.rendering().remedy == "unset MUJOCO_GL"
     monkeypatch.setattr(graphics, "missing", lambda: graphics.ADVICE)
     assert doctor.rendering().remedy == doctor.INSTALL

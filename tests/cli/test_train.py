@@ -124,6 +124,14 @@ def test_weights_of_another_run_are_the_start(here, finished, tiny):
             "there is no flag '--agent.critic.memberz'; did you mean",
         ),
         (["cheetah_run", "--members", "3"], "there is no flag '--members'; did you mean '--agent.critic.members'?"),
+        (
+            ["cheetah_run", "--agent.critic.head.bins", "51"],
+            "no flag '--agent.critic.head.bins', which belongs to a part of other recipes: c51, hl_gauss, two_hot, ",
+        ),
+        (
+            ["cheetah_run", "--agent.encoder.particles.count", "4"],
+            "belongs to a part of other recipes: dreamer, dreamer_discrete, latent_sac, smac",
+        ),
         (["cheetah_run", "--quite"], "there is no flag '--quite'; did you mean '--quiet'?"),
         (["cheetah_run", "--env.name", "x"], "there is no flag '--env.name'"),
         (["cheetah_run", "--agent.critic", "x"], "'agent.critic' is a part: choose it with a recipe"),

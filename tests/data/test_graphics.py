@@ -75,10 +75,22 @@ def test_the_first_back_end_that_works(
     assert (graphics.missing() is None) == (chosen != "disabled")
 
 
+@pytest.mark.parametrize(("egl", "works"), [(True, "egl"), (False, None)])
+def test_who_switched_rendering_off_is_not_told_to_install_what_is_there(
+    monkeypatch: pytest.MonkeyPatch, egl: bool, works: str | None
+) -> None:
+    monkeypatch.setenv("MUJOCO_GL", "false")
+    monkeypatch.setattr(graphics, "egl_works", lambda: egl)
+    monkeypatch.setattr(graphics.ctypes.util, "find_library", lambda name: None)
+    off = f"rendering is switched off by MUJOCO_GL=false, and {works} would work here: unset it, or set it to {works}"
+    assert graphics.missing() == (off if works else graphics.ADVICE)
+
+
 def test_what_the_user_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MUJOCO_GL", "off")
+    monkeypatch.setattr(graphics, "first_working", lambda: "egl")
     assert graphics.choose() == "off"
-    with pytest.raises(UserError, match="apt-get install libegl1"):
+    with pytest.raises(UserError, match="MUJOCO_GL=off"):
         graphics.prepare(32)
     graphics.prepare(None)
 

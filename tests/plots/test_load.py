@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from softrl.errors import UserError
+from softrl.plots import load as load_module
 from softrl.plots.load import found, load
+from softrl.run import folder
 
 MakeRun = Callable[..., Path]
 
@@ -48,6 +50,12 @@ def test_what_is_no_run_folder(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(UserError, match=r"no run folder.*softrl train"):
             load(path)
+
+
+def test_a_run_of_a_newer_version_is_refused(make_run: MakeRun) -> None:
+    assert load_module.FORMAT == folder.FORMAT  # plots know no more of a run than its files
+    with pytest.raises(UserError, match="was made by a newer softrl"):
+        load(make_run(config={"format": folder.FORMAT + 1}))
 
 
 @pytest.mark.parametrize("content", [None, "", "env_steps,return_mean,return_sd\n"])

@@ -1,5 +1,6 @@
 """Clocks and seeds of a run over all processes that worked on it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -98,3 +99,23 @@ def test_evaluations_draw_nothing_from_training_whatever_environments_do(tmp_pat
         return [line.split(",")[:4] for line in (path / "train.csv").read_text().splitlines()]
 
     assert returns(1) == returns(3)
+
+
+def test_metrics_behind_the_last_multiple_are_written_at_the_end_and_kept_for_a_run_that_is_extended(
+    tmp_path: Path,
+) -> None:
+    def begun(name: str, steps: int) -> Path:
+        often = {"train.warmup": 5, "log.every": 17}
+        return api.train("Pendulum-v1", "sac+tiny", run=tmp_path / name, **{**SHORT, **often, "steps": steps}).path
+
+    def trained(path: Path) -> dict[int, float]:
+        lines = map(json.loads, (path / "metrics.jsonl").read_text().splitlines())
+        return {line["env_steps"]: line["train/critic_loss"] for line in lines if "train/critic_loss" in line}
+
+    whole, cut = begun("whole", 35), begun("cut", 20)
+    assert list(trained(cut)) == [17, 20]
+    assert api.resume(cut).finished  # at its end there is nothing to write
+    assert list(trained(cut)) == [17, 20]
+    api.resume(cut, steps=35)
+    assert list(trained(whole)) == [17, 34, 35]
+    assert trained(whole) == {step: loss for step, loss in trained(cut).items() if step != 20}
