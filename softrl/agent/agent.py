@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from softrl.agent.action_space import with_policy_bottlenecks
 from softrl.agent.chunk import actor_spec, critic_spec
 from softrl.agent.optim import OptimizerGroup
+from softrl.agent.shapes import check_shapes
 from softrl.agent.updates import Learn, find
 from softrl.errors import UserError
 from softrl.nn.encoders import Losses
@@ -54,6 +55,7 @@ class Agent(nn.Module):
         self.plasticity = config.plasticity.build(self)
         self.optim = OptimizerGroup(config.optim, values, self.encoder.self_trained(), policy, self.temperature)
         check_learned(self)
+        check_shapes(self)
         self.update_fn: Learn = find(config.update).learn
 
     def update(self, window: Window, *, actor: bool = True, follow: bool = True) -> tuple[Metrics, Tensor]:
