@@ -10,8 +10,7 @@ from pathlib import Path
 import softrl
 
 _PACKAGES = ("softrl", "torch", "numpy", "mujoco", "gymnasium", "dm-control", "safetensors")
-
-
+_DESCRIPTION = Path("/proc/cpuinfo")
 COMPUTING = _PACKAGES[:-1]
 """Packages whose versions may change numbers."""
 
@@ -60,9 +59,12 @@ def _commit(package: Path) -> str | None:
 
 
 def _cpu() -> str:
+    """The processor's name; behind it family and model, because one name may stand for two, one twice as fast."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = _DESCRIPTION.read_text().splitlines()
     except OSError:
         lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())
+    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
+    kind = [f"{word} {told[name]}" for name, word in (("cpu family", "family"), ("model", "model")) if name in told]
+    name = told.get("model name", platform.processor())
+    return f"{name} ({', '.join(kind)})" if kind else name

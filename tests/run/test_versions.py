@@ -20,6 +20,26 @@ def test_versions_of_what_is_installed(monkeypatch):
     assert versions()["no-such-package"] is None
 
 
+CORE = "vendor_id\t: AuthenticAMD\ncpu family\t: 26\nmodel\t\t: 2\nmodel name\t: AMD EPYC\nstepping\t: 1\n\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (2 * CORE, "AMD EPYC (family 26, model 2)"),
+        ("processor\t: 0\nmodel name\t: ARMv8\n", "ARMv8"),
+        ("cpu family\t: 6\n", "that of the platform (family 6)"),
+        (None, "that of the platform"),
+    ],
+)
+def test_processors_of_one_name_are_told_apart(tmp_path, monkeypatch, text, told):
+    if text is not None:
+        (tmp_path / "cpuinfo").write_text(text)
+    monkeypatch.setattr(module, "_DESCRIPTION", tmp_path / "cpuinfo")
+    monkeypatch.setattr(module.platform, "processor", lambda: "that of the platform")
+    assert versions()["cpu"] == told
+
+
 def test_nothing_heavy_is_imported():
     code = "import sys; from softrl.run.versions import *; versions(); print({'torch', 'mujoco'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
