@@ -22,6 +22,8 @@ def moved_on(run: Path, log: Callable[[str], None]) -> list[str]:
     except (OSError, ValueError):
         return []
     now = {name: _version(name) for name in COMPUTING}
+    if "(family" in str(before.get("cpu")):  # older runs know no more than its name
+        now["cpu"] = _cpu()
     other = [f"{name} {before[name]} is now {now[name]}" for name in now if before.get(name, now[name]) != now[name]]
     told = [f"{', '.join(other)}: what follows may differ from what it would have been"] if other else []
     for line in told:

@@ -89,3 +89,8 @@ def test_a_run_that_goes_on_with_other_packages_says_so(tmp_path):
     [told] = module.moved_on(tmp_path, log.append)
     assert told.startswith(f"torch 1.0 is now {metadata.version('torch')}: what follows may differ")
     assert log == [told]
+    file.write_text(json.dumps(versions() | {"cpu": "AMD EPYC (family 26, model 2)"}))
+    [told] = module.moved_on(tmp_path, log.append)
+    assert told.startswith(f"cpu AMD EPYC (family 26, model 2) is now {versions()['cpu']}: what follows may differ")
+    file.write_text(json.dumps(versions() | {"cpu": "Intel(R) Xeon(R)"}))  # an older run, from before its kind was told
+    assert module.moved_on(tmp_path, log.append) == []
