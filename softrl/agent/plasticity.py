@@ -1,5 +1,6 @@
 """What is done to weights, now and then and beside the gradient, for networks that stop learning."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,6 +100,11 @@ class Reset:
         """Updates before the first reset."""
         return min(self.at if self.every is None else (*self.at, self.every))
 
+    def last(self, updates: float) -> float:
+        """The update after which the last reset of a run comes that makes so many; 0 where there is none."""
+        regular = () if self.every is None else (max(0, math.ceil(updates / self.every) - 1) * self.every,)
+        return max((n for n in (*self.at, *regular) if n < updates), default=0)
+
     def build(self, agent: "Agent") -> Plasticity:
         """The module, without state; raises UserError when a network has fewer layers than are to be reset."""
         for name in NETWORKS:
@@ -116,6 +122,7 @@ class Reset:
             # Built from the new critic, and so with a hard copy of it for a target.
             ahead = agent.config.lookahead.build(agent.critic, agent.encoder.width, agent.spec)
             restore(agent, agent.lookahead, ahead, optim.value)
+            agent.chunk_execution.load_state_dict(fresh.chunk_execution.state_dict())  # how far both were apart
         if self.actor:
             self.redraw(agent, agent.actor, fresh.actor, optim.actor)
             restore(agent, agent.explorer, fresh.explorer, optim.actor)

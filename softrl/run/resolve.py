@@ -7,10 +7,11 @@ from typing import NamedTuple
 import torch
 
 from softrl.agent.compile import compiler
-from softrl.agent.plasticity import Keep
+from softrl.agent.plasticity import Keep, Reset
 from softrl.agent.regress import Plain
 from softrl.data import room
 from softrl.data.envs import apart, repeats
+from softrl.data.priority import Uniform
 from softrl.data.replay import Replay, ReplayConfig
 from softrl.data.sources import Source, shortest_episode
 from softrl.errors import UserError
@@ -23,6 +24,10 @@ WORTH_COMPILING = 10_000
 """Updates below which compiling (half a minute) costs more than it saves."""
 UPDATES_A_MINUTE = 6_000
 """What a run with a limit of time is expected to make at most, whatever its steps: `sac` on two threads."""
+RECOVERY = 5_000
+"""Decisions after a reset in which a policy is hardly what it was before."""
+WELL_ESTIMATED = 128
+"""Rows from which a batch's mean and variance are known well enough to learn by."""
 SMALLEST = 1_000
 """Rows of each environment that replay has room for at least, beside those of an n-step return."""
 MOST_AT_ONCE = 32
@@ -62,7 +67,24 @@ def cautions(run: Run) -> list[str]:
             f"agent.plasticity will do nothing: it acts for the first time after {first} updates, and the run makes "
             f"{made:.0f}"
         )
-    if run.agent.regression != Plain() and BATCH_STATISTICS in run.agent.critic.trunk.needs:
+    left = made - last_reset(run, made)
+    if first is not None and left < RECOVERY * run.train.updates_per_decision <= made:
+        told.append(
+            f"the last reset of agent.plasticity comes {left:.0f} updates before the end: the policy may not recover "
+            "by then, so end the run earlier or later"
+        )
+    normed = BATCH_STATISTICS in run.agent.critic.trunk.needs
+    if normed and run.train.batch < WELL_ESTIMATED:
+        told.append(
+            f"train.batch is {run.train.batch}: batch norms take mean and variance from a batch, and below "
+            f"{WELL_ESTIMATED} rows these are noise"
+        )
+    if normed and (run.replay.sampler != Uniform() or run.replay.dataset):
+        told.append(
+            "batch norms learn the mean and variance of what is sampled, and with replay.sampler or replay.dataset "
+            "that is something else than what the policy meets: recipes with layer norms, such as simba, do not mind"
+        )
+    if run.agent.regression != Plain() and normed:
         told.append(
             "agent.regression holds values near those of the target copy, and a batch norm makes them differ where the "
             "weights do not: until its running statistics settle, most are clipped"
@@ -77,6 +99,12 @@ def cautions(run: Run) -> list[str]:
     if apart(run.env, run.envs) and (crowded := room.caution(run.envs)):
         told.append(crowded)
     return told
+
+
+def last_reset(run: Run, made: float) -> float:
+    """The update after which the last reset comes in a run that makes so many; 0 where it has none."""
+    plasticity = run.agent.plasticity
+    return plasticity.last(made) if isinstance(plasticity, Reset) else 0
 
 
 def check_device(device: str, otherwise: str) -> None:

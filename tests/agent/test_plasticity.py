@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from softrl.agent.agent import Agent
+from softrl.agent.chunk import AdaptiveChunk
 from softrl.agent.compile import guards_of_the_call
 from softrl.agent.config import AgentConfig
 from softrl.agent.explore import Optimistic
@@ -138,6 +139,15 @@ def test_what_is_not_to_be_reset_stays(kept: str, window: Any, learned: Any) -> 
     assert {name for name in before if not torch.equal(before[name], fresh[name])} >= {
         "critic.out.weight", "actor.out.weight", "temperature.log_alpha",
     }  # fmt: skip
+
+
+def test_a_reset_forgets_how_far_target_and_critic_were_apart(window: Any) -> None:
+    agent = AgentConfig(chunk=AdaptiveChunk(length=2), plasticity=Reset(2)).build(SPEC)
+    agent.chunk_execution.lag.fill_(3.0)
+    agent.plasticity.intervene(agent, window(), 1)
+    assert agent.chunk_execution.lag == 3
+    agent.plasticity.intervene(agent, window(), 2)
+    assert agent.chunk_execution.lag == 0
 
 
 def test_the_state_value_and_its_target_are_reset_too(window: Any, learned: Any) -> None:

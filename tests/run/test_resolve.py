@@ -8,6 +8,7 @@ import torch
 
 from softrl.agent.plasticity import ContinualBackprop, ReDo, Reset, ShrinkAndPerturb
 from softrl.data.pixels import Pixels
+from softrl.data.priority import Proportional
 from softrl.errors import UserError
 from softrl.recipes import apply
 from softrl.run import resolve as resolving
@@ -178,3 +179,35 @@ def test_values_near_those_of_other_statistics_are_cautioned_against() -> None:
     [told] = cautions(resolve(apply("sd_sac+crossq_wn", replace(Run(), steps=100_000))))
     assert told.startswith("agent.regression holds values near those of the target copy, and a batch norm")
     assert not cautions(resolve(apply("sd_sac", replace(Run(), steps=100_000))))
+
+
+@pytest.mark.parametrize(
+    ("frames", "left"),
+    [(254_999, 49_990), (255_001, None), (250_001, 10), (250_000, None), (300_000, None), (15_000, None)],
+)
+def test_a_reset_just_before_the_end_is_cautioned_against(frames: int, left: int | None) -> None:
+    """Recipe bro resets after 2.475M updates, ten a decision: 247,500 decisions behind a warm-up of 2,500."""
+    run = apply("bro", override(Run(), {"env.name": "HalfCheetah-v5", "steps": frames}))
+    run = override(
+        run, {"train.warmup": 2_500, "agent.plasticity.at": (150_000, 2_475_000), "agent.plasticity.every": None}
+    )
+    told = [line for line in cautions(run) if "the last reset" in line]
+    assert [line.partition(":")[0] for line in told] == (
+        [] if left is None else [f"the last reset of agent.plasticity comes {left} updates before the end"]
+    )
+
+
+def test_the_last_reset_by_hand() -> None:
+    assert [Reset(10).last(made) for made in (0, 10, 11, 20, 21)] == [0, 0, 10, 10, 20]
+    assert [Reset(None, at=(3, 7)).last(made) for made in (3, 4, 7, 8, 100)] == [0, 3, 3, 7, 7]
+
+
+def test_what_disturbs_batch_norms_is_cautioned_against() -> None:
+    crossq = apply("crossq", replace(Run(), steps=100_000))
+    assert cautions(crossq) == []
+    (few,) = cautions(override(crossq, {"train.batch": 127}))
+    assert few.startswith("train.batch is 127: batch norms")
+    for changes in ({"replay.sampler": Proportional()}, {"replay.dataset": "runs/other"}):
+        (told,) = cautions(override(crossq, changes))
+        assert told.startswith("batch norms learn the mean and variance of what is sampled")
+        assert cautions(override(apply("sac", replace(Run(), steps=100_000)), changes)) == []
