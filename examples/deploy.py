@@ -1,6 +1,6 @@
 """A policy as one file that needs torch alone: exported, loaded again without softrl, and compared with the original.
 
-python examples/deploy.py [RUN] [FILE.pt2]    (any run that sees states; its environment is not needed)
+python examples/deploy.py [RUN] [FILE.pt2]    (any run of states without memory or plans, its actions one array)
 """
 
 import sys

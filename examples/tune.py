@@ -11,6 +11,7 @@ from typing import Any
 import softrl
 
 RANGES = {"agent.optim.value.learning_rate": (1e-4, 1e-2), "agent.lookahead.tau": (1e-3, 5e-2)}
+SOON = {"train.warmup": 500}  # random actions before learning starts: the default is as long as these runs
 DRAWS = random.Random(0)  # a generator of its own: the same trials each time
 
 
@@ -32,7 +33,7 @@ def trained(trial: Any, env: str, steps: int, pruned: type[BaseException] = Keyb
             trial.report(value, progress.env_steps)
         return bool(trial.should_prune())
 
-    run = softrl.train(env, steps=steps, seed=1, callback=prune, **chosen)
+    run = softrl.train(env, steps=steps, seed=1, callback=prune, **SOON, **chosen)
     if not run.finished:  # Ctrl-C ends a run as the callback does, and is to end the search too
         raise pruned if trial.should_prune() else KeyboardInterrupt
     return run.last, chosen

@@ -369,9 +369,10 @@ def make(
     """A Gymnasium environment as agents see it: flat float32 observations or stacked pictures, actions in [-1, 1].
 
     Each action is held for `repeat` frames, 1 unless given; with `pixels` a task of DeepMind Control has the number of
-    the recipes for pixels (PlaNet's), so that their policies fit. An episode is cut after `time_limit` of them.
-    `arguments` are those of the constructor, for an environment that is given by its name. `agent.act` returns such
-    actions. `Policy.predict` returns the environment's own: step with `env.action_space.encode(action)`.
+    the recipes for pixels (PlaNet's), so that their policies fit; with a world model it is 2. An episode is cut after
+    `time_limit` of them. `arguments` are those of the constructor, for an environment that is given by its name.
+    `agent.act` returns such actions. `Policy.predict` returns the environment's own: step with
+    `env.action_space.encode(action)`.
 
     Raises:
         UserError: no such environment, spaces that agents cannot use, or settings that do not fit it.

@@ -58,6 +58,21 @@ def test_train(capsys: pytest.CaptureFixture[str]) -> None:
     assert "returns: [" in capsys.readouterr().out
 
 
+def test_tune_searches_among_agents_that_learn(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+    small = api.train
+    monkeypatch.setattr(api, "train", lambda *args, **options: asked.append(options) or small(*args, **options))
+    monkeypatch.setitem(sys.modules, "optuna", None)  # as where it is not installed
+    run("tune.py")["main"]("Pendulum-v1", 210, 2)
+    assert "best: " in capsys.readouterr().out
+    for options in asked:
+        assert options["train.warmup"] < 5_000  # steps by default
+    first, second = (options["agent.lookahead.tau"] for options in asked)
+    assert first != second
+
+
 def test_own_loop(capsys: pytest.CaptureFixture[str]) -> None:
     run("own_loop.py")["main"](420)
     out = capsys.readouterr().out

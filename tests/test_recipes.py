@@ -25,7 +25,7 @@ SPACES = {
     "sac_hybrid": CHOICES._replace(continuous=2),
     "curl": PIXELS._replace(obs={"pixels": (9, 100, 100)}),
 }
-SHRUNK = ("soft_moe", "simba", "curl", "smac")
+SHRUNK = ("dreamer", "soft_moe", "simba", "curl", "smac")
 """Recipes with whatever `tiny` makes smaller."""
 
 
@@ -86,6 +86,7 @@ def test_sac_v1_is_the_paper_of_2018():
         ("HumanoidStandup-v5", 100, 1_000, 1),
         ("rllab:Humanoid-v1", 10, 1_000, 1),
         ("rllab:Swimmer-v1", 25, 1_000, 4),
+        ("mine:Humanoid-v5", 20, 1_000, 1),
     ],
 )
 def test_sac_v1_scales_rewards_by_environment(env, scale, warmup, hard_updates):
@@ -265,6 +266,13 @@ def test_policies_from_pixels_are_as_wide_as_their_critics(policy: str, pixels: 
         assert type(agent.actor) is type(find(policy).changes["agent.actor"])
         assert agent.actor.trunk == agent.critic.trunk
         assert agent.actor.trunk.hidden == (1024, 1024)
+
+
+def test_norms_leave_a_perceptron_its_layers() -> None:
+    for recipes in ("drq+layer_norm", "layer_norm+drq", "tqc+layer_norm"):
+        trunk = apply(recipes, Run()).agent.critic.trunk
+        assert trunk.norm == "layer"
+        assert trunk.hidden == ((1024, 1024) if "drq" in recipes else (512, 512, 512))
 
 
 def test_what_a_recipe_keeps_is_reported_as_set_by_the_one_before_it() -> None:

@@ -92,12 +92,16 @@ OPTIMISTIC = Recipe(
     defines=("agent.explorer",),
 )
 
+PERCEPTRON = tuple(f"agent.critic.trunk.{name}" for name in ("hidden", "init", "activation", "dropout"))
+"""What a critic's perceptron keeps when it gets norms."""
+
 LAYER_NORM = Recipe(
     "layer_norm",
     "Layer normalisation in the critic's hidden layers.",
     arxiv="2302.02948",
     changes={"agent.critic.trunk": MLP(norm="layer")},
     defines=("agent.critic.trunk", "agent.critic.trunk.norm"),
+    keeps={path: path for path in PERCEPTRON},
 )
 
 L2_INIT = Recipe(

@@ -91,7 +91,10 @@ def within(path: str, parts: Iterable[str]) -> bool:
 
 def belongs(env: str, pattern: str, pixels: bool) -> bool:
     """Whether an environment's name is one of those that a key of `Recipe.tasks` means."""
-    return env in TASKS and not pixels if pattern == CONTROL else fnmatchcase(env, pattern)
+    name = env.rpartition(":")[2]  # without the module that registers it
+    if pattern == CONTROL:
+        return name in TASKS and not pixels
+    return fnmatchcase(env, pattern) or fnmatchcase(name, pattern)
 
 
 def from_pixels(recipes: Iterable[Recipe], run: Run) -> bool:

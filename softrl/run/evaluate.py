@@ -24,7 +24,7 @@ from softrl.errors import UserError
 from softrl.run.config import Run
 from softrl.run.observations import NUMBERS, rows
 from softrl.run.seed import isolated_generators
-from softrl.run.video import Reel
+from softrl.run.video import EndlessError, Reel
 from softrl.types import Carry
 
 LONGEST = 100_000
@@ -140,9 +140,9 @@ def executable(action: Tensor) -> np.ndarray:
 
 
 def counted(decisions: int) -> int:
-    """One decision more; raises UserError where an episode does not seem to end."""
+    """One decision more; raises EndlessError where an episode does not seem to end."""
     if decisions == LONGEST:
-        raise UserError(f"an episode has not ended after {LONGEST} decisions: {ENDS}")
+        raise EndlessError(f"an episode has not ended after {LONGEST} decisions: {ENDS}")
     return decisions + 1
 
 

@@ -325,11 +325,11 @@ class Trainer:
         pictures.show(self.folder / "media", self.count.env_steps, self.log.events, *shown)
 
     def film(self) -> None:
-        """A video of one evaluation episode; where nobody asked for it and it cannot be made, a line in the log."""
+        """A video of one evaluation episode; a line in the log where it is too long, or not asked for."""
         try:
             self.record()
         except UserError as error:
-            if self.run.video.every != "auto":
+            if self.run.video.every != "auto" and not isinstance(error, video.EndlessError):
                 raise
             self.log.text(f"no video: {error}")
         self.count.filmed = self.count.env_steps

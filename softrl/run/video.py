@@ -15,13 +15,17 @@ LARGEST = 2**31
 """Bytes of the frames of one film, which lie in memory until it is written."""
 
 
+class EndlessError(UserError):
+    """An episode that is too long for a film."""
+
+
 class Reel(list[np.ndarray]):
     """The frames of one film."""
 
     def add(self, frame: np.ndarray) -> None:
-        """Append one; raises UserError where all of them would take more memory than a film may."""
+        """Append one; raises EndlessError where all of them would take more memory than a film may."""
         if (len(self) + 1) * frame.nbytes > LARGEST:
-            raise UserError(
+            raise EndlessError(
                 f"the video of one episode takes more than {LARGEST / 1e9:.1f} GB of memory after {len(self)} frames: "
                 "give episodes an end, as with --env.time_limit 1000, or make it smaller with --video.size"
             )

@@ -12,6 +12,7 @@ from gymnasium.spaces import Box
 
 from softrl import api
 from softrl.nn.encoders.world import WorldModel
+from softrl.run import video
 
 ERROR = "eval/prediction_error"
 SMALL = {
@@ -91,3 +92,14 @@ def test_a_run_from_states_draws_nothing_and_tells_its_error(filmed: Path, tmp_p
     for found in (errors(run), errors(filmed)):
         assert found.keys() == {40, 80}  # at the first evaluation there is no experience
         assert all(0 < error < 1 for error in found.values())
+
+
+def test_an_episode_too_long_for_a_film_costs_the_film_and_not_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video, "LARGEST", 20 * 24 * 24 * 3)  # of 31 frames
+    short = {"steps": 40, "eval.every": 40, "eval.episodes": 1, "threads": 1, "video.every": 40}
+    run = api.train(Lamp, "sac+tiny", seed=3, run=tmp_path / "run", **short)
+    assert run.finished
+    assert not list((run.path / "videos").glob("*.mp4"))
+    assert (run.path / "log.txt").read_text().count("no video: the video of one episode takes more than") == 2
