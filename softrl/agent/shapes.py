@@ -25,7 +25,7 @@ def check_shapes(agent: "Agent") -> None:
     Raises UserError for a shape other than the update reads, most of which it would broadcast in silence.
     """
     if any(from_elsewhere(part) for part in nested_parts(agent.config)):
-        with torch.no_grad(), forked_generators(torch.empty(0)):
+        with torch.enable_grad(), forked_generators(torch.empty(0)):  # a loss may differentiate on its own
             trial = copy.deepcopy(agent)
             ask_actor(trial)
             ask_critic(trial)
@@ -40,11 +40,12 @@ def ask_actor(agent: "Agent") -> None:
     expect("agent.actor", "value", "[K,B,A]", actions.value, (count, ROWS, critic_spec(agent.spec).action))
     expect("agent.actor", "log_prob", "[K,B,C]", actions.log_prob, (count, ROWS, components))
     expect("agent.actor", "prob", "[K,B]", actions.prob, (count, ROWS))
-    expect("agent.actor", "sample", "[B,A]", agent.actor.sample(z), (ROWS, width))
-    expect("agent.actor", "mode", "[B,A]", agent.actor.mode(z), (ROWS, width))
-    expect("agent.explorer", "act", "[N,A]", agent.explorer.act(agent.actor, z, carry)[0], (ROWS, width))
     for name, loss in agent.penalty(agent.actor, z, actions).items():
         expect("agent.penalty", name, "a scalar", loss, ())
+    with torch.no_grad():
+        expect("agent.actor", "sample", "[B,A]", agent.actor.sample(z), (ROWS, width))
+        expect("agent.actor", "mode", "[B,A]", agent.actor.mode(z), (ROWS, width))
+        expect("agent.explorer", "act", "[N,A]", agent.explorer.act(agent.actor, z, carry)[0], (ROWS, width))
 
 
 def ask_critic(agent: "Agent") -> None:

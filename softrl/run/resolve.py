@@ -68,7 +68,7 @@ def cautions(run: Run) -> list[str]:
             f"{made:.0f}"
         )
     left = made - last_reset(run, made)
-    if first is not None and left < RECOVERY * run.train.updates_per_decision <= made:
+    if left < RECOVERY * run.train.updates_per_decision <= made:
         told.append(
             f"the last reset of agent.plasticity comes {left:.0f} updates before the end: the policy may not recover "
             "by then, so end the run earlier or later"

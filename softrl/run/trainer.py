@@ -325,7 +325,7 @@ class Trainer:
         pictures.show(self.folder / "media", self.count.env_steps, self.log.events, *shown)
 
     def film(self) -> None:
-        """A video of one evaluation episode; a line in the log where it is too long, or not asked for."""
+        """A video of one evaluation episode; a line in the log where it is too long, or fails and was not asked for."""
         try:
             self.record()
         except UserError as error:

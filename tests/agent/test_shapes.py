@@ -78,6 +78,28 @@ def test_what_would_be_broadcast_in_silence(name: str, part: Any, told: str) -> 
         override(AgentConfig(), {name: part}).build(SPEC)
 
 
+class Slope(nn.Module):
+    def forward(self, actor: Any, z: Tensor, actions: Actions) -> dict[str, Tensor]:
+        z = z.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(actor(z).value.sum(), z, create_graph=True)
+        return {"slope_loss": slope.square().mean()}
+
+
+@dataclass(frozen=True)
+class Smooth(Unpenalized):
+    """A loss that is made of a gradient."""
+
+    def build(self, actor: Any, spec: Spec) -> Any:
+        return Slope()
+
+
+def test_a_loss_that_differentiates_can_be_asked_even_where_nothing_is_to_be_learned() -> None:
+    """As in a reset, which builds a fresh agent."""
+    with torch.no_grad():
+        agent = override(AgentConfig(), {"penalty": Smooth()}).build(SPEC)
+    assert all(p.grad is None for p in agent.parameters())
+
+
 @dataclass(frozen=True)
 class Same(Minimum):
     """A rule from elsewhere with which nothing is amiss."""
