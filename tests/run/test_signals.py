@@ -12,11 +12,14 @@ from softrl.run.signals import stopped_by_signals
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_asks_to_stop(number: signal.Signals) -> None:
     asked: list[bool] = []
-    before = signal.getsignal(number)
-    with stopped_by_signals(lambda: asked.append(True)):
-        os.kill(os.getpid(), number)
-        assert asked == [True]
-    assert signal.getsignal(number) is before
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup it may be ignored, and would stay so
+    try:
+        with stopped_by_signals(lambda: asked.append(True)):
+            os.kill(os.getpid(), number)
+            assert asked == [True]
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
 
 
 def pressed_twice() -> None:
