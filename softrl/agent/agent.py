@@ -42,6 +42,8 @@ class Agent(nn.Module):
         self.actor = reading.chunk.wrap_actor(reading.actor.build(read, actor_spec(spec)), read, spec)
         self.critic = config.critic.build(width, critic_spec(spec))
         self.lookahead = config.lookahead.build(self.critic, width, spec)
+        if members_drawn := config.members_drawn():
+            self.lookahead.few = members_drawn
         self.temperature = config.temperature.build(spec)
         self.reward_scale = config.reward_scale.build(spec)
         self.explorer = reading.explorer.build(self.actor, read, actor_spec(spec))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from softrl.agent.action_space import adapt_to_action_space, nested_parts
+from softrl.agent.action_space import adapt_to_action_space, from_elsewhere, nested_parts
 from softrl.agent.chunk import AdaptiveChunk, Chunk
 from softrl.agent.dream import Imagination
 from softrl.agent.explore import OnPolicy, Optimistic, RepeatedNoise, StateDependent
@@ -144,6 +144,16 @@ class AgentConfig:
                 raise UserError(f"dropout in agent.{name} would make every act random: leave dropout to the critic")
         self.target_rule.check(self.critic.members, self.critic.head)
         self.actor_rule.check(self.critic.members, self.critic.head)
+
+    def members_drawn(self) -> tuple[int, int] | None:
+        """How many members the target need ask, and of how many: those that its rule would draw; None where all are.
+
+        All are asked in a joint pass, whose statistics are kept, and where a part of the critic is from elsewhere,
+        whose parameters need not have members first.
+        """
+        draws, members = getattr(self.target_rule, "draws", None), self.critic.members
+        own = not any(from_elsewhere(part) for part in nested_parts(self.critic))
+        return (draws, members) if draws and own and "few members" in self.lookahead.offers else None
 
     def build(self, spec: Spec) -> "Agent":
         """The agent, an nn.Module with all learning state inside; raises UserError where `check` does."""

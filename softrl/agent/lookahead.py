@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
+from softrl.math.rules import draw
 from softrl.nn.critics import StateValue
 from softrl.nn.heads import Prediction
 from softrl.nn.networks import AnyTrunk
 from softrl.nn.norms import BATCH_STATISTICS, batch_statistics
-from softrl.nn.targets import check_tau, frozen_copy, polyak_update
+from softrl.nn.targets import check_tau, frozen_copy, of_members, polyak_update
 from softrl.types import Atoms, Batch, Spec
 
 
@@ -45,7 +47,7 @@ class Split:
     tau: float = 0.005
     """Polyak coefficient; 1 copies the weights (a hard update)."""
     needs = frozenset[str]()
-    offers = frozenset({"action value", "target copy"})
+    offers = frozenset({"action value", "target copy", "few members"})
     trunks = ()
 
     def __post_init__(self) -> None:
@@ -57,13 +59,28 @@ class Split:
 
 
 class SplitLookahead(WithTarget):
-    """Q(s, a) from the critic, Q(s', a') from its target."""
+    """Q(s, a) from the critic, Q(s', a') from its target.
+
+    With `few` = (n, E) only n of the target's E members are asked, drawn anew at every call and the same for all rows.
+    """
+
+    few: tuple[int, int] | None = None
 
     def forward(self, critic: nn.Module, b: Batch, next_action: Tensor) -> tuple[Prediction, Prediction]:
         """Predictions for the taken actions (K = 1) and, without gradient, for the next [K,B,A] actions."""
         with torch.no_grad():
-            q_next = self.target(b.target_z, next_action)
+            q_next = self.ask_target(b.target_z, next_action)
         return critic(b.z, b.action[None]), q_next
+
+    def ask_target(self, z: Tensor, action: Tensor) -> Prediction:
+        """What the target, or a few of its members, says of K actions in every row, [B,D], [K,B,A] -> [n,K,B,W]."""
+        if self.few is None:
+            said: Prediction = self.target(z, action)
+        else:
+            size, members = self.few
+            weights = of_members(self.target, draw(members, size, action.device), members)
+            said = functional_call(self.target, weights, (z, action))
+        return said
 
 
 @dataclass(frozen=True)

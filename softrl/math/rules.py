@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from softrl.errors import UserError
 from softrl.types import Atoms
@@ -23,6 +24,11 @@ class HeadTraits(Protocol):
     @property
     def equal_weights(self) -> bool:
         """Whether atoms are learned values of one weight, and not fixed values of learned weights."""
+
+
+def draw(members: int, size: int, device: torch.device) -> Tensor:
+    """A subset of the members, drawn uniformly on the device, int64 [size]."""
+    return torch.rand(members, device=device).topk(size).indices  # the places of the largest of independent numbers
 
 
 @dataclass(frozen=True)
@@ -49,10 +55,17 @@ class SubsetMinimum:
         if self.size < 1:
             raise UserError(f"size is {self.size}: a minimum needs at least one member to be drawn")
 
+    @property
+    def draws(self) -> int:
+        """How many members drawn at random are as good as all: a target may leave the others unasked."""
+        return self.size
+
     def __call__(self, q: Atoms) -> Atoms:
         """Atoms of the most pessimistic of the members drawn, chosen for each row and action."""
-        # The places of the largest of E independent numbers are a subset drawn uniformly, found on the device.
-        drawn = torch.rand(q.value.shape[0], device=q.value.device).topk(self.size).indices  # [size]
+        members = len(q.value)
+        if members == self.size:  # all there are, or drawn already
+            return Minimum()(q)
+        drawn = draw(members, self.size, q.value.device)
         return Minimum()(Atoms(q.value[drawn], q.prob[drawn]))
 
     def check(self, members: int, head: HeadTraits) -> None:

@@ -4,7 +4,7 @@ import copy
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from softrl.errors import UserError
 
@@ -29,3 +29,8 @@ def polyak_update(target: nn.Module, source: nn.Module, tau: float) -> None:
     Of parameters: buffers, such as running statistics, are the target's own.
     """
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)
+
+
+def of_members(network: nn.Module, drawn: Tensor, members: int) -> dict[str, Tensor]:
+    """Parameters of a few of a network's members, `drawn` [n]: all of softrl's layers have members, or parts, first."""
+    return {name: p.unflatten(0, (members, -1))[drawn].flatten(0, 1) for name, p in network.named_parameters()}

@@ -1,12 +1,19 @@
 """Lookaheads: what they judge with, and how it follows."""
 
+from dataclasses import dataclass, replace
+
 import pytest
 import torch
 from torch import nn
 
+from softrl.agent.config import AgentConfig
 from softrl.agent.lookahead import Joint, JointTarget, Split, StateTarget
+from softrl.math.rules import Minimum, SubsetMinimum
 from softrl.nn.critics import ActionIn, StateValue
 from softrl.nn.trunks.mlp import MLP
+from softrl.recipes import apply
+from softrl.run.config import Run
+from softrl.run.fields import override
 from softrl.types import Batch, Spec
 
 SPEC = Spec({"state": (3,)}, 2)
@@ -43,6 +50,42 @@ def test_split_judges_the_taken_action_by_the_critic_and_the_next_by_the_target(
     assert q.output.requires_grad
     assert not q_next.output.requires_grad
     assert not any(p.requires_grad for p in lookahead.parameters())
+
+
+FEW = ("redq", "tqc", "hl_gauss", "bro", "simba", "simbav2", "d2rl", "dirac", "normformer", "moe", "soft_moe")
+
+
+@pytest.mark.parametrize("recipe", FEW)
+def test_members_drawn_before_they_judge_are_those_drawn_afterwards(recipe: str) -> None:
+    """The minimum of two of five members: the same two as the rule draws of all of them, and the same values."""
+    config = override(apply(f"{recipe}+tiny", Run()), {"agent.critic.members": 5}).agent
+    agent = replace(config, target_rule=SubsetMinimum(2)).build(SPEC)
+    for p in agent.lookahead.target.parameters():  # which otherwise are ones and zeros in all members alike
+        p.mul_(1 + torch.rand_like(p) / 8)
+    b, next_action = batch(), torch.randn(1, 5, 2)
+    chosen = set()
+    for seed in range(9):
+        torch.manual_seed(seed)
+        drawn = agent.target_rule(agent.lookahead(agent.critic, b, next_action)[1].atoms)
+        torch.manual_seed(seed)
+        every = agent.lookahead.target(b.target_z, next_action).atoms
+        torch.testing.assert_close(drawn, agent.target_rule(every), atol=1e-5, rtol=1e-5)
+        chosen.add(round(float(drawn.mean().sum()), 3))
+    assert len(chosen) > 2
+
+
+def test_all_members_judge_where_the_rule_needs_them_or_a_part_is_from_elsewhere() -> None:
+    """Of a trunk from elsewhere nobody knows where it keeps its members."""
+    assert AgentConfig(target_rule=Minimum()).members_drawn() is None
+    few = AgentConfig(target_rule=SubsetMinimum(1))
+    assert few.members_drawn() == (1, 2)
+    assert replace(few, lookahead=JointTarget()).members_drawn() is None
+    assert replace(few, critic=ActionIn(Elsewhere())).members_drawn() is None
+
+
+@dataclass(frozen=True)
+class Elsewhere(MLP):
+    """A trunk whose module is not one of softrl's."""
 
 
 def test_state_target_learns_v_and_looks_ahead_with_its_copy() -> None:
