@@ -25,7 +25,7 @@ def test_squared_is_halved() -> None:
 
 
 def test_huber_is_a_square_near_zero_and_a_line_far_from_it() -> None:
-    assert huber(tensor([0.5, 1.0, 3.0, -3.0]), tensor(0.0)).tolist() == [0.125, 0.5, 2.5, 2.5]
+    assert huber(tensor([2.5, 3.0, 5.0, -1.0]), tensor(2.0)).tolist() == [0.125, 0.5, 2.5, 2.5]
 
 
 def three_actions() -> tuple[torch.Tensor, Actions]:

@@ -199,6 +199,11 @@ def test_ensembles_that_a_rule_cannot_serve_are_refused(rule: Any, members: int,
         rule.check(members, head)
 
 
+def test_the_smallest_ensembles_that_rules_serve_are_taken() -> None:
+    for rule, members in ((SubsetMinimum(3), 3), (Truncate(2), 1), (Pessimism(0.0), 1), (Pessimism(0.5), 2)):
+        rule.check(members, Values(3))
+
+
 @pytest.mark.parametrize("rule", ALL, ids=lambda rule: type(rule).__name__)
 def test_ensembles_at_the_bound_are_accepted(rule: Any) -> None:
     rule.check(1, Values(2))
