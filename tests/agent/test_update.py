@@ -191,8 +191,11 @@ def test_target_and_actor_have_a_rule_and_an_entropy_of_their_own(in_backup: boo
     agent = config(temperature=alpha, target_rule=Average(), actor_rule=Minimum()).build(SPEC)
     policy, w = copy.deepcopy(agent.actor), window(0)
     s, s2 = w.obs["state"].unbind(1)
+    before = agent.critic(s, w.action[:, 0][None]).atoms.mean()  # [E,1,B]
     torch.manual_seed(1)
     metrics, _ = agent.update(w, follow=False)
+    torch.testing.assert_close(metrics["q_mean"], before.mean())
+    torch.testing.assert_close(metrics["batch_reward"], w.reward.mean())
     torch.manual_seed(1)
     ahead, now = policy(s2), policy(s)
     v = agent.lookahead.target(s2, ahead.value).atoms.mean().mean(0)[0] - in_backup * 0.3 * ahead.log_prob[0, :, 0]
