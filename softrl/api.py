@@ -33,6 +33,7 @@ from softrl.run.console import announce, open_console
 from softrl.run.evaluate import Evaluation, Policy, caution, evaluate as run_episodes, filmed
 from softrl.run.fields import from_json, override, to_json
 from softrl.run.folder import located
+from softrl.run.idle import idle_settings
 from softrl.run.observations import own
 from softrl.run.progress import Callback, Progress, check_callable
 from softrl.run.readback import check_readable
@@ -103,8 +104,8 @@ def train(
     asked = override(plain, {"env.name": name, **given})
     configured = resolve(asked)
     seen = checked(env, configured, taken_over.append)
-    idle = [*replaced(configured.agent, seen.spec), *without_effect(configured.agent, plain.agent, seen.spec)]
-    for line in [*taken_over, *cautions(configured), *idle]:
+    idle = [*without_effect(configured.agent, plain.agent, seen.spec), *idle_settings(asked, plain, seen.spec)]
+    for line in [*taken_over, *cautions(configured), *replaced(configured.agent, seen.spec), *idle]:
         tell(line, quiet)
     check_readable(configured)
     weights = None if init is None else weights_of(Path(init))

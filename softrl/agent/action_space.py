@@ -152,7 +152,7 @@ def replaced(config: "AgentConfig", spec: Spec) -> list[str]:
 
 
 def without_effect(config: "AgentConfig", recipe: "AgentConfig", spec: Spec) -> list[str]:
-    """Sentences on what was set of an actor, other than its recipe has it, that gives way to one for choices."""
+    """Sentences on settings of an actor, unlike its recipe's, that are lost where another actor takes its place."""
     if not spec.choices or type(config.actor) is not type(recipe.actor):
         return []
     kept = {field.name for field in dataclasses.fields(adapt_to_action_space(config, spec).actor)}

@@ -14,6 +14,7 @@ from softrl.agent.optim import OptimizerGroup
 from softrl.agent.shapes import check_shapes
 from softrl.agent.updates import Learn, find
 from softrl.errors import UserError
+from softrl.math.losses import joined
 from softrl.nn.encoders import Losses
 from softrl.nn.processor import few_rows
 from softrl.types import Actions, Batch, Carry, Metrics, Obs, Spec, Step, Window
@@ -32,8 +33,8 @@ class Agent(nn.Module):
 
     def __init__(self, config: "AgentConfig", spec: Spec) -> None:
         super().__init__()
-        plan, rows = config.chunk, config.encoder.sequence
-        spec = spec._replace(chunk=plan.length, prefixes=plan.prefixes, sequence=rows, best=config.imitation.best)
+        plan, sequence = config.chunk, config.encoder.sequence
+        spec = spec._replace(chunk=plan.length, prefixes=plan.prefixes, sequence=sequence, best=config.imitation.best)
         self.config, self.spec = config, spec
         self.encoder = config.encoder.build(spec)
         self.encoder.gives_old = "target copy" in config.regression.needs
@@ -42,8 +43,8 @@ class Agent(nn.Module):
         self.actor = reading.chunk.wrap_actor(reading.actor.build(read, actor_spec(spec)), read, spec)
         self.critic = config.critic.build(width, critic_spec(spec))
         self.lookahead = config.lookahead.build(self.critic, width, spec)
-        if members_drawn := config.members_drawn():
-            self.lookahead.few = members_drawn
+        if asked := config.members_asked():
+            self.lookahead.asked = asked
         self.temperature = config.temperature.build(spec)
         self.reward_scale = config.reward_scale.build(spec)
         self.explorer = reading.explorer.build(self.actor, read, actor_spec(spec))
@@ -75,9 +76,12 @@ class Agent(nn.Module):
     def actor_terms(self, b: Batch, critic_z: Tensor, actions: Actions, q_actor: Tensor) -> Losses:
         """Further losses of the policy, for actions with Q-values `q_actor`, [K,B]: none unless a part brings one."""
         z = b.policy_z.detach()
-        terms = self.regularizer.actor_losses() | self.penalty(self.actor, z, actions)
-        terms |= self.explorer.losses(self, z, critic_z)
-        return terms | self.imitation(self, b, actions.expectation(q_actor).detach())
+        return joined(
+            self.regularizer.actor_losses(),
+            self.penalty(self.actor, z, actions),
+            self.explorer.losses(self, z, critic_z),
+            self.imitation(self, b, actions.expectation(q_actor).detach()),
+        )
 
     def initial(self, count: int) -> Carry:
         """What is remembered between acts at the start of `count` episodes, each entry [N,..]."""

@@ -16,7 +16,7 @@ from softrl.agent.plasticity import ContinualBackprop, Keep, ReDo, Reset, Shrink
 from softrl.agent.regress import Clipped, Plain
 from softrl.agent.regularize import Free, L2Init, Wasserstein
 from softrl.agent.temperature import Fixed, Learned
-from softrl.agent.updates import check_name, find
+from softrl.agent.updates import UPDATES, check_name, find
 from softrl.errors import UserError
 from softrl.math.latents import check_estimator
 from softrl.math.rules import Average, Minimum, Pessimism, SubsetMinimum, Truncate
@@ -145,15 +145,18 @@ class AgentConfig:
         self.target_rule.check(self.critic.members, self.critic.head)
         self.actor_rule.check(self.critic.members, self.critic.head)
 
-    def members_drawn(self) -> tuple[int, int] | None:
-        """How many members the target need ask, and of how many: those that its rule would draw; None where all are.
+    def members_asked(self) -> tuple[int, int] | None:
+        """How many members of the target judge next actions, and of how many: None where all of them do.
 
-        All are asked in a joint pass, whose statistics are kept, and where a part of the critic is from elsewhere,
-        whose parameters need not have members first.
+        The rule's own draw is enough where that is half of them or less; above, gathering their weights costs what it
+        saves. All judge in a joint pass, whose statistics are kept, and where critic, rule or update is from elsewhere:
+        nobody knows where that keeps its members, or what it makes of them.
         """
-        draws, members = getattr(self.target_rule, "draws", None), self.critic.members
-        own = not any(from_elsewhere(part) for part in nested_parts(self.critic))
-        return (draws, members) if draws and own and "few members" in self.lookahead.offers else None
+        members = self.critic.members
+        draws = getattr(self.target_rule, "draws", members)
+        parts = (self.target_rule, *nested_parts(self.critic))
+        own = self.update in UPDATES and not any(from_elsewhere(part) for part in parts)
+        return (draws, members) if own and 2 * draws <= members and "members drawn" in self.lookahead.offers else None
 
     def build(self, spec: Spec) -> "Agent":
         """The agent, an nn.Module with all learning state inside; raises UserError where `check` does."""

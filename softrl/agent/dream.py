@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from softrl.agent.update import describe_policy, describe_values, detached
 from softrl.errors import UserError
-from softrl.math.losses import temperature_loss
+from softrl.math.losses import joined, temperature_loss
 from softrl.math.returns import lambda_return
 from softrl.nn.imagine import check_horizon, imagine
 from softrl.nn.norms import batch_statistics
@@ -97,21 +97,23 @@ def update_dreamer(
     losses = dict(model_losses)
     if actor:
         entropy_bonus = (temperature.in_backup - temperature.in_actor) * entropy_cost
-        actor_losses = {"actor_loss": -(weight * (returns + entropy_bonus)).mean()} | agent.regularizer.actor_losses()
+        loss = {"actor_loss": -(weight * (returns + entropy_bonus)).mean()}
+        actor_losses = joined(loss, agent.regularizer.actor_losses())
         agent.optim.actor.step(actor_losses)
         alpha_losses = {"ent_coef_loss": temperature_loss(temperature(), dream.actions, temperature.target)}
         agent.optim.temperature.step(alpha_losses)
-        losses |= actor_losses | alpha_losses | describe_policy(agent, dream.actions, alpha, temperature.target)
+        described = describe_policy(agent, dream.actions, alpha, temperature.target)
+        losses = joined(losses, actor_losses, alpha_losses, described)
 
     y = Atoms(returns.detach().flatten()[:, None], torch.ones_like(entropy_cost.detach()).flatten()[:, None])
     v = agent.critic(dream.features[:-1].detach().flatten(0, 1))
     value_loss = (weight.flatten() * agent.critic.loss(v, y)).mean(-1).sum()
-    value_losses = {"critic_loss": value_loss} | agent.regularizer.critic_losses()
+    value_losses = joined({"critic_loss": value_loss}, agent.regularizer.critic_losses())
     agent.optim.value.step(value_losses)
     if follow:
         lookahead.follow(agent.critic)
     metrics, error = describe_values(agent.critic.head, window.reward, v, y, len(window.weight))
-    return detached(losses | value_losses) | metrics, error
+    return detached(joined(losses, value_losses, metrics)), error
 
 
 def reach_weights(discount: Tensor, may_start: Tensor) -> Tensor:

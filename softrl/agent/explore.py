@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from softrl.agent.multiplier import Multiplier, check_multiplier
 from softrl.errors import UserError
+from softrl.math.densities import standard_normal
 from softrl.nn.encoders import Losses
 from softrl.nn.layers import Linear
 from softrl.nn.networks import AnyTrunk
@@ -227,7 +228,7 @@ class OptimisticExplorer(Explorer):
 
     def sample(self, mean: Tensor, log_std: Tensor) -> Tensor:
         """Actions with less noise than the policy's, [B,A]."""
-        return torch.tanh(mean + self.std_factor * log_std.exp() * torch.randn_like(mean))
+        return torch.tanh(mean + self.std_factor * log_std.exp() * standard_normal(mean))
 
     def losses(self, agent: "Agent", z: Tensor, critic_z: Tensor) -> Losses:
         with torch.no_grad():

@@ -1,5 +1,7 @@
 """Target networks: how Q(s, a) and Q(s', a') are evaluated, and how the target follows (Polyak).
 
+Each update calls the kind that it `needs`: those that offer an action value with critic, batch and next actions, one of
+a state value with the batch alone, and that of imagination (`softrl.agent.dream`) with what was imagined.
 Shapes: see `softrl.types`.
 """
 
@@ -47,7 +49,7 @@ class Split:
     tau: float = 0.005
     """Polyak coefficient; 1 copies the weights (a hard update)."""
     needs = frozenset[str]()
-    offers = frozenset({"action value", "target copy", "few members"})
+    offers = frozenset({"action value", "target copy", "members drawn"})
     trunks = ()
 
     def __post_init__(self) -> None:
@@ -61,10 +63,11 @@ class Split:
 class SplitLookahead(WithTarget):
     """Q(s, a) from the critic, Q(s', a') from its target.
 
-    With `few` = (n, E) only n of the target's E members are asked, drawn anew at every call and the same for all rows.
+    With `asked` = (n, E) only n of the target's E members are, drawn anew at every call and the same for all rows; the
+    agent sets it where its rule looks at no more of them.
     """
 
-    few: tuple[int, int] | None = None
+    asked: tuple[int, int] | None = None
 
     def forward(self, critic: nn.Module, b: Batch, next_action: Tensor) -> tuple[Prediction, Prediction]:
         """Predictions for the taken actions (K = 1) and, without gradient, for the next [K,B,A] actions."""
@@ -73,11 +76,11 @@ class SplitLookahead(WithTarget):
         return critic(b.z, b.action[None]), q_next
 
     def ask_target(self, z: Tensor, action: Tensor) -> Prediction:
-        """What the target, or a few of its members, says of K actions in every row, [B,D], [K,B,A] -> [n,K,B,W]."""
-        if self.few is None:
+        """What the members of the target that are asked say of K actions in every row, [B,D], [K,B,A] -> [n,K,B,W]."""
+        if self.asked is None:
             said: Prediction = self.target(z, action)
         else:
-            size, members = self.few
+            size, members = self.asked
             weights = of_members(self.target, draw(members, size, action.device), members)
             said = functional_call(self.target, weights, (z, action))
         return said

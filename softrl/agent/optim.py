@@ -30,7 +30,7 @@ class Adam:
     l2: float = 0.0
     """Share of each weight that is added to its gradient; Adam takes out the size of both, so it moves idle weights."""
     max_gradient_norm: float | None = None
-    """Largest norm of all gradients of this optimiser together; longer ones are scaled down, none leaves them."""
+    """Largest norm of all gradients of this optimiser together; longer ones are scaled down. none: no limit."""
     schedule: Constant | LinearDecay | CosineDecay = field(default_factory=Constant)
     """How the learning rate changes from step to step."""
 
@@ -69,9 +69,14 @@ class AdamOptimizer(nn.Module):
     def __init__(self, config: Adam, modules: Sequence[nn.Module]) -> None:
         super().__init__()
         self.config = config
-        learned = [named for module in modules for named in module.named_parameters()]
-        self.parameters_held: list[Tensor] = [p for _, p in learned if p.requires_grad]
-        self.names = [name for name, p in learned if p.requires_grad]
+        learned: dict[
+            nn.Parameter, str
+        ] = {}  # each once: a part that keeps the network it was given has its parameters too
+        for name, weight in itertools.chain.from_iterable(module.named_parameters() for module in modules):
+            if weight.requires_grad:
+                learned.setdefault(weight, name)
+        self.parameters_held: list[Tensor] = list(learned)
+        self.names = list(learned.values())
         # Asked once, because to search the modules at every step would cost where there is nothing to find.
         self.constrained = [layer for module in modules for layer in constrained(module)]
         decaying = [getattr(p, "decays", True) for p in self.parameters_held]
@@ -189,11 +194,11 @@ class AdamOptimizer(nn.Module):
             state.zero_()
 
     def forget(self, parameter: Tensor, where: Tensor | None = None) -> None:
-        """Set the mean of a parameter's gradients to zero, all or `where` a mask that broadcasts to it says so.
+        """Set the mean of a parameter's gradients to zero and their mean square to the average over the parameter.
 
-        The count goes on, because it belongs to all parameters, and after many steps corrects nothing: from a mean
-        square of zero they would be up to seven times as long as the learning rate. It becomes the average of its
-        tensor. A parameter that is not held here is none of our business.
+        All of them, or `where` a mask that broadcasts to the parameter says so. A mean square of zero would make the
+        next steps up to seven times as long as the learning rate, because the count, which belongs to all parameters,
+        goes on and after many steps corrects nothing. A parameter that is not held here is passed over.
         """
         for held, mean, square in zip(self.parameters_held, *self.moments(), strict=True):
             if held is parameter:

@@ -128,7 +128,8 @@ class Reset:
             restore(agent, agent.explorer, fresh.explorer, optim.actor)
             agent.penalty.load_state_dict(agent.config.penalty.build(agent.actor, agent.spec).state_dict())
         if self.temperature:
-            restore(agent, agent.temperature, fresh.temperature, optim.temperature)
+            for own, drawn in zip(agent.temperature.parameters(), fresh.temperature.parameters(), strict=True):
+                own.copy_(drawn)  # not the target entropy, which a callback may have set
             optim.temperature.restart()
 
     def redraw(self, agent: "Agent", network: nn.Module, fresh: nn.Module, optimizer: Any) -> None:
@@ -146,9 +147,9 @@ class Reset:
 class ShrinkAndPerturb:
     """theta <- (1 - shrink) theta + noise theta', theta' a fresh draw (Ash and Adams 2020, arXiv 1910.08475).
 
-    Critic and policy change but for their norms, and their optimisers start again; targets follow as ever. What starts
-    at one value, as a log deviation or a scale does, has no law around zero: it moves towards that value by the share
-    `shrink`.
+    Critic, state value and policy change but for their norms, and their optimisers start again; targets follow as ever,
+    and what a regulariser pulls to stays. What starts at one value, as a log deviation or a scale does, has no law
+    around zero: it moves towards that value by the share `shrink`.
     """
 
     every: int = 100_000
@@ -179,8 +180,10 @@ class ShrinkAndPerturb:
         if n % self.every:
             return
         fresh, optim = agent.config.build(agent.spec), agent.optim
-        both = ((agent.critic, fresh.critic, optim.value), (agent.actor, fresh.actor, optim.actor))
-        for network, model, optimizer in both:
+        networks = [(agent.critic, fresh.critic, optim.value), (agent.actor, fresh.actor, optim.actor)]
+        if (state_value := getattr(agent.lookahead, "value", None)) is not None:
+            networks.append((state_value, fresh.lookahead.value, optim.value))
+        for network, model, optimizer in networks:
             for weight, draw in zip(weights(network), weights(model), strict=True):
                 share = self.shrink if (draw == draw.flatten()[0]).all() else self.noise
                 weight.mul_(1 - self.shrink).add_(draw.to(weight.device), alpha=share)
@@ -190,7 +193,7 @@ class ShrinkAndPerturb:
 
 @dataclass(frozen=True)
 class ReDo:
-    """Dormant hidden units are drawn anew (Sokar et al. 2023, arXiv 2302.12902, algorithm 1)."""
+    """Dormant hidden units of critic and policy are drawn anew (Sokar et al. 2023, arXiv 2302.12902, algorithm 1)."""
 
     every: int = 1_000
     """Updates between two looks at the units."""
@@ -231,7 +234,7 @@ class ContinualBackprop:
     """The least useful mature units are drawn anew, few at a time (Dohare et al. 2024, Nature 632, algorithm 1)."""
 
     every: int = 1
-    """Updates between two looks at the units; each costs a forward pass of critic and policy."""
+    """Updates between two looks at the units; each costs a forward pass of encoder, critic and policy."""
     rate: float = 1e-4
     """Share of a layer's mature units that is drawn anew, for each update."""
     maturity: int = 10_000

@@ -20,7 +20,10 @@ class Pull(NamedTuple):
     """To what each weight is pulled."""
 
     kept: Callable[[Tensor], Tensor]  # what is remembered of an initial weight
-    anchor: Callable[[Tensor, Tensor], Tensor]  # where that pulls the present weight, of whose shape it is
+    anchor: Callable[[Tensor, Tensor], Tensor]  # weight and what is remembered -> where it is pulled, shaped like it
+    redrawn: Callable[
+        [Tensor, Tensor, Tensor], Tensor
+    ]  # what is remembered, weight, mask of what was drawn anew -> anew
 
 
 class Regularizer(nn.Module, ABC):
@@ -37,6 +40,10 @@ class Regularizer(nn.Module, ABC):
     @abstractmethod
     def renew(self, module: nn.Module) -> None:
         """Take the present weights of a module that was drawn anew for its initial ones."""
+
+    @abstractmethod
+    def renew_entries(self, weight: Tensor, mask: Tensor) -> None:
+        """The same of entries of one weight, where a mask that broadcasts to it says so."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,9 @@ class FreeRegularizer(Regularizer):
         return {}
 
     def renew(self, module: nn.Module) -> None:
+        """There are no initial weights to remember."""
+
+    def renew_entries(self, weight: Tensor, mask: Tensor) -> None:
         """There are no initial weights to remember."""
 
 
@@ -137,8 +147,12 @@ def of_same_rank(weight: Tensor, initial: Tensor) -> Tensor:
     return torch.empty_like(initial).scatter(-1, order, initial).reshape(weight.shape)
 
 
-BY_PLACE = Pull(lambda weight: weight, lambda weight, initial: initial)
-BY_RANK = Pull(ranked, of_same_rank)
+BY_PLACE = Pull(
+    lambda weight: weight,
+    lambda weight, initial: initial,
+    lambda initial, weight, mask: torch.where(mask, weight, initial),
+)
+BY_RANK = Pull(ranked, of_same_rank, lambda initial, weight, mask: initial)  # a distribution, which a fresh draw shares
 
 
 class AnchoredRegularizer(Regularizer):
@@ -163,6 +177,10 @@ class AnchoredRegularizer(Regularizer):
         self.of_value.renew(module)
         self.of_actor.renew(module)
 
+    def renew_entries(self, weight: Tensor, mask: Tensor) -> None:
+        self.of_value.renew_entries(weight, mask)
+        self.of_actor.renew_entries(weight, mask)
+
 
 class Anchors(nn.Module):
     """What is kept of some modules' initial weights, as buffers; the weights are held without being registered."""
@@ -170,7 +188,8 @@ class Anchors(nn.Module):
     def __init__(self, pull: Pull, modules: Sequence[nn.Module]) -> None:
         super().__init__()
         self.pull = pull
-        self.weights_held: list[Tensor] = [parameter for module in modules for parameter in pulled(module)]
+        # Each once: a part that keeps the network it was given has its weights a second time.
+        self.weights_held: list[Tensor] = list(dict.fromkeys(weight for module in modules for weight in pulled(module)))
         for i, weight in enumerate(self.weights_held):
             self.register_buffer(f"initial_{i}", pull.kept(weight.detach()).clone())
 
@@ -188,6 +207,13 @@ class Anchors(nn.Module):
         for weight, initial in self.pairs():
             if id(weight) in moved:
                 initial.copy_(self.pull.kept(weight))
+
+    @torch.no_grad()
+    def renew_entries(self, weight: Tensor, mask: Tensor) -> None:
+        """Move the anchors of those entries of a weight to where they are now."""
+        for held, initial in self.pairs():
+            if held is weight:
+                initial.copy_(self.pull.redrawn(initial, weight, mask))
 
     def pairs(self) -> list[tuple[Tensor, Tensor]]:
         """Weights and their anchors."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from softrl.agent.optim import AdamOptimizer
+from softrl.agent.regularize import Regularizer
 from softrl.errors import UserError
 from softrl.nn.layers import project
 
@@ -44,8 +45,13 @@ def units_of(network: Any) -> list[tuple[nn.Module, nn.Module, nn.Module]]:
 
 
 def layers_of(network: Any) -> list[nn.Module]:
-    """The layers that make a network's hidden units, and its output layers."""
-    return [layer for one in stages(network) for layer in (*(maker for maker, _, _ in one.trunk.hidden()), one.out)]
+    """The layers that make or read a network's hidden units and its output layers, from the inputs to the outputs."""
+    layers: list[nn.Module] = []
+    for one in stages(network):
+        for maker, _, reader in one.trunk.hidden():
+            layers += [maker, *([] if reader is None else [reader])]
+        layers.append(one.out)
+    return list(dict.fromkeys(layers))  # a reader may make the next units
 
 
 def check_layers(agent: "Agent", name: str, count: int) -> None:
@@ -61,37 +67,43 @@ def check_layers(agent: "Agent", name: str, count: int) -> None:
 def check_units(agent: "Agent") -> None:
     """Refuse a network in which no unit can be drawn anew by itself."""
     for name in NETWORKS:
-        if not all(stage.trunk.hidden() for stage in stages(getattr(agent, name))):
+        known = stages(getattr(agent, name))
+        if not known or not all(stage.trunk.hidden() for stage in known):
             raise UserError(
                 f"agent.plasticity cannot draw single units of agent.{name} anew, because its trunk shares them more "
-                "widely than between two layers: choose another trunk or activation, or Reset"
+                "widely than between two layers, or lists none: choose another trunk or activation, or Reset"
             )
 
 
 def draw_units(agent: "Agent", marks: Marks) -> None:
     """Draw the marked units anew; where none is marked, nothing is built and no random number drawn.
 
-    They get fresh incoming weights, outgoing weights of zero and no past gradients in Adam. Norms, targets, what their
-    readers add and the count of the optimiser's steps, which belongs to all weights together, are left alone.
+    They get fresh incoming weights, outgoing weights of zero and no past gradients in Adam, and a regulariser pulls them
+    to what they are now. Norms, targets, the biases of the layers that read them and the count of the optimiser's
+    steps, which belongs to all weights together, are left alone.
     """
     if not torch.cat([mask.flatten() for masks in marks.values() for mask in masks]).any():
         return
     fresh = agent.config.build(agent.spec)
-    draw_network(agent.critic, fresh.critic, agent.optim.value, marks["critic"])
-    draw_network(agent.actor, fresh.actor, agent.optim.actor, marks["actor"])
+    draw_network(agent.critic, fresh.critic, agent.optim.value, agent.regularizer, marks["critic"])
+    draw_network(agent.actor, fresh.actor, agent.optim.actor, agent.regularizer, marks["actor"])
 
 
 @torch.no_grad()
-def draw_network(network: Any, fresh: Any, optimizer: AdamOptimizer, masks: list[Tensor]) -> None:
+def draw_network(
+    network: Any, fresh: Any, optimizer: AdamOptimizer, regularizer: Regularizer, masks: list[Tensor]
+) -> None:
     """Copy incoming weights of marked units from a fresh network, then silence their outgoing ones."""
     for (maker, _, _), (model, _, _), mask in zip(units_of(network), units_of(fresh), masks, strict=True):
         for weight, draw in zip(maker.parameters(), model.parameters(), strict=True):  # [E,i,U] and [E,1,U]
             weight.copy_(torch.where(mask[:, None], draw.to(weight.device), weight))
             optimizer.forget(weight, mask[:, None])
+            regularizer.renew_entries(weight, mask[:, None])
     # A second pass, because one layer's outgoing weights are the next one's incoming.
     for reading, mask in zip(outgoing(network), masks, strict=True):
         reading.masked_fill_(mask[..., None], 0)
         optimizer.forget(reading, mask[..., None])
+        regularizer.renew_entries(reading, mask[..., None])
     project(network)
 
 

@@ -56,9 +56,17 @@ class CosineDecay:
         return initial * (self.final_share + (1 - self.final_share) * wave)
 
 
+LARGEST_COUNT = 2**24
+"""From here on a float32 no longer grows by one."""
+
+
 def check_decay(final_share: float, decay_updates: int) -> None:
     """Refuse a rate that grows, turns negative or never gets anywhere."""
     if not 0 <= final_share <= 1:
         raise UserError(f"final_share is {final_share}: a share of the first learning rate must lie in [0, 1]")
+    if decay_updates > LARGEST_COUNT:
+        raise UserError(
+            f"decay_updates is {decay_updates}: an optimiser counts its steps in float32, which ends at {LARGEST_COUNT}"
+        )
     if decay_updates < 1:
         raise UserError(f"decay_updates is {decay_updates}: a learning rate needs at least one update to decay")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from softrl.math.losses import entropy, policy_loss, temperature_loss
+from softrl.math.losses import entropy, joined, policy_loss, temperature_loss
 from softrl.math.returns import bellman, soft_value
 from softrl.nn.heads import Head, Prediction
 from softrl.nn.norms import batch_statistics
@@ -38,7 +38,7 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
         v_next = soft_value(agent.target_rule(q_next.atoms), next_actions, alpha * agent.temperature.in_backup)
         y = agent.encoder.average_views(bellman(agent.reward_scale(b.reward), b.discount, v_next))
     error = agent.regression(agent, b, q, y)  # [E,B]
-    losses = {"critic_loss": (b.weight * error).mean(-1).sum()} | agent.regularizer.critic_losses()
+    losses = joined({"critic_loss": (b.weight * error).mean(-1).sum()}, agent.regularizer.critic_losses())
     agent.optim.step_critic_and_encoder(losses, encoder_losses)
 
     # The critic is held fixed because only the actor's optimiser asks for gradients.
@@ -48,19 +48,20 @@ def update(agent: "Agent", window: Window, *, actor: bool = True, follow: bool =
         with batch_statistics(agent.actor):
             actions, chunk_losses, chunk_metrics = agent.chunk_execution.judged(agent, z, critic_z, alpha)
         q_actor = agent.encoder.q_for_actor(agent.actor_q, b, actions.value)  # [K,B]
-        actor_losses = {"actor_loss": policy_loss(q_actor, actions, alpha * agent.temperature.in_actor)}
-        actor_losses |= agent.actor_terms(b, critic_z, actions, q_actor) | chunk_losses
+        loss = {"actor_loss": policy_loss(q_actor, actions, alpha * agent.temperature.in_actor)}
+        actor_losses = joined(loss, agent.actor_terms(b, critic_z, actions, q_actor), chunk_losses)
         agent.optim.actor.step(actor_losses)
         target_entropy = agent.temperature.target * agent.chunk_execution.expected_decisions(actions)
         alpha_losses = {"ent_coef_loss": temperature_loss(temperature, actions, target_entropy)}
         agent.optim.temperature.step(alpha_losses)
-        losses |= actor_losses | alpha_losses | chunk_metrics | describe_policy(agent, actions, alpha, target_entropy)
+        described = describe_policy(agent, actions, alpha, target_entropy)
+        losses = joined(losses, actor_losses, alpha_losses, chunk_metrics, described)
 
     if follow:
         agent.lookahead.follow(agent.critic)
         agent.encoder.follow()
     metrics, td_error = describe_values(agent.critic.head, b.reward, q, y, len(window.weight))
-    return detached(losses | encoder_losses) | metrics, td_error
+    return detached(joined(losses, encoder_losses, metrics)), td_error
 
 
 def describe_policy(agent: "Agent", actions: Actions, alpha: Tensor, target: Tensor) -> Metrics:

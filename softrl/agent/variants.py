@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from softrl.agent.update import describe_policy, describe_values, detached
-from softrl.math.losses import policy_loss
+from softrl.math.losses import joined, policy_loss
 from softrl.math.returns import bellman, soft_value
 from softrl.nn.norms import batch_statistics
 from softrl.types import Metrics, Window
@@ -36,23 +36,24 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
     with torch.no_grad():
         v_target = soft_value(agent.target_rule(atoms), actions, alpha * agent.temperature.in_backup)
         y = bellman(agent.reward_scale(b.reward), b.discount, v_next)
-    losses = {
+    value_losses = {
         "value_loss": (b.weight * agent.lookahead.value.loss(v, v_target)).mean(),
         "critic_loss": (b.weight * agent.regression(agent, b, q, y)).mean(-1).sum(),
-    } | agent.regularizer.critic_losses()
+    }
+    losses = joined(value_losses, agent.regularizer.critic_losses())
 
     # The policy's gradient is taken before any weight that it depends on moves in place.
     actor_losses: dict[str, Tensor] = {}
     if actor:
         q_actor = agent.actor_rule(atoms).mean()  # [K,B]
-        actor_losses = {"actor_loss": policy_loss(q_actor, actions, alpha * agent.temperature.in_actor)}
-        actor_losses |= agent.actor_terms(b, critic_z, actions, q_actor)
+        loss = {"actor_loss": policy_loss(q_actor, actions, alpha * agent.temperature.in_actor)}
+        actor_losses = joined(loss, agent.actor_terms(b, critic_z, actions, q_actor))
         agent.optim.actor.step(actor_losses)
     agent.optim.step_critic_and_encoder(losses, encoder_losses)
 
     if follow:
         agent.lookahead.follow(agent.critic)
         agent.encoder.follow()
-    losses |= encoder_losses | actor_losses | describe_policy(agent, actions, alpha, agent.temperature.target)
+    described = describe_policy(agent, actions, alpha, agent.temperature.target)
     metrics, td_error = describe_values(agent.critic.head, b.reward, q, y, len(window.weight))
-    return detached(losses) | metrics, td_error
+    return detached(joined(losses, encoder_losses, actor_losses, described, metrics)), td_error

@@ -51,7 +51,7 @@ def executed_length(confidence: Tensor, threshold: float) -> Tensor:
 
 
 def running_sums(x: Tensor) -> Tensor:
-    """Sums of the first entries, of one to all, [..,h] -> [..,h]: as a compiler fuses it, which a cumsum would stop."""
+    """Sums of the first entries, of one to all, [..,h] -> [..,h]: a cumsum, written so that a compiler can fuse it."""
     entries = 1 + torch.arange(x.shape[-1], device=x.device)
     return x[..., None, :].where(length_mask(entries, len(entries)), 0.0).sum(-1)  # of [..,i,j]
 

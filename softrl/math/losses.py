@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from softrl.types import Actions, Atoms
+from softrl.errors import UserError
+from softrl.types import Actions, Atoms, Metrics
 
 
 def squared(prediction: Tensor, target: Tensor) -> Tensor:
@@ -90,3 +91,17 @@ def entropy(actions: Actions) -> Tensor:
 def entropies(actions: Actions) -> Tensor:
     """The policy's entropy in each state by component, H_c(s) = -sum_k p_k log pi_c(a_k | s), [B,C] in nats."""
     return -actions.expectation(actions.log_prob)
+
+
+def joined(*groups: Metrics) -> Metrics:
+    """Losses or metrics of several parts together; raises UserError for a name that two of them give.
+
+    The second would take the place of the first, which would then not be learned, or not be seen.
+    """
+    together: Metrics = {}
+    for group in groups:
+        for name in group:
+            if name in together:
+                raise UserError(f"two parts of the agent give a loss or a metric the name '{name}': rename one of them")
+        together |= group
+    return together

@@ -46,7 +46,10 @@ class Minimum:
 
 @dataclass(frozen=True)
 class SubsetMinimum:
-    """The minimum of a few members, drawn anew at every call and the same for all rows (REDQ, arXiv 2101.05982)."""
+    """The minimum of a few members, drawn anew at every call and the same for all rows (REDQ, arXiv 2101.05982).
+
+    Of as many members as it draws it takes the minimum: a target may have drawn them already.
+    """
 
     size: int = 2
     """Members drawn."""
@@ -57,7 +60,7 @@ class SubsetMinimum:
 
     @property
     def draws(self) -> int:
-        """How many members drawn at random are as good as all: a target may leave the others unasked."""
+        """Members that it looks at, whichever they are: a target may draw as many and leave the others unasked."""
         return self.size
 
     def __call__(self, q: Atoms) -> Atoms:

@@ -76,16 +76,24 @@ def test_members_drawn_before_they_judge_are_those_drawn_afterwards(recipe: str)
 
 def test_all_members_judge_where_the_rule_needs_them_or_a_part_is_from_elsewhere() -> None:
     """Of a trunk from elsewhere nobody knows where it keeps its members."""
-    assert AgentConfig(target_rule=Minimum()).members_drawn() is None
+    assert AgentConfig(target_rule=Minimum()).members_asked() is None
     few = AgentConfig(target_rule=SubsetMinimum(1))
-    assert few.members_drawn() == (1, 2)
-    assert replace(few, lookahead=JointTarget()).members_drawn() is None
-    assert replace(few, critic=ActionIn(Elsewhere())).members_drawn() is None
+    assert few.members_asked() == (1, 2)
+    assert replace(few, target_rule=SubsetMinimum(2)).members_asked() is None
+    assert replace(few, lookahead=JointTarget()).members_asked() is None
+    assert replace(few, critic=ActionIn(OwnTrunk())).members_asked() is None
+    assert replace(few, target_rule=OwnRule(1)).members_asked() is None
+    assert replace(few, update=f"{__name__}:own_update").members_asked() is None
 
 
 @dataclass(frozen=True)
-class Elsewhere(MLP):
+class OwnTrunk(MLP):
     """A trunk whose module is not one of softrl's."""
+
+
+@dataclass(frozen=True)
+class OwnRule(SubsetMinimum):
+    """A rule whose module is not one of softrl's."""
 
 
 def test_state_target_learns_v_and_looks_ahead_with_its_copy() -> None:

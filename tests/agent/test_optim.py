@@ -243,6 +243,17 @@ def test_weights_are_not_registered_twice() -> None:
     assert set(optimizer.state_dict()) == {"learning_rate", "count", "mean_0", "square_0", "mean_1", "square_1"}
 
 
+def test_a_module_inside_another_moves_once() -> None:
+    """As where a part keeps the network that it was given."""
+    ours, x = problem()
+    optimizer = Adam(0.1).build(ours, nn.ModuleList([ours]))
+    before = ours.bias.detach().clone()
+    optimizer.step({"a": ours(x).sum()})
+    torch.testing.assert_close((ours.bias - before).abs(), torch.full_like(before, 0.1))
+    assert optimizer.parameters_held == [*ours.parameters()]
+    assert optimizer.names == ["weight", "bias"]
+
+
 def test_frozen_parameters_are_left_out_and_nothing_to_learn_is_neutral() -> None:
     ours, x = problem()
     ours.requires_grad_(False)

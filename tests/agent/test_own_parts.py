@@ -144,6 +144,21 @@ class Heavy(Unpenalized):
         return built
 
 
+class Greedy(Unpenalized):
+    """A penalty that takes the name of the policy's own loss, which it would push aside."""
+
+    def build(self, actor: Any, spec: Spec) -> Any:
+        built = super().build(actor, spec)
+        built.forward = lambda actor, z, actions: {"actor_loss": actions.value.square().mean()}
+        return built
+
+
+def test_a_loss_under_the_name_of_another_is_refused(window: Any) -> None:
+    agent = AgentConfig(penalty=Greedy()).build(SPEC)
+    with pytest.raises(UserError, match="the name 'actor_loss'"):
+        agent.update(window())
+
+
 def test_parameters_that_nothing_moves_are_refused() -> None:
     with pytest.raises(UserError, match=r"no optimiser moves agent\.penalty\.scale"):
         AgentConfig(penalty=Heavy()).build(SPEC)

@@ -6,7 +6,9 @@ import torch
 
 from softrl.agent.config import AgentConfig
 from softrl.agent.explore import StateDependent
+from softrl.agent.lookahead import StateTarget
 from softrl.agent.plasticity import ShrinkAndPerturb
+from softrl.agent.temperature import Fixed
 from softrl.nn.actors.gsde import GSDE
 from softrl.nn.critics import ActionIn
 from softrl.nn.layers import DiracLinear
@@ -29,6 +31,15 @@ def test_what_starts_at_one_value_moves_towards_it(window: Callable[..., Window]
     agent.plasticity.intervene(agent, window(), 1)
     torch.testing.assert_close(agent.actor.log_std, torch.full_like(agent.actor.log_std, -2.0))  # halfway to -3
     torch.testing.assert_close(layer.identity, torch.full_like(layer.identity, 1.5))  # halfway to 1
+
+
+def test_the_state_value_is_perturbed_with_the_critic_whose_optimiser_it_shares(window: Callable[..., Window]) -> None:
+    agent = AgentConfig(
+        update="sac_v1", lookahead=StateTarget(), temperature=Fixed(), plasticity=ShrinkAndPerturb(1, 0.5, 0.0)
+    ).build(SPEC)
+    before = agent.lookahead.value.out.weight.clone()
+    agent.plasticity.intervene(agent, window(), 1)
+    torch.testing.assert_close(agent.lookahead.value.out.weight, before / 2)
 
 
 def test_perturbed_weights_are_put_back_on_their_constraint(window: Callable[..., Window]) -> None:

@@ -146,6 +146,14 @@ def test_wasserstein_sorts_a_kernel_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize("kind", [L2Init, Wasserstein])
+def test_a_network_that_is_inside_two_parts_is_pulled_once(kind: Any) -> None:
+    one = Linear(3, 3)
+    once, twice = (kind(1.0).build(parts, [Linear(2, 1)]) for parts in ([one], [one, nn.ModuleList([one])]))
+    moved(one)
+    assert total(twice) == total(once) > 0
+
+
+@pytest.mark.parametrize("kind", [L2Init, Wasserstein])
 def test_renewed_anchors_are_where_the_weights_are_now(kind: Any) -> None:
     one, two = Linear(3, 3), Linear(3, 3)
     part = kind(1.0).build([one, two], [Linear(2, 1)])

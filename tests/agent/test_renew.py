@@ -10,7 +10,7 @@ from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
 from softrl.agent.optim import Adam, AdamOptimizer
 from softrl.agent.plasticity import Reset
-from softrl.agent.regularize import L2Init
+from softrl.agent.regularize import FreeRegularizer, L2Init, Wasserstein
 from softrl.agent.renew import check_layers, check_units, draw_network, draw_units, layers_of, outgoing, restore
 from softrl.errors import UserError
 from softrl.nn.actors.gaussian import Gaussian
@@ -24,6 +24,7 @@ from softrl.nn.trunks.simba import SimBa
 from softrl.types import Spec
 
 SPEC = Spec({"state": (5,)}, 2)
+FREE = FreeRegularizer()
 
 
 class Network(nn.Module):
@@ -57,7 +58,7 @@ def test_three_units_by_hand() -> None:
     network, fresh = filled(Network(), 1.0), filled(Network(), 101.0)
     optimizer = worn(network)
     memory = [parameter.data_ptr() for parameter in network.parameters()]
-    draw_network(network, fresh, optimizer, [torch.tensor([[False, True, False]]), torch.tensor([[True, False]])])
+    draw_network(network, fresh, optimizer, FREE, [torch.tensor([[False, True, False]]), torch.tensor([[True, False]])])
     first, second, out = *network.trunk.layers, network.out
     assert first.weight.tolist() == [[[1, 102, 3], [4, 105, 6]]]
     assert first.bias.tolist() == [[[7, 108, 9]]]
@@ -85,7 +86,7 @@ def test_members_are_marked_one_by_one() -> None:
     before = [parameter.clone() for parameter in network.parameters()]
     masks = [torch.zeros(3, 3, dtype=torch.bool), torch.zeros(3, 2, dtype=torch.bool)]
     masks[0][1, 2] = True
-    draw_network(network, fresh, worn(network), masks)
+    draw_network(network, fresh, worn(network), FREE, masks)
     for parameter, old in zip(network.parameters(), before, strict=True):
         assert torch.equal(parameter[[0, 2]], old[[0, 2]])
     first, second = network.trunk.layers
@@ -101,7 +102,7 @@ def test_a_reborn_unit_does_not_change_what_the_network_says_while_it_was_silent
     network.trunk.layers[0].bias.data[0, 0, 1] = -1e6
     x = torch.randn(20, 2)
     before = network.out(network.trunk(x))
-    draw_network(network, fresh, worn(network), [torch.tensor([[False, True, False]]), torch.zeros(1, 2).bool()])
+    draw_network(network, fresh, worn(network), FREE, [torch.tensor([[False, True, False]]), torch.zeros(1, 2).bool()])
     torch.testing.assert_close(network.out(network.trunk(x)), before)
     assert torch.equal(network.trunk.layers[0].bias, torch.zeros(1, 1, 3))
 
@@ -109,7 +110,7 @@ def test_a_reborn_unit_does_not_change_what_the_network_says_while_it_was_silent
 def test_constrained_weights_are_put_back() -> None:
     network, fresh = Network(3, unit_norm=True), Network(3, unit_norm=True)
     masks = [torch.tensor([[False, True, False]] * 3), torch.tensor([[True, False]] * 3)]
-    draw_network(network, fresh, worn(network), masks)
+    draw_network(network, fresh, worn(network), FREE, masks)
     for layer in network.trunk.layers:
         lengths = torch.cat([layer.weight, layer.bias], 1).norm(dim=1)
         torch.testing.assert_close(lengths, torch.ones_like(lengths))
@@ -121,6 +122,40 @@ def test_outgoing_weights_and_layers_are_those_of_the_trunk() -> None:
     first, second = network.trunk.layers
     assert layers_of(network) == [first, second, network.out]
     assert [id(weight) for weight in outgoing(network)] == [id(second.weight), id(network.out.weight)]
+
+
+def test_layers_of_a_residual_trunk_are_met_from_the_outputs_one_after_the_other() -> None:
+    """A block's last layer stands between its first and the output."""
+    critic = ActionIn(SimBa(4, 2)).build(5, SPEC)
+    first, second = critic.trunk.blocks
+    assert layers_of(critic) == [first.expand, first.contract, second.expand, second.contract, critic.out]
+
+
+def test_a_redrawn_unit_is_pulled_to_what_it_is_now_and_the_others_to_what_they_were() -> None:
+    network, fresh = filled(Network(), 1.0), filled(Network(), 101.0)
+    pull = L2Init(2.0).build([network], [Network()])
+    draw_network(network, fresh, worn(network), pull, [torch.tensor([[False, True, False]]), torch.zeros(1, 2).bool()])
+    assert pull.critic_losses()["value_l2_init_loss"] == 0
+    network.trunk.layers[0].weight.data[0, 0] += torch.tensor([1.0, 1.0, 0.0])  # of a kept unit and of the new one
+    assert pull.critic_losses()["value_l2_init_loss"] == 2
+
+
+def test_a_distribution_to_be_kept_stays_when_a_unit_is_redrawn() -> None:
+    network = Network()
+    pull = Wasserstein(1.0).build([network], [Network()])
+    before = {name: value.clone() for name, value in pull.state_dict().items()}
+    draw_network(network, Network(), worn(network), pull, [torch.ones(1, 3).bool(), torch.ones(1, 2).bool()])
+    assert all(torch.equal(value, before[name]) for name, value in pull.state_dict().items())
+
+
+def test_a_reset_temperature_keeps_the_target_that_a_callback_set() -> None:
+    once = Reset(every=1, critic=False, actor=False)
+    agent = AgentConfig(critic=ActionIn(MLP((4,))), plasticity=once).build(SPEC)
+    agent.temperature.target.fill_(-0.5)
+    agent.temperature.log_alpha.data.fill_(3.0)
+    agent.plasticity.intervene(agent, None, 1)
+    assert agent.temperature.target == -0.5
+    assert agent.temperature() == 1
 
 
 def build(trunk: Any, **parts: Any) -> Agent:
@@ -177,6 +212,10 @@ def test_what_cannot_be_drawn_anew_is_refused() -> None:
         check_layers(agent, "critic", 2)
     check_layers(agent, "actor", 2)
     check_units(build(MLP((4,))))
+    agent = build(MLP((4,)))
+    agent.actor = nn.Linear(5, 2)  # as an actor from elsewhere may be: nothing to be seen inside
+    with pytest.raises(UserError, match=r"single units of agent\.actor"):
+        check_units(agent)
 
 
 def test_layers_of_a_latent_policy_are_counted_from_its_actions() -> None:

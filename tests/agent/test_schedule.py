@@ -35,7 +35,9 @@ def test_rates_fall_from_the_first_to_the_last(share: float, updates: int, count
     assert 0.8 * share - 1e-6 <= now <= 0.8 + 1e-6
 
 
-@pytest.mark.parametrize("wrong", [{"final_share": -0.1}, {"final_share": 1.5}, {"decay_updates": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"final_share": -0.1}, {"final_share": 1.5}, {"decay_updates": 0}, {"decay_updates": 2**24 + 1}]
+)
 @pytest.mark.parametrize("kind", [LinearDecay, CosineDecay])
 def test_impossible_settings_are_refused(kind: type, wrong: dict[str, float]) -> None:
     with pytest.raises(UserError):

@@ -6,11 +6,13 @@ import torch.nn.functional as F
 from torch import Tensor, tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from softrl.errors import UserError
 from softrl.math.losses import (
     cross_entropy,
     entropies,
     entropy,
     huber,
+    joined,
     midpoints,
     policy_loss,
     quantile_huber,
@@ -197,6 +199,14 @@ def test_pairs_are_visited_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> N
         found = quantile_huber(quantiles, target, 1.0)
     torch.testing.assert_close(found, expected)
     assert max(sizes) <= 4000
+
+
+def test_a_name_that_two_parts_give_is_refused() -> None:
+    one, two = {"a": tensor(1.0)}, {"b": tensor(2.0)}
+    assert joined(one, two, {}) == {"a": tensor(1.0), "b": tensor(2.0)}
+    assert one == {"a": tensor(1.0)}
+    with pytest.raises(UserError, match="the name 'a'"):
+        joined(one, two, {"a": tensor(3.0)})
 
 
 def test_entropies_of_two_states_by_hand() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from softrl.math.bounds import check_log_std, check_mean
-from softrl.math.densities import normal_log_prob, squash_log_det, squashed
+from softrl.math.densities import normal_log_prob, squash_log_det, squashed, standard_normal
 from softrl.math.latents import ESTIMATORS, Estimator, check_estimator
 from softrl.nn.actors import Actor, GaussianOutputs
 from softrl.nn.latents import Normal
@@ -65,7 +65,7 @@ class MarginalActor(GaussianOutputs):
     def forward(self, z: Tensor) -> Actions:
         latents = z.unflatten(-1, (-1, self.latent))  # [B,L,F]
         mean, log_std = (x.unflatten(0, latents.shape[:2]) for x in self.distribution(latents.flatten(0, 1)))
-        noise = torch.randn_like(mean[:, 0])
+        noise = standard_normal(mean[:, 0])
         u = mean[:, 0] + log_std[:, 0].exp() * noise  # [B,A]
         others = (u[:, None] - mean[:, 1:]) / log_std[:, 1:].exp()
         # A small deviation is lost in u - mean, and the noise is what was added.
