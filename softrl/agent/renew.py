@@ -78,8 +78,8 @@ def check_units(agent: "Agent") -> None:
 def draw_units(agent: "Agent", marks: Marks) -> None:
     """Draw the marked units anew; where none is marked, nothing is built and no random number drawn.
 
-    They get fresh incoming weights, outgoing weights of zero and no past gradients in Adam, and a regulariser pulls them
-    to what they are now. Norms, targets, the biases of the layers that read them and the count of the optimiser's
+    They get fresh incoming weights, outgoing weights of zero and no past gradients in Adam, and a regulariser pulls
+    them to what they are now. Norms, targets, the biases of the layers that read them and the count of the optimiser's
     steps, which belongs to all weights together, are left alone.
     """
     if not torch.cat([mask.flatten() for masks in marks.values() for mask in masks]).any():

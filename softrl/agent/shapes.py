@@ -1,6 +1,7 @@
 """What parts of other packages return is measured once, before anything is learned. Shapes: see `softrl.types`."""
 
 import copy
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from softrl.agent.action_space import from_elsewhere, nested_parts
 from softrl.agent.chunk import actor_spec, critic_spec
-from softrl.errors import UserError
+from softrl.errors import Caution, UserError
 from softrl.math.generators import forked_generators
 from softrl.types import Atoms
 
@@ -22,13 +23,33 @@ ROWS = 11
 def check_shapes(agent: "Agent") -> None:
     """Ask the parts of an agent for a few rows, where one is from elsewhere; the agent stays as it is.
 
-    Raises UserError for a shape other than the update reads, most of which it would broadcast in silence.
+    Raises UserError for a shape other than the update reads, most of which it would broadcast in silence. Warns of
+    plain numbers that change.
     """
     if any(from_elsewhere(part) for part in nested_parts(agent.config)):
         with torch.enable_grad(), forked_generators(torch.empty(0)):  # a loss may differentiate on its own
             trial = copy.deepcopy(agent)
+            before = plain_numbers(trial)
             ask_actor(trial)
             ask_critic(trial)
+            warn_of_counters(before, plain_numbers(trial))
+
+
+def plain_numbers(agent: "Agent") -> dict[str, float]:
+    """Numbers that are attributes of the agent's modules, by path."""
+    parts = [(name, vars(module)) for name, module in agent.named_modules()]
+    return {f"agent.{name}.{key}": x for name, own in parts for key, x in own.items() if x.__class__ in (int, float)}
+
+
+def warn_of_counters(before: dict[str, float], after: dict[str, float]) -> None:
+    """Warn of numbers that a part changes when it is asked."""
+    for path in [path for path, number in before.items() if after.get(path) != number]:
+        warnings.warn(
+            f"{path} changes when it is asked: a compiled update keeps its first value, and checkpoints have none of "
+            "it; if anything depends on it, make it a buffer that is changed in place",
+            Caution,
+            stacklevel=2,
+        )
 
 
 def ask_actor(agent: "Agent") -> None:

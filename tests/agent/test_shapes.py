@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from softrl.agent.config import AgentConfig
 from softrl.agent.penalty import Unpenalized
 from softrl.agent.shapes import check_shapes
-from softrl.errors import UserError
+from softrl.errors import Caution, UserError
 from softrl.math.rules import Average, Minimum
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.heads import Quantile, Scalar
@@ -76,6 +76,30 @@ class RowWise(Unpenalized):
 def test_what_would_be_broadcast_in_silence(name: str, part: Any, told: str) -> None:
     with pytest.raises(UserError, match=told):
         override(AgentConfig(), {name: part}).build(SPEC)
+
+
+class Counter(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.strength = 0, 0.5
+
+    def forward(self, actor: Any, z: Tensor, actions: Actions) -> dict[str, Tensor]:
+        self.asked += 1
+        return {"size_loss": self.strength * actions.value.square().mean()}
+
+
+@dataclass(frozen=True)
+class Counted(Unpenalized):
+    """A loss that counts how often it was asked."""
+
+    def build(self, actor: Any, spec: Spec) -> Any:
+        return Counter()
+
+
+def test_plain_numbers_that_change_are_told() -> None:
+    with pytest.warns(Caution, match=r"^agent\.penalty\.asked changes when it is asked") as told:
+        AgentConfig(penalty=Counted()).build(SPEC)
+    assert len(told) == 1
 
 
 class Slope(nn.Module):
