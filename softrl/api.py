@@ -1,7 +1,6 @@
 """softrl from Python: train, resume, load, evaluate, play, make, spec, recipe."""
 
 import itertools
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -28,13 +27,14 @@ from softrl.run import change, folder as folders, spaces, video as videos
 from softrl.run.caller import left_as_it_was
 from softrl.run.checkpoint import verified
 from softrl.run.checks import check_arguments, checked, seen_in
-from softrl.run.config import Run
+from softrl.run.config import Run, at_least
 from softrl.run.console import announce, open_console
 from softrl.run.evaluate import Evaluation, Policy, caution, evaluate as run_episodes, filmed
 from softrl.run.fields import from_json, override, to_json
 from softrl.run.folder import located
 from softrl.run.idle import idle_settings
 from softrl.run.observations import own
+from softrl.run.paths import expanded, standing, typed
 from softrl.run.progress import Callback, Progress, check_callable
 from softrl.run.readback import check_readable
 from softrl.run.resolve import Begun, cautions, check_device, resolve
@@ -96,6 +96,8 @@ def train(
         UserError: a name, value, pair of parts or folder that cannot be; nothing on disk is changed then.
     """
     check_callable(callback)
+    home = Path.cwd()  # which an environment may leave
+    before = None if init is None else standing(init)
     given = {"seed": seed, **overrides} | ({} if steps is None else {"steps": steps})
     name = name_of(env)
     taken_over: list[str] = []
@@ -108,22 +110,22 @@ def train(
     for line in [*taken_over, *cautions(configured), *replaced(configured.agent, seen.spec), *idle]:
         tell(line, quiet)
     check_readable(configured)
-    weights = None if init is None else weights_of(Path(init))
-    path = folders.create(
+    weights = None if before is None else weights_of(before)
+    place = folders.create(
         to_json(configured),
         command or typed(),
         env=configured.env.name,
         recipe=configured.recipe,
         seed=configured.seed,
-        run=None if run is None else Path(run),
+        home=home,
+        run=None if run is None else expanded(run),
         more={spaces.FILE: spaces.to_json(seen)},
     )
-    place = path.absolute()  # an environment may leave the working folder
     with ExitStack() as held:
         try:
             held.enter_context(interrupted_by_signals())
-            held.enter_context(folders.locked(path))
-            trainer = Trainer(configured, env, path)
+            held.enter_context(folders.locked(place))
+            trainer = Trainer(configured, env, place, place.relative_to(home) if run is None else expanded(run))
             held.callback(trainer.close)
             trainer.may_stop_compiling = asked.compile == "auto"
             if weights is not None and init is not None:
@@ -134,11 +136,6 @@ def train(
             folders.withdraw(place)
             raise
         return finish(trainer, quiet, callback)
-
-
-def typed() -> list[str]:
-    """The command line of this process."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
 
 
 AT_ONCE = 10
@@ -167,7 +164,7 @@ def resume(
         UserError: no such run, one in use, torn or from a newer softrl; fewer steps or minutes than it has; an
             environment of another kind; or a field that does not exist, takes no such value or cannot change in a run.
     """
-    path, say = Path(run), print_unless(quiet)
+    path, place, say = expanded(run), standing(run), print_unless(quiet)
     check_callable(callback)
     folders.read_config(path)
     with ExitStack() as held:
@@ -183,12 +180,12 @@ def resume(
         made = change.made_with(saved, path) or before
         changed = change.changes(made, configured, overrides, path)
         source = source_of(env, configured.env.name)
-        seen_in(source, configured.env, spaces.read(path))
+        seen_in(source, configured.env, spaces.read(place))
         kept = saved.parts["replay"]
         rows = configured.envs * (kept["newest"] - kept["oldest"])
-        trainer = Trainer(configured, source, path, Begun(rows, saved.parts["count"]["env_steps"]))
+        trainer = Trainer(configured, source, place, path, Begun(rows, saved.parts["count"]["env_steps"]))
         held.callback(trainer.close)
-        for line in [*change.load(trainer, saved, made, changed, elsewhere), *moved_on(path, trainer.log.text)]:
+        for line in [*change.load(trainer, saved, made, changed, elsewhere), *moved_on(place, trainer.log.text)]:
             tell(line, quiet)
         del saved  # as large as the networks
         whole = trainer.count.evaluated == trainer.count.env_steps
@@ -197,22 +194,23 @@ def resume(
         elif trainer.finished() and whole:
             say(f"{path} is at its end, {trainer.count.env_steps} steps: ask for more to go on")
         if configured != before and (changed or not trainer.finished()):
-            folders.write_config(path, to_json(configured))
+            folders.write_config(place, to_json(configured))
         if changed:
             if overrides:
-                folders.add_command(path, command or typed())
+                folders.add_command(place, command or typed())
             trainer.save()  # after config.json: a run that is killed in between makes the same change again
         return finish(trainer, quiet, callback)
 
 
 def extended(run: Run, path: Path, steps: int | None, minutes: float | None) -> Run:
     """A run with as many steps and minutes as are asked for; raises UserError for fewer than it has."""
-    if steps is not None and steps < run.steps:
+    asked = {name: value for name, value in {"steps": steps, "minutes": minutes}.items() if value is not None}
+    longer = override(run, asked)
+    if longer.steps < run.steps:
         raise UserError(f"{path} was started with {run.steps} steps: --steps can extend a run, not shorten it")
-    if minutes is not None and run.minutes is not None and minutes < run.minutes:
+    if longer.minutes is not None and run.minutes is not None and longer.minutes < run.minutes:
         raise UserError(f"{path} was started with {run.minutes:g} minutes: --minutes can extend a run, not shorten it")
-    asked = {"steps": steps, "minutes": minutes}
-    return override(run, {name: value for name, value in asked.items() if value is not None})
+    return longer
 
 
 def finish(trainer: Trainer, quiet: bool, callback: Callback | None) -> RunResult:
@@ -226,9 +224,7 @@ def finish(trainer: Trainer, quiet: bool, callback: Callback | None) -> RunResul
         curve(trainer.folder)
     except Exception as error:  # matplotlib may lack a place for its fonts
         trainer.log.text(f"no curve: {one_line(error)}")
-    return RunResult(
-        trainer.place(), trainer.finished() and not trainer.given_up, trainer.count.best, trainer.count.last
-    )
+    return RunResult(trainer.place(), trainer.ended, trainer.count.best, trainer.count.last)
 
 
 def configuration(run: Path) -> Run:
@@ -259,12 +255,12 @@ def load(path: str | Path, which: str | int = "latest", env: Source | None = Non
     Raises:
         UserError: there is no such run or checkpoint, it is torn, or the environment is of another kind than its own.
     """
-    run, which = located(path, which)
+    run, which = located(expanded(path), which)
     configured = configuration(run)
-    kept = spaces.read(run)
+    kept, weights = spaces.read(run), weights_of(run, which)
     seen = kept if env is None and kept else seen_in(source_of(env, configured.env.name), configured.env, kept)
     agent = configured.agent.build(seen.spec._replace(gamma=configured.train.gamma))
-    take(agent, weights_of(run, which), run)
+    take(agent, weights, run)
     return Policy(agent, seen.action, configured, seen.observation, env)
 
 
@@ -304,13 +300,14 @@ def evaluation(
     Raises:
         UserError: no such run or checkpoint, an environment that it does not fit or that fails, or no episodes.
     """
-    if episodes < 1:
-        raise UserError(f"episodes is {episodes}: an evaluation has at least 1")
+    at_least(1, {"episodes": episodes})
+    at_least(0, {"seed": seed})
+    target = None if video is None else videos.target(video)
     policy = policy if isinstance(policy, Policy) else load(policy, which, env)
     source = source_of(env, policy.source)
     seeds = [derive(seed, "evaluation", episode) for episode in range(episodes)]
-    if video is not None:  # first, because it is what may not work here
-        film(policy, source, Path(video), seeds[0], deterministic)
+    if target is not None:  # first, because it is what may not work here
+        film(policy, source, target, seeds[0], deterministic)
     parts = [side_by_side(policy, source, seeds[i : i + AT_ONCE], deterministic) for i in range(0, episodes, AT_ONCE)]
     return Evaluation(*(list(itertools.chain(*column)) for column in zip(*parts, strict=True)))
 
@@ -329,7 +326,6 @@ def side_by_side(policy: Policy, source: Source, seeds: Sequence[int], determini
 
 def film(policy: Policy, source: Source, target: Path, seed: int, deterministic: bool = True) -> None:
     """One episode of a policy to an .mp4 file; raises UserError where it cannot be made."""
-    videos.check_suffix(target)
     made = envs.make(source, policy.run.env)
     try:
         spaces.check_same_spec(policy.agent.spec, envs.spec(made))
@@ -351,10 +347,12 @@ def play(
 
     `env` is needed where the run was started from a factory or an environment object. Raises UserError.
     """
+    at_least(0, {"seed": seed})
+    file = expanded(out) if out else located(expanded(path), which)[0] / "videos" / "play.mp4"
+    target = videos.target(file)
     policy = load(path, which, env)
-    target = Path(out) if out else located(path, which)[0] / "videos" / "play.mp4"
     film(policy, source_of(env, policy.source), target, derive(seed, "evaluation", 0))
-    return target
+    return file
 
 
 def make(
@@ -370,17 +368,17 @@ def make(
     """A Gymnasium environment as agents see it: flat float32 observations or stacked pictures, actions in [-1, 1].
 
     Each action is held for `repeat` frames, 1 unless given; with `pixels` a task of DeepMind Control has the number of
-    the recipes for pixels (PlaNet's), so that their policies fit; with a world model it is 2. An episode is cut after
-    `time_limit` of them. `arguments` are those of the constructor, for an environment that is given by its name.
+    the recipes for pixels (PlaNet's), so that their policies fit; those with a world model learn at 2. An episode is
+    cut after `time_limit` frames. `arguments` are those of the constructor, for an environment given by its name.
     `agent.act` returns such actions. `Policy.predict` returns the environment's own: step with
     `env.action_space.encode(action)`.
 
     Raises:
         UserError: no such environment, spaces that agents cannot use, or settings that do not fit it.
     """
-    config = EnvConfig(
-        repeat=repeat, time_limit=time_limit, pixels=pixels, partial=partial, push=push, arguments=arguments
-    )
+    numbers = {name: value for name, value in (("repeat", repeat), ("time_limit", time_limit)) if value is not None}
+    config = override(EnvConfig(pixels=pixels, partial=partial, push=push, arguments=arguments), numbers)
+    at_least(0, {"seed": seed})
     check_arguments(env, config)
     return envs.make(env, config, seed)
 

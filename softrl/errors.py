@@ -61,7 +61,7 @@ def import_errors(what: str, module: str, advice: str = "") -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # a module of a person's own may raise anything
+    except (Exception, SystemExit) as error:  # a module of a person's own may raise anything, or be a script
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         package = module.partition(".")[0]
         where = f"run from the folder that holds {package}, set PYTHONPATH to it, or install or mend its package"

@@ -20,9 +20,9 @@ class Entropy:
     """
 
     in_backup: bool = True
-    """Whether the critic's target, and the state value of 2018, pay for entropy."""
+    """Whether the entropy bonus is part of the critic's target (in sac_v1, of the state value's)."""
     in_actor: bool = True
-    """Whether the actor's loss pays for entropy."""
+    """Whether the entropy bonus is part of the actor's loss."""
 
 
 @dataclass(frozen=True)

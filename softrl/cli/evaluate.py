@@ -21,7 +21,7 @@ class Options:
     stochastic: bool = False
     """Act as while collecting, exploration included, instead of taking the policy's mode."""
     video: str | None = None
-    """An .mp4 file for an episode of the first seed; with --stochastic another one than the first that counts."""
+    """Writes a video (.mp4) of an episode with the first seed; with --stochastic it is not one of those counted."""
     json: bool = False
     """Print one JSON object."""
     checkpoint: int | Literal["latest", "best"] = "latest"

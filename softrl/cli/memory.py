@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from softrl.errors import UserError
 
-ALLOCATORS = ("DefaultCPUAllocator", "out of memory")
+ALLOCATORS = ("DefaultCPUAllocator", "out of memory", "Storage size calculation overflowed")
 """What torch says in errors of no kind of their own."""
 
 

@@ -1,8 +1,10 @@
 """What a run says when it ends: how well it went and where everything is."""
 
+import shlex
+import sys
 from typing import TYPE_CHECKING
 
-from softrl.run.console import announce
+from softrl.run.console import announce, audience
 from softrl.run.folder import read_config
 
 if TYPE_CHECKING:
@@ -18,7 +20,9 @@ def tell(result: "RunResult", quiet: bool) -> None:
         if result.best is not None and result.last is not None:
             announce(f"return {result.last:.1f} at the end, {result.best:.1f} at best")
     if not result.finished:
-        announce(f"stopped, and saved: softrl resume {result.path} goes on")
+        with audience():
+            again = f"stopped, and saved: softrl resume {shlex.quote(str(result.path))} goes on"
+            print(again, file=sys.stderr if quiet else sys.stdout, flush=True)
         raise KeyboardInterrupt
 
 

@@ -9,7 +9,7 @@ from softrl.cli.commands import COMMANDS
 from softrl.run.fields import Field, fields, get
 from softrl.run.kinds import describe, parts, show
 
-ALWAYS = "always:\n  --help\n        This page.\n  --debug\n        Show where in the code a mistake was noticed."
+ALWAYS = "always:\n  --help\n        This page.\n  --debug\n        Show the Python traceback of an error."
 
 
 def usage(name: str) -> str:

@@ -17,9 +17,9 @@ class Options:
     """Flags of the command."""
 
     steps: int | None = None
-    """Environment steps to go on to; none are those that the run was started with."""
+    """Environment steps of the whole run; none keeps those that it was started with."""
     minutes: float | None = None
-    """Minutes on the clock of the whole run to go on to; none are those that it was started with."""
+    """Minutes on the clock of the whole run, those so far included; none keeps what it was started with."""
     env: str | None = None
     """Another name for an environment that came from Python or cannot be found by its name; the run remembers it."""
     quiet: bool = False

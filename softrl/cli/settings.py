@@ -11,6 +11,7 @@ from softrl.errors import UserError
 from softrl.run.fields import TAG, fields
 from softrl.run.kinds import parts, show
 from softrl.run.modules import check_modules
+from softrl.run.paths import expanded
 
 NAMELESS = {TAG, "format"}
 """Keys of a config.json that are no flags: the parts come with the recipe."""
@@ -24,7 +25,9 @@ def with_file(found: Words) -> Words:
     path = found.flags.get("config")
     if not path:
         return found
-    given = load(Path(path))
+    given = load(expanded(path))
+    if "config" in given:
+        raise UserError(f"{path} sets config: a file of settings names no other, copy what is wanted of it")
     env = given.pop("env.name", "")
     return Words(found.operands or [env] * bool(env), {**given, **found.flags}, found.switches)
 
@@ -32,7 +35,7 @@ def with_file(found: Words) -> Words:
 def load(path: Path) -> dict[str, str]:
     """The flags in a file, name -> text; raises UserError."""
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8-sig")
         tables = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
         if path.suffix == ".json":  # as in a run's folder; TOML is what people write
             check_modules(tables, path)
@@ -63,5 +66,7 @@ def written(config: Any) -> str:
 def literal(value: Any) -> str:
     """A value in TOML, which writes text as JSON does and has no word for none."""
     if isinstance(value, dict):
-        return json.dumps(show(value))
-    return json.dumps(list(value) if isinstance(value, tuple) else "none" if value is None else value)
+        return json.dumps(show(value), ensure_ascii=False)
+    return json.dumps(
+        list(value) if isinstance(value, tuple) else "none" if value is None else value, ensure_ascii=False
+    )

@@ -6,6 +6,7 @@ Shapes: see `softrl.types`.
 import os
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -52,7 +53,7 @@ class EnvConfig:
     time_limit: int | None = None
     """Frames after which an episode is cut; the environment's own limit when not given."""
     workers: Literal["auto", "sync", "async", "envpool"] = "auto"
-    """sync: in this process; async: in one each; auto: async for several and for pixels; envpool: in threads of it."""
+    """sync: in this process; async: each in its own; envpool: in threads; auto: async for several and for pixels."""
     arguments: dict[str, bool | int | float | str | None] | None = None
     """What the constructor of a Gymnasium id is given, as in size=48,wind=true; none gives what its id registers."""
     pixels: Pixels | None = None
@@ -147,8 +148,9 @@ def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv
     except UserError:
         raise
     except OSError as error:
+        advice = "set TMPDIR to a shorter path" if "AF_UNIX" in str(error) else "lower envs"
         raise UserError(
-            f"the system starts no {envs} processes ({error.strerror}): lower envs, or use --env.workers sync"
+            f"the system starts no {envs} processes ({one_line(error)}): {advice}, or use --env.workers sync"
         ) from error
     except Exception as error:
         raise UserError(
@@ -245,5 +247,6 @@ def describe(name: str) -> dict[str, Any]:
         "time_limit": limit(env),
         "pixels": f"action repeat {usual_repeat(name)} unless set" if drawn else None,
     }
-    env.close()
+    with suppress(Exception, SystemExit):  # nothing depends on it any more
+        env.close()
     return told

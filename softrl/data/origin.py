@@ -1,5 +1,6 @@
 """What a run's environment is called, and whether that name tells how to make it again."""
 
+import functools
 from typing import Any
 
 import gymnasium
@@ -27,7 +28,9 @@ def name_of(source: Source) -> str:
         return canonical(source)
     if isinstance(source, gymnasium.Env) and source.spec is not None:
         return source.spec.id + OWN * (not plain(source))
-    named = type(source.unwrapped) if isinstance(source, gymnasium.Env) else source
+    named: Any = type(source.unwrapped) if isinstance(source, gymnasium.Env) else source
+    while isinstance(named, functools.partial):
+        named = named.func
     name = getattr(named, "__name__", "environment").strip("<>")
     return name + OWN * known(name)
 

@@ -23,7 +23,7 @@ class Partial:
     flicker: float = 0.0
     """Probability that a whole observation is blank: zeros, or a black frame."""
     noise: float = 0.0
-    """Standard deviation of Gaussian noise, on pixels as on pictures that lie in [-0.5, 0.5], and cut there."""
+    """Standard deviation of Gaussian noise; pixels are scaled to [-0.5, 0.5] for it, and clipped there."""
     missing: float = 0.0
     """Probability of each entry of a state, or of each pixel with its three colours, to be blank."""
     velocities: bool = True

@@ -72,7 +72,7 @@ class ReplayConfig:
                 "replay.steps at 1, replay.sampler at Uniform and agent.chunk.length at 1"
             )
         if self.memory_map and (folder is None or PICTURES not in spec.obs):
-            raise UserError("replay.memory_map keeps the frames of pixels in a folder: leave it out where one is none")
+            raise UserError("replay.memory_map keeps pictures in the run's folder, and none is here: leave it out")
 
 
 class Replay:

@@ -122,7 +122,7 @@ def named(name: str, time_limit: int | None, render: int | None, pixels: int | N
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         extra = "; pip install 'softrl[box2d]' brings it" if "box2d" in str(error).lower() else newer(name)
         raise UserError(f"{name} cannot be made with the packages installed: {one_line(error)}{extra}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = untaken(name, arguments, error) or f"{name} cannot be made: {one_line(error)}{place(error)}"
         raise UserError(reason) from error
 
@@ -146,7 +146,7 @@ def newer(name: str) -> str:
     return f"; use {found.name}-v{max(versions)}" if max(versions) > (found.version or 0) else ""
 
 
-def untaken(name: str, arguments: Arguments, error: Exception) -> str | None:
+def untaken(name: str, arguments: Arguments, error: BaseException) -> str | None:
     """A sentence about the argument that an environment's constructor does not take, where that is what it raised."""
     refused = re.search(r"unexpected keyword argument '(\w+)'", str(error))
     if not refused or refused[1] not in arguments:

@@ -11,7 +11,7 @@ from gymnasium.vector.utils import batch_space, iterate
 
 from softrl.data.failures import failure, misreturned, one_line
 from softrl.data.spaces import FlatActions, entries, named
-from softrl.errors import UserError
+from softrl.errors import Caution, UserError
 
 AnyEnv = gymnasium.Env[Any, Any]
 Info = dict[str, Any]
@@ -200,4 +200,4 @@ class Spoken(gymnasium.Wrapper[Any, Any, Any, Any]):
         try:
             self.env.close()
         except (Exception, SystemExit) as error:
-            warnings.warn(str(failure(self, "close", error)), stacklevel=2)
+            warnings.warn(str(failure(self, "close", error)), Caution, stacklevel=2)

@@ -12,7 +12,7 @@ from softrl.math.stats import bootstrap_interval, mean
 from softrl.plots.load import Run, found, load
 from softrl.plots.names import differences, folders, recipe_of
 from softrl.plots.reference import Score, published
-from softrl.plots.style import DODGE, GREY, MARKERS, SETTINGS, Look, canvas, check_suffix, legend, line, save
+from softrl.plots.style import DODGE, GREY, MARKERS, SETTINGS, Look, canvas, check_suffix, legend, line, save, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +83,7 @@ def draw_line(axis: "Axes", runs: list[Run], name: str, look: Look) -> None:
     steps, table = aligned(runs)
     several = "seeds" if len({run.seed for run in runs}) == len(runs) else "runs"
     label = name if len(runs) == 1 else f"{name} ({len(runs)} {several})"
-    axis.plot(steps, mean(table), label=label, marker="." if len(steps) < 2 else "", **look)
+    axis.plot(steps, mean(table), label=visible(label), marker="." if len(steps) < 2 else "", **look)
     if len(runs) > 1:
         low, high = bootstrap_interval([table])
         axis.fill_between(steps, low, high, color=look["color"], alpha=0.2, linewidth=0)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,9 +46,21 @@ class Run(NamedTuple):
 
 def found(path: Path) -> list[Path]:
     """The run folder at a path, or those anywhere below it, by name; what is neither is left for `load` to refuse."""
-    if (path / "config.json").is_file():
-        return [path]
-    return sorted(config.parent for config in path.glob("**/config.json")) or [path]
+    try:
+        if (path / "config.json").is_file():
+            return [path]
+    except OSError as error:  # a name that is too long, or a folder of others
+        raise UserError(f"{path} cannot be read, {error.strerror}: leave this run out") from error
+    seen: set[str] = set()
+    runs = []
+    for folder, below, files in os.walk(path, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link may lead back up
+            below.clear()
+        elif "config.json" in files:
+            runs.append(Path(folder))
+        seen.add(real)
+    return sorted(runs) or [path]
 
 
 def load(path: Path) -> Run:
@@ -62,6 +75,8 @@ def load(path: Path) -> Run:
         env, recipe, seed = config["env"], config["recipe"], config["seed"]
         told = (env["name"], recipe, seed, env["repeat"])
         return Run(path, *told, evaluations(path / "eval.csv"), settings(config))
+    except OSError as error:
+        raise UserError(f"{source} cannot be read, {error.strerror}: leave this run out") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{source} is damaged or from another softrl ({error}): leave this run out") from error
 

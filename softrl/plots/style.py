@@ -64,11 +64,16 @@ def canvas(panels: int) -> tuple["Figure", list["Axes"]]:
 def legend(figure: "Figure", axes: list["Axes"]) -> None:
     """One legend below all panels, in which each label stands once."""
     entries = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    width = KEY + LETTER * max(map(len, entries))
+    width = KEY + LETTER * max(map(len, entries), default=0)
     columns = max(1, min(len(entries), int(figure.get_figwidth() / width)))
     rows = -(-len(entries) // columns)
     figure.set_figheight(figure.get_figheight() + LEGEND_ROW * rows)
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
+
+
+def visible(label: str) -> str:
+    """A label that matplotlib shows: it leaves those out that begin with an underscore."""
+    return f"\u200b{label}" if label.startswith("_") else label
 
 
 def check_suffix(out: Path) -> None:

@@ -17,6 +17,15 @@ def at_least(minimum: int, values: Mapping[str, int | str | None]) -> None:
             raise UserError(f"{path} is {value}: it must be at least {minimum}")
 
 
+def at_most(largest: int, values: Mapping[str, int | None]) -> None:
+    """Refuse numbers above `largest`, dotted path -> value, which no machine could serve; raises UserError."""
+    for path, value in values.items():
+        if value is not None and value > largest:
+            raise UserError(f"{path} is {value}: it must be at most {largest}")
+
+
+MOST_THREADS, MOST_EPISODES = 1024, 100_000
+"""Of torch; of environments side by side, as an evaluation plays its episodes."""
 LARGEST_BATCH = 2**20
 """Windows beyond which no machine holds what the networks make of them."""
 
@@ -44,8 +53,7 @@ class TrainConfig:
             {"train.batch": self.batch, "train.actor_every": self.actor_every, "train.target_every": self.target_every},
         )
         at_least(0, {"train.warmup": self.warmup})
-        if self.batch > LARGEST_BATCH:
-            raise UserError(f"train.batch is {self.batch}: a batch has at most {LARGEST_BATCH} windows")
+        at_most(LARGEST_BATCH, {"train.batch": self.batch})
         if not 0 <= self.gamma <= 1:
             raise UserError(f"train.gamma is {self.gamma}: a discount lies in [0, 1]")
         if self.updates_per_decision <= 0:
@@ -63,6 +71,7 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         at_least(1, {"eval.every": self.every, "eval.episodes": self.episodes})
+        at_most(MOST_EPISODES, {"eval.episodes": self.episodes})
 
 
 @dataclass(frozen=True)
@@ -149,5 +158,7 @@ class Run:
     def __post_init__(self) -> None:
         at_least(1, {"steps": self.steps, "envs": self.envs, "threads": self.threads})
         at_least(0, {"seed": self.seed})
+        at_most(MOST_THREADS, {"threads": self.threads})
+        at_most(MOST_EPISODES, {"envs": self.envs})
         if self.minutes is not None and self.minutes <= 0:
             raise UserError(f"minutes is {self.minutes}: it must be positive, or none for no limit")

@@ -1,5 +1,6 @@
 """Progress on the terminal: a live bar, plain lines where there is no terminal, or nothing."""
 
+import math
 import os
 import sys
 import time
@@ -16,6 +17,10 @@ FIGURES = {
     "train/reconstruction_loss": "reconstruction",
 }
 """Metrics that lines of progress show, and what they call them."""
+
+
+ENDLESS = 1e9
+"""Seconds, thirty years, beyond which a time that is left says nothing."""
 
 
 class Console(Protocol):
@@ -205,6 +210,7 @@ class Status:
             (begin, first), (end, last) = self._samples[0], self._samples[-1]
             pace = (last - first) / (end - begin)
             parts.append(f"{pace:,.0f} steps/s")
-            if pace > 0:
-                parts.append(f"{timedelta(seconds=max(0, round((self._total - last) / pace)))} left")
+            left = max(0, self._total - last) / pace if pace > 0 else math.inf
+            if left < ENDLESS:
+                parts.append(f"{timedelta(seconds=round(left))} left")
         return "  ".join(parts)

@@ -20,6 +20,8 @@ from softrl.run.config import Run
 from softrl.run.fields import from_json
 from softrl.run.files import file_digest, replace_file
 from softrl.run.folder import read_config
+from softrl.run.kinds import show
+from softrl.run.paths import expanded
 from softrl.run.resolve import SMALLEST
 from softrl.run.saved import available, read
 from softrl.run.seed import derive
@@ -27,8 +29,8 @@ from softrl.run.segments import blocks
 from softrl.types import Shape, Spec
 
 FILE = "dataset.safetensors"
-DECIDING = ("name", "repeat", "pixels", "partial")
-"""Settings of an environment that change what its rows mean."""
+DECIDING = ("name", "arguments", "repeat", "pixels", "partial", "push")
+"""Settings of an environment that change what its rows mean, or what happens in it."""
 
 
 def experience(run: Run, replay: Replay, actions: Any, folder: Path) -> Replay | Mixed:
@@ -67,8 +69,8 @@ def learned_from(folder: Path) -> str | None:
 
 def recorded(source: str, run: Run, spec: Spec, actions: FlatActions) -> Columns:
     """The rows of a data set, [n,N,..] by name, as replay keeps them; raises UserError where a run cannot use it."""
-    if Path(source).is_dir():
-        return matching_columns(source, of_run(Path(source), run, actions), spec)
+    if expanded(source).is_dir():
+        return matching_columns(source, of_run(expanded(source), run, actions), spec)
     if "state" not in spec.obs or run.env.partial != Partial():
         raise UserError(
             f"the data set {source} holds whole states: leave out env.pixels and env.partial, or give the folder of a "
@@ -87,7 +89,8 @@ def of_run(folder: Path, run: Run, actions: FlatActions) -> Columns:
     for name in DECIDING:
         there, here = getattr(theirs, name), getattr(run.env, name)
         if there != here:
-            raise UserError(f"{folder} was recorded with env.{name} {there}, and this run has {here}: let both agree")
+            told = f"{folder} was recorded with env.{name} {show(there)}, and this run has {show(here)}"
+            raise UserError(f"{told}: let both agree, in env.{name} and what is in it")
     kept = spaces.read(folder)
     if kept and kept.action != actions.space:
         there, here = named(kept.action), named(actions.space)

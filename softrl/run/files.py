@@ -27,7 +27,7 @@ def way_out(run: Path, error: OSError) -> str:
     """What to do about a refusal, which before a run's first checkpoint ends it."""
     remedy = "make room" if error.errno in FULL else "let it be written"
     if not os.path.isdir(run):
-        return f"{run} is gone, and the run with it, start another"
+        return f"the run folder {run} no longer exists, start another run"
     if not any(run.glob("checkpoints/step_*[0-9]")):
         return f"{remedy} and start again"
     return f"nothing was lost, {remedy} and go on with `softrl resume`"

@@ -20,7 +20,8 @@ from softrl.run.versions import versions
 
 FORMAT = 1  # of a run folder; a reader refuses a greater one
 FIRST = {
-    *("config.json", "command.txt", "versions.json", "spaces.json", ".lock", "checkpoints", "replay", "frames.npy"),
+    *("config.json", "command.txt", "versions.json", "spaces.json", ".lock", "checkpoints", "replay"),
+    *("frames.npy", "frames.npy.partial"),
     *("dataset.safetensors", ".dataset.safetensors.tmp", "eval.csv", "episodes.csv", "train.csv"),
     *("metrics.jsonl", "log.txt"),
 }
@@ -36,6 +37,7 @@ def create(
     env: str,
     recipe: str,
     seed: int,
+    home: Path = Path(),
     root: Path = Path("runs"),
     run: Path | None = None,
     more: Mapping[str, Any] | None = None,
@@ -44,20 +46,22 @@ def create(
 
     `more` are further JSON files, name -> content. The folder is `run` when given, which may be that of a run that was
     killed before its first checkpoint, else `root/<env>/<recipe>/seed<S>`, with `-1`, `-2`, ... when that is taken.
+    Both are seen from `home`.
 
     Raises:
         UserError: `run` exists and is neither empty nor such a folder, the place cannot be written, or the
             configuration names a module that lies with runs: the run could not be read again.
     """
-    default = root / _safe(env) / _safe(recipe) / f"seed{seed}"
-    check_modules(config, run or default)
-    parent = (run or default).parent
+    default = home / root / _safe(env) / _safe(recipe) / f"seed{seed}"
+    place = home / run if run else default
+    check_modules(config, place)
+    parent = place.parent
     with disk_errors(f"a run folder in {parent}", "make room there or give --run another place"):
         parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
         try:
             _write_first_files(temporary, config, command, more or {})
-            return _named(temporary, run) if run else _numbered(temporary, default)
+            return _named(temporary, place, run) if run else _numbered(temporary, default)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -196,14 +200,18 @@ def _unbegun(run: Path) -> bool:
     return not whole and not any(path.is_file() and path.read_bytes().count(b"\n") > 1 for path in tables)
 
 
-def _named(temporary: Path, run: Path) -> Path:
+def _named(temporary: Path, run: Path, typed: Path) -> Path:
     _vacate(run)
     try:
         os.rename(temporary, run)  # onto an empty folder this succeeds, onto anything else it does not
     except OSError as error:
         if not run.exists():
             raise
-        raise UserError(f"{run} exists: go on with `softrl resume {run}`, or give --run another folder") from error
+        if not (run / "config.json").exists():  # a link, a mount point, the working folder, or another's files
+            inside = f", such as {typed / 'run'}" if run.is_dir() else ""
+            raise UserError(f"{typed} exists and is no run folder: give --run another one{inside}") from error
+        again = shlex.quote(str(typed))
+        raise UserError(f"{typed} exists: go on with `softrl resume {again}`, or give --run another folder") from error
     sync_folder(run.parent)
     return run
 
@@ -213,7 +221,7 @@ def _numbered(temporary: Path, default: Path) -> Path:
         path = default.with_name(f"{default.name}-{number}") if number else default
         if not path.exists():
             try:
-                return _named(temporary, path)
+                return _named(temporary, path, path)
             except UserError:
                 continue  # another process took the name in between
     raise AssertionError("the numbers do not end")

@@ -46,6 +46,8 @@ def read(run: Path, which: str | int = "latest", only: Collection[str] | None = 
             return Saved(step, parts, warnings)
         except TornError as torn:
             warnings.append(f"checkpoint {folder.name} of {run} is refused: {torn}")
+    if _candidates(run, which) != folders:  # a run that goes on has dropped them meanwhile, for newer ones
+        return read(run, which, only)
     again = f"train again in another folder, or with --run {run} if it was killed before its first one"
     advice = (
         f"{run} has no usable checkpoint: {again}{weights_left(folders)}" if which == "latest" else "use the latest"
@@ -110,6 +112,8 @@ def _candidates(run: Path, which: str | int) -> list[Path]:
     checkpoints = run / "checkpoints"
     if which == "latest":
         return [checkpoints / step_name(step) for step in reversed(steps)]
+    if not isinstance(which, int | str):
+        raise UserError(f"{run} has no checkpoint {which!r}: give its step, or latest or best")
     name = step_name(int(which)) if isinstance(which, int) or which.isdecimal() else which
     if not (checkpoints / name).is_dir():
         listed = ", ".join(str(step) for step in steps) or "none"

@@ -51,12 +51,14 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class Trainer:
     """One run in its folder: the parts, the loop, the clocks. Build it anew and `load` to go on exactly."""
 
-    def __init__(self, run: Run, source: Source, folder: Path, begun: Begun = Begun()) -> None:
-        self.run, self.source, self.named = run, source, folder
+    def __init__(
+        self, run: Run, source: Source, folder: Path, named: Path | None = None, begun: Begun = Begun()
+    ) -> None:
+        self.run, self.source, self.named = run, source, named or folder
         folder = self.folder = folder.absolute()  # an environment may leave the working folder
         self.console: Console = Quiet()
         self.callback: Callback | None = None
-        self.stopping = self.interrupted = self.given_up = self.may_stop_compiling = False
+        self.stopping = self.interrupted = self.given_up = self.ended = self.may_stop_compiling = False
         self.began = time.perf_counter()
         self.opened = np.zeros(run.envs)  # seconds of the run at which each environment's episode began, or went on
         torch.set_num_threads(run.threads or 1)
@@ -75,9 +77,8 @@ class Trainer:
         set_precision(self.agent, DTYPES[run.precision])
         self.compiled_update = launched(packed(self.agent.update_fn), run.compile, run.device)
         seed = derive(run.seed, "replay")
-        self.replay = Replay(
-            replay_config(run, source, begun), spec, run.envs, run.train.gamma, seed, run.device, folder
-        )
+        kept = replay_config(run, source, begun)
+        self.replay = Replay(kept, spec, run.envs, run.train.gamma, seed, run.device, folder)
         self.experience = experience(run, self.replay, self.env.single_action_space, folder)
         keep_freed()  # after replay is made, which is to be given back whole when the run is over
         self.updates_per_launch = updates_per_launch(run, self.replay)
@@ -87,11 +88,9 @@ class Trainer:
         self.log_due = Every(run.log.every)
         self.evaluation_due = EvaluationClock(run.eval.every, run.steps)
         self.checkpoint_due = EvaluationClock(run.checkpoint.every or run.eval.every, run.steps)
-        self.video_due = (
-            EvaluationClock(run.video.every, run.steps) if isinstance(run.video.every, int) else AtEnd(run.steps)
-        )
-        self.log = Logger(folder, run.device, planned=spec.chunk > 1)
-        self.settings = Settings(run)
+        filmed = run.video.every
+        self.video_due = EvaluationClock(filmed, run.steps) if isinstance(filmed, int) else AtEnd(run.steps)
+        self.log, self.settings = Logger(folder, run.device, planned=spec.chunk > 1), Settings(run)
         self.checkpoints = Checkpoints(
             folder,
             run.checkpoint.keep,
@@ -128,9 +127,11 @@ class Trainer:
             while not self.finished() and not self.stopping:
                 self.advance()
                 self.run_due_events()
-            if self.out_of_time():
+            self.ended = self.finished()  # asked once: the clock goes on while the rest is written
+            if self.ended and self.out_of_time():
                 self.unless_stopped(self.end_by_the_clock)
-            if self.finished() and not self.given_up and self.count.written != self.count.env_steps:
+            self.ended = self.ended and not self.given_up
+            if self.ended and self.count.written != self.count.env_steps:
                 self.written(keep=True)  # for the row of a run that is extended
             self.save()
 
@@ -359,9 +360,9 @@ class Trainer:
             self.checkpoints.take(saved)
         self.replay.ranking.cut(torch.from_numpy(self.collector.cut))
         self.began = time.perf_counter() - self.count.seconds
-        told = [*self.checkpoints.warnings, *filter(None, [elsewhere])]
-        if not all(self.collector.exact):
-            told.append("the environment cannot give its state: its episode was cut, and a new one begins")
+        lost = not all(self.collector.exact)
+        cut = "the environment cannot give its state: its episode was cut, and a new one begins" if lost else ""
+        told = [*self.checkpoints.warnings, *filter(None, [elsewhere, cut])]
         for line in told:
             self.log.text(line)
         return told
@@ -396,5 +397,4 @@ class Trainer:
             told = Progress(c.env_steps, c.decisions, c.updates, c.episodes, values, self.folder, policy)
             if asks_to_stop(self.callback, told) and not (self.stopping or self.finished()):
                 self.stopping = True
-                line = f"stopped by the callback, which returned True, at {c.env_steps} of {self.run.steps} steps"
-                self.say(line)
+                self.say(f"stopped by the callback, which returned True, at {c.env_steps} of {self.run.steps} steps")

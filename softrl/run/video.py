@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from softrl.errors import UserError, disk_errors
+from softrl.run.paths import standing
 
 LARGEST = 2**31
 """Bytes of the frames of one film, which lie in memory until it is written."""
@@ -32,10 +33,11 @@ class Reel(list[np.ndarray]):
         self.append(frame)
 
 
-def check_suffix(path: Path) -> None:
-    """Raise UserError for a file whose name says that it is to be something else than an mp4."""
-    if path.suffix.lower() != ".mp4":
-        raise UserError(f"videos are .mp4 files, and '{path}' is to be another: name it {path.stem}.mp4")
+def target(path: str | Path) -> Path:
+    """Where a video of that name is to be, from wherever; raises UserError where the name says that it is no mp4."""
+    if Path(path).suffix.lower() != ".mp4":
+        raise UserError(f"videos are .mp4 files, and '{path}' is to be another: name it {Path(path).stem}.mp4")
+    return standing(path)
 
 
 def write(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:

@@ -135,7 +135,7 @@ def test_a_run_from_python_goes_on_under_a_name_which_it_remembers(own, capsys, 
     assert mean_return(capsys, "run", "--env", "widths_of_mine:Other-v0") == 60
     assert refused("resume", "run", "--env", "Pendulum-v1", "--steps", "80")
     assert main(["resume", "run", "--env", "widths_of_mine:Other-v0", "--steps", "80", "--quiet"]) == 0
-    told = "the run goes on in widths_of_mine:Other-v0, in the place of environment"
+    told = "the run goes on in widths_of_mine:Other-v0, in the place of Wide"
     assert told in (own / "run/log.txt").read_text()
     assert mean_return(capsys, "run") == 60
 

@@ -104,11 +104,19 @@ def test_a_run_is_repeated_by_its_configuration(here, finished, capsys):
         ("agent.critic = 3", "'agent.critic' is a part: choose it with a recipe"),
         ('recipe = "sacc"', "there is no recipe 'sacc'; did you mean 'sac'?"),
         ("\x00", "mine.toml cannot be understood"),
+        ('config = "other.toml"', "mine.toml sets config: a file of settings names no other"),
     ],
 )
 def test_mistakes_in_a_file_are_refused(refused, here, content, sentence):
     (here / "mine.toml").write_text(content)
     assert sentence in refused("train", "cheetah_run", "--config", "mine.toml")
+
+
+def test_letters_of_all_kinds_are_written_and_read(here, capsys):
+    """A file written on Windows begins with a mark of its encoding."""
+    assert main(["train", "cheetah_run", "--replay.dataset", "d\N{GRINNING FACE}.npz", "--print"]) == 0
+    (here / "mine.toml").write_text("\ufeff" + capsys.readouterr().out, "utf-8")
+    assert load(here / "mine.toml")["replay.dataset"] == "d\N{GRINNING FACE}.npz"
 
 
 def test_a_list_is_no_configuration(refused, here):

@@ -178,7 +178,8 @@ def test_mistakes_are_refused_before_anything_is_written(refused, words, sentenc
 def test_a_folder_that_exists_is_never_overwritten(refused, here, tiny):
     (here / "mine").mkdir()
     (here / "mine" / "notes.txt").write_text("precious")
-    assert "softrl resume mine" in refused("train", "Pendulum-v1", *tiny, "--run", "mine")
+    assert "mine exists and is no run folder" in refused("train", "Pendulum-v1", *tiny, "--run", "mine")
+    assert (here / "mine" / "notes.txt").read_text() == "precious"
 
 
 @pytest.mark.slow

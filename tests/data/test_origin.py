@@ -1,5 +1,6 @@
 """What runs are called, and which names tell how to make their environment again."""
 
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -84,6 +85,7 @@ def walker_walk() -> Any:
         (flown, "Pendulum-v1"),
         (used, "CartPole-v1"),
         (CartPoleEnv, "CartPoleEnv"),
+        (partial(partial, PendulumEnv, g=5.0), "PendulumEnv"),
     ],
 )
 def test_the_name_of_an_object_says_whether_it_tells_everything(source: Any, name: str) -> None:

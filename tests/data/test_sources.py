@@ -279,6 +279,19 @@ def test_a_module_registers_its_environments(tmp_path: Path, monkeypatch: pytest
     assert length(build("arena:Arena-v0", None, None)) == 7
     with pytest.raises(UserError, match="'nowhere:Arena-v0' cannot be imported"):
         build("nowhere:Arena-v0", None, None)
+    (tmp_path / "script.py").write_text("import sys; sys.exit('usage: script FILE')")
+    with pytest.raises(UserError, match=r"'script:Arena-v0' cannot be imported \(SystemExit: usage: script FILE"):
+        build("script:Arena-v0", None, None)
+
+
+def licensed() -> gymnasium.Env[Any, Any]:
+    raise SystemExit("no licence")
+
+
+def test_an_environment_that_ends_the_process_is_told() -> None:
+    gymnasium.register("Licensed-v0", entry_point=licensed)
+    with pytest.raises(UserError, match="Licensed-v0 cannot be made: no licence"):
+        build("Licensed-v0", None, None)
 
 
 @pytest.mark.parametrize("source", [5, gymnasium.make_vec("Pendulum-v1", 2)], ids=["number", "vector"])

@@ -46,6 +46,20 @@ def test_a_folder_of_runs_stands_for_all_of_them(make_run: MakeRun, tmp_path: Pa
     assert found(tmp_path / "nowhere") == [tmp_path / "nowhere"]
 
 
+def test_links_to_runs_are_followed_once(make_run: MakeRun, tmp_path: Path) -> None:
+    path = make_run()
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "a").symlink_to(path)
+    (links / "up").symlink_to(links)
+    assert found(links) == [links / "a"]
+
+
+def test_a_path_that_cannot_be_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read, File name too long"):
+        found(tmp_path / ("x" * 300))
+
+
 def test_what_is_no_run_folder(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(UserError, match=r"no run folder.*softrl train"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from softrl.errors import UserError
-from softrl.plots.style import canvas, check_suffix, legend, line, save
+from softrl.plots.style import canvas, check_suffix, legend, line, save, visible
 
 
 def test_twenty_eight_lines_differ() -> None:
@@ -36,6 +36,20 @@ def test_the_legend_has_each_label_once_and_does_not_cover_the_panels() -> None:
     assert extent.x0 >= 0
     assert extent.x1 <= figure.bbox.x1
     assert all(extent.y1 <= axis.get_tightbbox().y0 for axis in axes)
+
+
+def test_a_name_that_begins_with_an_underscore_is_in_the_legend() -> None:
+    figure, (axis,) = canvas(1)
+    axis.plot([0, 1], [0, 1], label=visible("_make_env"))
+    legend(figure, [axis])
+    assert [text.get_text().strip("\u200b") for text in figure.legends[0].get_texts()] == ["_make_env"]
+    assert visible("sac") == "sac"
+
+
+def test_a_legend_of_nothing_is_none_to_speak_of() -> None:
+    figure, axes = canvas(1)
+    legend(figure, axes)
+    assert not figure.legends[0].get_texts()
 
 
 def test_frames_are_counted_in_thousands() -> None:

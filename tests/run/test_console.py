@@ -80,6 +80,15 @@ def test_a_run_that_stands_still_or_has_passed_its_end_promises_nothing_odd(cloc
     assert status.text() == "51 steps/s  0:00:00 left"
 
 
+def test_steps_that_no_clock_will_see_have_no_time_left(clock):
+    """As where the minutes are meant to end a run: `--steps 9e18 --minutes 30`."""
+    status = Status(9 * 10**18, seconds=1.0)
+    for step in (0, 10):
+        status.due(step)
+        clock[0] += 1.0
+    assert status.text() == "10 steps/s"
+
+
 def test_progress_between_two_drawings_is_cheap():
     console = Plain(10**9, seconds=1e9)
     console.progress(0)

@@ -66,6 +66,21 @@ def test_a_resume_knows_that_the_minutes_are_over(
     assert "its 0.5 minutes are over" in capsys.readouterr().out
 
 
+def test_a_run_that_was_stopped_is_not_finished_though_its_minutes_end_while_it_is_saved(
+    tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = training.Trainer.save
+
+    def slow(trainer: Any) -> None:
+        save(trainer)
+        clock.seconds += 1e6 * (trainer.count.env_steps > 0)
+
+    monkeypatch.setattr(training.Trainer, "save", slow)
+    stop: Any = lambda told: told.env_steps > 0  # noqa: E731
+    run: Any = {"run": tmp_path / "run", "steps": 1000, "minutes": 500, "callback": stop}
+    assert not api.train("Pendulum-v1", "sac+tiny", **run, **{**SHORT, "checkpoint.every": 1000}).finished
+
+
 def test_every_evaluation_has_seeds_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[int]] = []
 

@@ -176,6 +176,7 @@ def test_its_rows_lie_where_those_of_replay_do():
         ({"replay.dataset": "nowhere"}, "cannot be read"),
         ({"env": "Acrobot-v1"}, "recorded with env.name CartPole-v1, and this run has Acrobot-v1"),
         ({"env.repeat": 2}, "recorded with env.repeat 1, and this run has 2"),
+        ({"env.arguments": {"sutton_barto_reward": True}}, "recorded with env.arguments none, and this run has"),
         ({"replay.dataset_share": 1.0}, "must lie in"),
         ({"train.batch": 1}, "at least two windows"),
     ],

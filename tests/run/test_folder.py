@@ -94,10 +94,28 @@ def test_a_given_folder_that_exists_is_refused_untouched(tmp_path, kind):
     else:
         run.write_text("a thesis")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(UserError, match=r"exists: go on with `softrl resume .*mine`, or give --run another folder"):
+    told = {
+        "folder": r"mine exists: go on with `softrl resume .*mine`, or give --run another folder$",
+        "file": r"mine exists and is no run folder: give --run another one$",
+    }
+    with pytest.raises(UserError, match=told[kind]):
         make(tmp_path, run=run)
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert not list(tmp_path.glob(".new-*"))
+
+
+def test_a_link_to_an_empty_folder_is_not_called_a_run(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    with pytest.raises(UserError, match=r"link exists and is no run folder: .*, such as .*link/run$"):
+        make(tmp_path, run=tmp_path / "link")
+    assert make(tmp_path, run=tmp_path / "link" / "run").is_dir()
+
+
+def test_a_command_to_go_on_can_be_pasted(tmp_path):
+    make(tmp_path, run=tmp_path / "my run")
+    with pytest.raises(UserError, match=r"`softrl resume '.*my run'`"):
+        make(tmp_path, run=tmp_path / "my run")
 
 
 def test_a_place_that_cannot_be_written(tmp_path):

@@ -118,6 +118,18 @@ def test_none_usable_is_one_sentence_that_names_them_all(run):
     assert "train again" in str(error.value)
 
 
+def test_checkpoints_that_a_run_drops_meanwhile_are_replaced_by_newer_ones(run, monkeypatch):
+    listed, whole = saved._candidates(run, "latest"), saved._candidates
+    answers = iter([[folder.with_name("step_000000005") for folder in listed]])
+    monkeypatch.setattr(saved, "_candidates", lambda *given: next(answers, None) or whole(*given))
+    assert read(run).step == 20
+
+
+def test_a_checkpoint_is_a_step_or_a_word(run):
+    with pytest.raises(UserError, match=r"no checkpoint 20\.0: give its step"):
+        read(run, 20.0)
+
+
 def test_no_checkpoints_at_all(tmp_path):
     with pytest.raises(UserError, match="no usable checkpoint"):
         read(tmp_path)

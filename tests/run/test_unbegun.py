@@ -16,7 +16,13 @@ from softrl.run.folder import create, locked
 from softrl.run.trainer import Trainer
 
 FORK = multiprocessing.get_context("fork")
-EMPTY = ("eval.csv", "log.txt", "dataset.safetensors", "checkpoints/step_000000000.partial/agent.safetensors")
+EMPTY = (
+    "eval.csv",
+    "log.txt",
+    "dataset.safetensors",
+    "frames.npy.partial",
+    "checkpoints/step_000000000.partial/agent.safetensors",
+)
 
 
 def make(run: Path, recipe: str = "sac") -> Path:
