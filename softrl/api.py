@@ -97,7 +97,6 @@ def train(
     """
     check_callable(callback)
     home = Path.cwd()  # which an environment may leave
-    before = None if init is None else standing(init)
     given = {"seed": seed, **overrides} | ({} if steps is None else {"steps": steps})
     name = name_of(env)
     taken_over: list[str] = []
@@ -105,12 +104,12 @@ def train(
     plain = apply(recipe, override(Run(), {"env.name": name.removesuffix(OWN)}), taken_over.append)
     asked = override(plain, {"env.name": name, **given})
     configured = resolve(asked)
+    weights = None if init is None else weights_of(expanded(init))
     seen = checked(env, configured, taken_over.append)
     idle = [*without_effect(configured.agent, plain.agent, seen.spec), *idle_settings(asked, plain, seen.spec)]
     for line in [*taken_over, *cautions(configured), *replaced(configured.agent, seen.spec), *idle]:
         tell(line, quiet)
     check_readable(configured)
-    weights = None if before is None else weights_of(before)
     place = folders.create(
         to_json(configured),
         command or typed(),
