@@ -27,7 +27,7 @@ class StartMask:
 
     def __init__(self, scalars: Tensor, names: Sequence[str], context: int) -> None:
         self.scalars, self.length = scalars, len(scalars)  # [L,N,W] of the ring
-        self.context = context  # rows behind a picture that belong to its stack
+        self.context = context  # rows before a picture that belong to its stack
         self.on_device = scalars.device.type != "cpu"
         self.scalars_host = torch.zeros(scalars.shape) if self.on_device else scalars
         # Rows are written as arrays, which takes a third of the time that tensors take.

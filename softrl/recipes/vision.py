@@ -8,14 +8,14 @@ from softrl.data.pixels import Pixels
 from softrl.nn.augment import Crop, Shift
 from softrl.nn.auxiliary import Contrast, Reconstruction
 from softrl.nn.convolutions import Convolutions
-from softrl.nn.encoders.pixels import Pixels as PixelEncoder
+from softrl.nn.encoders.pixels import Pixels as PixelsConfig
 from softrl.recipes.recipe import Recipe
 
 RATES = "agent.optim.[!t]*.learning_rate"
 """Not the temperature's, whose own rate a pattern would overrule."""
 COMMON: dict[str, Any] = {
     "env.pixels": Pixels(),
-    "agent.encoder": PixelEncoder(),
+    "agent.encoder": PixelsConfig(),
     "agent.*.hidden": (1024, 1024),
     "agent.*.init": "orthogonal",
     RATES: 1e-3,
@@ -60,7 +60,7 @@ SAC_AE = from_pixels(
     "Soft actor-critic from pixels with an autoencoder: convolutions also learn to reconstruct what they saw.",
     arxiv="1910.01741",
     changes={
-        "agent.encoder": PixelEncoder(auxiliary=Reconstruction()),
+        "agent.encoder": PixelsConfig(auxiliary=Reconstruction()),
         "agent.optim.encoder.l2": 1e-7,
     },
     own=(AUXILIARY,),
@@ -79,7 +79,7 @@ DRQ = from_pixels(
     "Soft actor-critic from pixels with random-shift augmentation; targets and losses are means over two shifts.",
     arxiv="2004.13649",
     changes={
-        "agent.encoder": PixelEncoder(Convolutions(kernel_init="orthogonal"), augmentation=Shift(), tau=0.01),
+        "agent.encoder": PixelsConfig(Convolutions(kernel_init="orthogonal"), augmentation=Shift(), tau=0.01),
         "agent.optim.temperature": Adam(1e-3),
         "replay.capacity": 100_000,
     },
@@ -92,7 +92,7 @@ CURL = from_pixels(
     arxiv="2004.04136",
     changes={
         "env.pixels": Pixels(size=100),
-        "agent.encoder": PixelEncoder(squashed=False, augmentation=Crop(), auxiliary=Contrast()),
+        "agent.encoder": PixelsConfig(squashed=False, augmentation=Crop(), auxiliary=Contrast()),
         "replay.capacity": 100_000,
     },
     own=(AUXILIARY, AUGMENTATION),
