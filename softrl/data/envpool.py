@@ -14,7 +14,7 @@ from gymnasium.spaces import Space
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from softrl.data.spaces import FlatActions, named
+from softrl.data.spaces import FlatActions, spelled
 from softrl.data.wrappers import Info, VectorStepResult
 from softrl.errors import UserError, nearest
 
@@ -174,6 +174,6 @@ def agreed(name: str, pool: Any, observed: Space[Any], acted: FlatActions) -> Fl
     ):
         return flat
     raise UserError(
-        f"EnvPool's {name} observes {named(pool.observation_space)} and takes {named(pool.action_space)}, other than "
-        f"Gymnasium's, in which evaluations run: use --env.workers async"
+        f"EnvPool's {name} observes {spelled(pool.observation_space)} and takes {spelled(pool.action_space)}, other "
+        "than Gymnasium's, in which evaluations run: use --env.workers async"
     )

@@ -27,7 +27,7 @@ from softrl.data.push import Push
 from softrl.data.room import check_room
 from softrl.data.snapshot import Resumable
 from softrl.data.sources import Source, build
-from softrl.data.spaces import FlatActions, named
+from softrl.data.spaces import FlatActions, spelled
 from softrl.data.workers import Workers, outlive_signals, start_method, told_once, unimported_main, worker_errors
 from softrl.data.wrappers import AnyEnv, Brief, Flat, Frames, Spoken, UnitBox, VectorStepResult
 from softrl.errors import UserError
@@ -135,7 +135,7 @@ def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv
     if config.workers == "envpool":
         return pooled(source, config, envs, seed)
     seeds = np.random.SeedSequence(seed).generate_state(envs)
-    parent, known = os.getpid(), registered(source) if apart(config, envs) else None
+    parent, known = os.getpid(), custom_spec(source) if apart(config, envs) else None
     factories = [partial(worker, source, config, int(child), parent, known) for child in seeds]
     if not apart(config, envs):
         return SyncVectorEnv(factories, autoreset_mode=AutoresetMode.NEXT_STEP)
@@ -159,7 +159,7 @@ def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv
         ) from error
 
 
-def registered(source: Source) -> EnvSpec | None:
+def custom_spec(source: Source) -> EnvSpec | None:
     """What this process knows under a name, where a new one may not: what neither Gymnasium nor softrl registers."""
     known = gymnasium.registry.get(source) if isinstance(source, str) else None
     home = known.entry_point.partition(".")[0] if known and isinstance(known.entry_point, str) else ""
@@ -241,7 +241,7 @@ def describe(name: str) -> dict[str, Any]:
         "name": canonical(name),
         "aliases": aliases(canonical(name)),
         "observation": layout or str(env.observation_space),
-        "action": named(env.action_space),
+        "action": spelled(env.action_space),
         "choices": list(flat.choices),
         "continuous": flat.continuous,
         "time_limit": limit(env),

@@ -52,11 +52,11 @@ def failure(env: gymnasium.Env[Any, Any], method: str, error: BaseException, adv
     read = not where and module(last).startswith(WRAPPERS) and isinstance(error, TypeError | ValueError)
     if read and method in RETURNS:
         told = UserError(
-            f"the environment {named(env)} returned from {method} what Gymnasium cannot read ({kind}: {reason}): "
+            f"the environment {class_name(env)} returned from {method} what Gymnasium cannot read ({kind}: {reason}): "
             f"return {listed(method)}"
         )
     else:
-        raised = f"the environment {named(env)} raised {kind} in {method}"
+        raised = f"the environment {class_name(env)} raised {kind} in {method}"
         told = UserError((f"{raised}: {reason}" if reason else raised) + where + (f"; {advice}" if advice else ""))
     told.add_note("".join(traceback.format_exception(error)))  # which survives the way out of a worker process
     return told
@@ -67,7 +67,7 @@ def misreturned(env: gymnasium.Env[Any, Any], method: str, outcome: Any) -> User
     names = RETURNS[method]
     if not isinstance(outcome, tuple) or len(outcome) != len(names):
         given = f"{len(outcome)} values" if isinstance(outcome, tuple) else f"a {type(outcome).__name__}"
-        return UserError(f"the environment {named(env)} returned {given} from {method}: return {listed(method)}")
+        return UserError(f"the environment {class_name(env)} returned {given} from {method}: return {listed(method)}")
     for name, value in zip(names, outcome, strict=True):
         if name in FITTING:
             read, advice = FITTING[name]
@@ -75,8 +75,10 @@ def misreturned(env: gymnasium.Env[Any, Any], method: str, outcome: Any) -> User
                 read(value)
             except Exception:
                 shown = " ".join(reprlib.repr(value).split())
-                return UserError(f"the {name} that {named(env)} returned from {method} is {shown}: let it be {advice}")
-    return UserError(f"what {named(env)} returned from {method} cannot be read: return {listed(method)}")
+                return UserError(
+                    f"the {name} that {class_name(env)} returned from {method} is {shown}: let it be {advice}"
+                )
+    return UserError(f"what {class_name(env)} returned from {method} cannot be read: return {listed(method)}")
 
 
 def listed(method: str) -> str:
@@ -84,6 +86,6 @@ def listed(method: str) -> str:
     return f"({', '.join(RETURNS[method])})"
 
 
-def named(env: gymnasium.Env[Any, Any]) -> str:
+def class_name(env: gymnasium.Env[Any, Any]) -> str:
     """An environment's class."""
     return type(env.unwrapped).__name__

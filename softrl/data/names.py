@@ -71,7 +71,7 @@ def canonical(name: str) -> str:
     found = control_task(name)
     if found:
         return "_".join(found)
-    identifier = registered(name)
+    identifier = imported_id(name)
     if identifier in registry():
         return name
     if module := name.rpartition(":")[0]:
@@ -111,7 +111,7 @@ def registry() -> Mapping[str, "EnvSpec"]:
     return gymnasium.registry
 
 
-def registered(name: str) -> str:
+def imported_id(name: str) -> str:
     """The Gymnasium id in `name`, after importing the module of a `module:Id-v0` name, which registers it."""
     module, colon, identifier = name.rpartition(":")
     if not colon:

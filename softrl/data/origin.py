@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.utils import EzPickle
 
 from softrl.data.names import canonical, control_task, registry
-from softrl.data.sources import Source, copied, registered
+from softrl.data.sources import Source, copied, from_spec
 from softrl.data.wrappers import AnyEnv
 from softrl.errors import UserError
 
@@ -96,7 +96,7 @@ def changed(env: AnyEnv) -> bool:
     spec: Any = env.spec
     try:
         mine = numbers(copied(env, None, None), 0)
-        usual, other = (numbers(registered(spec, None, None), seed) for seed in (0, 1))
+        usual, other = (numbers(from_spec(spec, None, None), seed) for seed in (0, 1))
     except Exception:  # one that cannot be reset says so when the run begins
         return False
     names = (mine.keys() | usual.keys()) - {DRAWING}

@@ -12,7 +12,7 @@ import torch
 from gymnasium.vector.utils import batch_space, iterate
 from torch import Tensor
 
-from softrl.data.spaces import FlatActions, named
+from softrl.data.spaces import FlatActions, spelled
 from softrl.data.wrappers import flat_rows
 from softrl.errors import UserError
 
@@ -120,7 +120,7 @@ def rows(name: str, episode: Recorded, space: FlatActions, size: int) -> dict[st
     try:
         actions = np.stack([space.encode(action) for action in episode.actions])
     except (ValueError, TypeError, IndexError, KeyError) as error:
-        raise UserError(f"the data set {name} has actions that are none of {named(space.space)} ({error})") from error
+        raise UserError(f"the data set {name} has actions that are none of {spelled(space.space)} ({error})") from error
     mark = np.zeros((count + 1, 1), np.float32)
     first, last, terminated, reward = mark.copy(), mark.copy(), mark.copy(), mark.copy()
     first[0], last[-1], terminated[-2], reward[:-1, 0] = 1.0, 1.0, episode.terminated, episode.rewards

@@ -20,7 +20,7 @@ from gymnasium.wrappers import HumanRendering, PassiveEnvChecker, TimeLimit
 from softrl.data import graphics, physics
 from softrl.data.control import ENDED, TIME_LIMIT, Control
 from softrl.data.failures import one_line, place
-from softrl.data.names import TASKS, canonical, registered as identifier
+from softrl.data.names import TASKS, canonical, imported_id
 from softrl.data.pictured import pictured, remedy
 from softrl.data.wrappers import AnyEnv
 from softrl.errors import UserError
@@ -52,7 +52,7 @@ def build(
     """
     graphics.choose()
     if isinstance(source, str):
-        env = named(canonical(source), time_limit, render, pixels, arguments or {})
+        env = from_name(canonical(source), time_limit, render, pixels, arguments or {})
     elif isinstance(source, gymnasium.Env):
         env = copied(source, time_limit, pixels or render)
     else:
@@ -105,7 +105,9 @@ def made(factory: Callable[[], AnyEnv]) -> AnyEnv:
     return env
 
 
-def named(name: str, time_limit: int | None, render: int | None, pixels: int | None, arguments: Arguments) -> AnyEnv:
+def from_name(
+    name: str, time_limit: int | None, render: int | None, pixels: int | None, arguments: Arguments
+) -> AnyEnv:
     """The environment of a canonical name.
 
     A task of DeepMind Control draws in any size at any time, one of MuJoCo in a single one, then that of the agent, and
@@ -116,7 +118,7 @@ def named(name: str, time_limit: int | None, render: int | None, pixels: int | N
             raise UserError(f"{name} is a task of DeepMind Control, which takes no env.arguments: leave them out")
         return TimeLimit(Control(*TASKS[name], render=render or pixels), time_limit or TIME_LIMIT)
     try:
-        return registered(described(name, arguments), time_limit, pixels or render)
+        return from_spec(described(name, arguments), time_limit, pixels or render)
     except UserError:
         raise
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
@@ -135,13 +137,13 @@ def shortest_episode(source: Source, time_limit: int | None) -> int:
 
 def described(name: str, arguments: Arguments = MappingProxyType({})) -> gymnasium.envs.registration.EnvSpec:
     """The registered spec of `Id-v0`, or of `module:Id-v0` once the module is imported, with further arguments."""
-    spec = gymnasium.spec(identifier(name))
+    spec = gymnasium.spec(imported_id(name))
     return replace(spec, kwargs={**spec.kwargs, **arguments}) if arguments else spec
 
 
 def newer(name: str) -> str:
     """The end of a sentence about an environment that has gone, with its newest version; nothing where it is that."""
-    found = gymnasium.spec(identifier(name))
+    found = gymnasium.spec(imported_id(name))
     versions = [spec.version or 0 for spec in gymnasium.registry.values() if spec.name == found.name]
     return f"; use {found.name}-v{max(versions)}" if max(versions) > (found.version or 0) else ""
 
@@ -159,7 +161,7 @@ def untaken(name: str, arguments: Arguments, error: BaseException) -> str | None
     return f"env.arguments has '{refused[1]}', which {name} does not take: {told}"
 
 
-def registered(spec: gymnasium.envs.registration.EnvSpec, time_limit: int | None, render: int | None) -> AnyEnv:
+def from_spec(spec: gymnasium.envs.registration.EnvSpec, time_limit: int | None, render: int | None) -> AnyEnv:
     """The environment of a Gymnasium spec."""
     if "mujoco" in str(spec.entry_point):
         graphics.prepare(render)
@@ -204,7 +206,7 @@ def copied(env: AnyEnv, time_limit: int | None, render: int | None) -> AnyEnv:
     alike = partial(duplicate, env, time_limit)
     ways: list[Callable[[], AnyEnv]] = [alike]
     if env.spec is not None:
-        anew = partial(registered, env.spec, time_limit, render)
+        anew = partial(from_spec, env.spec, time_limit, render)
         ways = [alike, anew] if duplicable(env, render) else [anew, alike]
     refusals = []
     for way in ways:

@@ -60,7 +60,7 @@ class Numbers(Part):
         if not np.maximum(-low, high).max(initial=0.0) <= WIDEST:
             size = "bounds beyond 2^53, which are as good as none" if box.is_bounded() else "infinite bounds"
             raise UserError(
-                f"the action space {named(box)} has {size}: bound it, for instance by "
+                f"the action space {spelled(box)} has {size}: bound it, for instance by "
                 "gymnasium.wrappers.TransformAction(env, lambda action: action, gymnasium.spaces.Box(-1, 1, shape))"
             )
         self.low, self.high, self.whole = low.ravel(), high.ravel(), box.dtype.kind in "iub"
@@ -180,7 +180,7 @@ class Named(Joined):
 def kind(space: Space[Any]) -> Part:
     """The kind of part that a space is, unchecked; raises UserError where it is none."""
     advice = "is of a kind unknown here: wrap the environment so that it takes a Box, a Discrete or a Dict of them"
-    raise UserError(f"the action space {named(space)} {ADVICE.get(type(space).__name__, advice)}")
+    raise UserError(f"the action space {spelled(space)} {ADVICE.get(type(space).__name__, advice)}")
 
 
 kind.register(Box)(Numbers)
@@ -203,16 +203,16 @@ def part(space: Space[Any]) -> Part:
     """A space split into its parts; raises UserError for one that is of no use, or that no flat vector stands for."""
     found = kind(space)
     if not found.choices and not found.continuous:
-        raise UserError(f"the action space {named(space)} is empty: leave it out of the environment's action space")
+        raise UserError(f"the action space {spelled(space)} is empty: leave it out of the environment's action space")
     if 1 in found.choices:
         raise UserError(
-            f"the action space {named(space)} has a choice of one option, which is none: wrap the environment so that "
-            "it takes this option by itself"
+            f"the action space {spelled(space)} has a choice of one option, which is none: wrap the environment so "
+            "that it takes this option by itself"
         )
     return found
 
 
-def named(space: Space[Any]) -> str:
+def spelled(space: Space[Any]) -> str:
     """A space on one line."""
     return " ".join(str(space).split())
 

@@ -10,7 +10,7 @@ from gymnasium.spaces.utils import flatdim, flatten
 from gymnasium.vector.utils import batch_space, iterate
 
 from softrl.data.failures import failure, misreturned, one_line
-from softrl.data.spaces import FlatActions, entries, named
+from softrl.data.spaces import FlatActions, entries, spelled
 from softrl.errors import Caution, UserError
 
 AnyEnv = gymnasium.Env[Any, Any]
@@ -144,7 +144,7 @@ def check_choices(space: Space[Any], observation: Any) -> None:
     for key, entry in entries(space).items():
         check_choices(entry, observation[key])
     if isinstance(space, Discrete | MultiDiscrete | MultiBinary) and not space.contains(observation):
-        raise ValueError(f"{observation!r} is not in {named(space)}")
+        raise ValueError(f"{observation!r} is not in {spelled(space)}")
 
 
 def flat_rows(space: Space[Any], observations: Any, count: int) -> np.ndarray:

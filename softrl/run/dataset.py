@@ -13,7 +13,7 @@ from softrl.data.partial import Partial
 from softrl.data.priority import Uniform
 from softrl.data.recorded import columns
 from softrl.data.replay import Columns, Replay
-from softrl.data.spaces import FlatActions, named
+from softrl.data.spaces import FlatActions, spelled
 from softrl.errors import UserError, disk_errors
 from softrl.run import spaces
 from softrl.run.config import Run
@@ -93,7 +93,7 @@ def of_run(folder: Path, run: Run, actions: FlatActions) -> Columns:
             raise UserError(f"{told}: let both agree, in env.{name} and what is in it")
     kept = spaces.read(folder)
     if kept and kept.action != actions.space:
-        there, here = named(kept.action), named(actions.space)
+        there, here = spelled(kept.action), spelled(actions.space)
         raise UserError(f"{folder} was recorded with actions {there}, and this run has {here}: let both agree")
     state = read(folder, only={"replay"}).parts["replay"]
     pieces = [rows for _, rows in blocks(folder / "replay", state)]

@@ -12,7 +12,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Sp
 from gymnasium.spaces.utils import flatdim
 
 from softrl.data import envs
-from softrl.data.spaces import FlatActions, entries, named
+from softrl.data.spaces import FlatActions, entries, spelled
 from softrl.errors import UserError
 from softrl.run.observations import own
 from softrl.types import Spec
@@ -86,7 +86,7 @@ def check_same_spec(learned: Spec, given: Spec) -> None:
 def check_same_actions(learned: Space[Any], given: Space[Any]) -> None:
     """Raise UserError where an action means something else in the other world: of other bounds, or of another kind."""
     if learned != given:
-        mine, other = named(learned), named(given)
+        mine, other = spelled(learned), spelled(given)
         raise UserError(
             f"the policy's actions are {mine}, and this environment has {other}: give one like that of its run"
         )
