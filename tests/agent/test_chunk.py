@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from softrl.agent.chunk import AdaptiveChunk, Chunk, EveryStep, actor_spec, critic_spec, mean_executed
+from softrl.agent.chunk import AdaptiveChunk, Chunk, EveryStep, OpenLoop, actor_spec, critic_spec, mean_executed
 from softrl.agent.explore import OnPolicyExplorer
 from softrl.data import envs
 from softrl.data.collect import Collector
@@ -182,6 +182,7 @@ def test_single_actions_are_the_neutral_element() -> None:
     assert Chunk().needs == frozenset()
     plan = Chunk().build(SPEC._replace(chunk=1))
     assert type(plan) is EveryStep
+    assert type(Chunk(2).build(SPEC)) is OpenLoop
     assert plan.initial(4) == {}
     agent = SimpleNamespace(actor=lambda z: 3 * z)
     assert plan.judged(agent, *[torch.ones(1, 1)] * 2, torch.ones(1)) == (torch.full((1, 1), 3.0), {}, {})  # type: ignore[arg-type]
