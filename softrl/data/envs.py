@@ -149,9 +149,9 @@ def vector(source: Source, config: EnvConfig, envs: int, seed: int) -> VectorEnv
         raise
     except OSError as error:
         advice = "set TMPDIR to a shorter path" if "AF_UNIX" in str(error) else "lower envs"
-        raise UserError(
-            f"the system starts no {envs} processes ({one_line(error)}): {advice}, or use --env.workers sync"
-        ) from error
+        why = error.strerror or one_line(error)
+        text = f"the system starts no {envs} processes ({why}): {advice}, or use --env.workers sync"
+        raise UserError(text) from error
     except Exception as error:
         raise UserError(
             f"the environment cannot be sent to a worker process: use --env.workers sync, or give a factory "

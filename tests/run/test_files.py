@@ -127,7 +127,7 @@ def test_a_table_that_cannot_be_cut_back_is_told(tmp_path, monkeypatch):
             "the disk is full: nothing was lost, make room and go on with `softrl resume`",
         ),
         ("run/checkpoints/step_000000000.partial", "is full: make room and start again"),
-        ("elsewhere", "is full: .*run is gone, and the run with it, start another"),
+        ("elsewhere", "is full: the run folder .*run no longer exists, start another run"),
     ],
 )
 def test_whether_a_run_can_go_on_is_seen_on_the_disk(tmp_path, folder, sentence):
