@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 import torch
+from asked import answered, positive, several
 from heavy import spread, turns
 from speed import keep, keep_processors
 
@@ -36,12 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("act", "update"))
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each contender (default 7)")
+    parser.add_argument("--rounds", type=positive, default=7, help="turns of each contender (default 7)")
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn (default 1)")
-    parser.add_argument("--threads", type=int, default=1, help="of torch (default 1)")
-    parser.add_argument("--lengths", default="1,3,5", help="executed lengths (default 1,3,5)")
-    parser.add_argument("--envs", type=int, default=1, help="environments that are acted for together (default 1)")
-    parser.add_argument("--batches", default="256,1024", help="rows of a batch (default 256,1024)")
+    parser.add_argument("--threads", type=positive, default=1, help="of torch (default 1)")
+    parser.add_argument("--lengths", type=several(positive), default=[1, 3, 5], help="executed lengths (default 1,3,5)")
+    parser.add_argument("--envs", type=positive, default=1, help="environments that are acted for together (default 1)")
+    batches = "rows of a batch (default 256,1024)"
+    parser.add_argument("--batches", type=several(positive), default=[256, 1024], help=batches)
     parser.add_argument("--compile", choices=MODES, default="both", help="which updates (default both)")
     options = parser.parse_args(arguments)
     keep_processors(options.threads)
@@ -55,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def act(options: argparse.Namespace) -> None:
     """Milliseconds of the policy for each environment step, and how often its network is asked."""
-    lengths = [int(length) for length in options.lengths.split(",")]
+    lengths, longest = options.lengths, max(options.lengths)
     agents = {f"fixed {length}": fixed(length) for length in lengths}
-    agents |= {f"adaptive {length}": adaptive(length, max(lengths)) for length in lengths if max(lengths) > 1}
+    agents |= {f"adaptive {length}": adaptive(length, longest) for length in lengths if longest > 1}
     times = race("act", {name: acting(agent, options.envs) for name, agent in agents.items()}, STEPS, options)
     rows = [("", "plans a step", "ms a step", "lowest", "highest")]
     for name, own in times.items():
@@ -109,7 +111,7 @@ def asked(agent: Agent) -> float:
 
 def update(options: argparse.Namespace) -> None:
     """Milliseconds of a batch and its update with chunks, and their ratio to the plain ones in the same round."""
-    for batch in map(int, options.batches.split(",")):
+    for batch in options.batches:
         for mode in MODES[options.compile]:
             calls = {}
             for recipe in RECIPES:
@@ -154,4 +156,4 @@ def race(name: str, calls: dict[str, Call], steps: int, options: argparse.Namesp
 
 
 if __name__ == "__main__":
-    main()
+    answered(main)

@@ -1,13 +1,13 @@
 """The table of runs that the clock ends: what each recipe has reached after a third, two thirds and all of its time."""
 
-import csv
 import json
 import statistics
 from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-LAST = 3  # evaluations that are averaged
+from tables import evaluations, mean_of_last, table
+
 HEADER = ("task", "method", "minutes", "env steps", "at 1/3", "at 2/3", "at the end", "sd over seeds", "seeds")
 
 
@@ -29,12 +29,11 @@ def limit(run: Path) -> float | None:
 
 def ended(run: Path, method: str, minutes: float) -> Ended:
     """What the evaluations of a run tell."""
-    with (run / "eval.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = evaluations(run)
     returns = []
     for part in (1, 2, 3):
         before = [row for row in rows if float(row["seconds"]) <= 60 * minutes * part / 3 or part == 3]
-        returns.append(statistics.fmean(float(row["return_mean"]) for row in before[-LAST:]))
+        returns.append(mean_of_last(before))
     task = json.loads((run / "config.json").read_text())["env"]["name"]
     return Ended(task, method, minutes, float(rows[-1]["env_steps"]), tuple(returns))
 
@@ -50,8 +49,7 @@ def clocked(results: Path) -> list[str]:
     if not groups:
         return []
     best_first = sorted(groups, key=lambda key: (*key[:2], -mean(groups[key], 2)))
-    lines = [HEADER, ("---",) * len(HEADER), *(cells(groups[key]) for key in best_first)]
-    return ["| " + " | ".join(line) + " |" for line in lines]
+    return table(HEADER, (cells(groups[key]) for key in best_first))
 
 
 def mean(runs: list[Ended], time: int) -> float:

@@ -11,10 +11,10 @@ from typing import NamedTuple
 from clocked import clocked, limit
 from jobs import Job
 from reached import reached
+from tables import LAST, evaluations, mean_of_last, table
 
 KEPT = ("eval.csv", "episodes.csv", "train.csv", "config.json", "versions.json", "command.txt")
 BEGIN, END = "<!-- learning: begin -->", "<!-- learning: end -->"
-LAST = 3  # evaluations that are averaged
 OURS, PEER = "these runs", "sb3_sac"
 HEADER = (
     "task",
@@ -30,7 +30,7 @@ HEADER = (
     "source",
 )
 TARGETS = {
-    "state": {"sac_v1": [PEER], "simba": ["simba"], "": ["sac[pytorch_sac]"]},
+    "state": {"sac_v1": [PEER], "simba": ["simba"], "xqc": ["xqc"], "": ["sac[pytorch_sac]"]},
     "pixels": {
         "sac_ae": ["sac_ae"],
         "sac_pixels": ["sac_pixels[sac_ae]"],
@@ -82,7 +82,8 @@ def collect(jobs: list[Job], benchmarks: Path) -> int:
             print(f"{job.folder}: not done, left out")
     ours = [row for recipe in sorted(results.iterdir()) if recipe.is_dir() for row in measured(recipe)]
     rows = sorted(ours + published(benchmarks / "reference.csv", ours), key=lambda row: (row.task, row.steps))
-    write(results / "README.md", [*table(rows), "", *verdicts(rows), "", *clocked(results), "", *reached(results)])
+    learned = table(HEADER, (row.cells() for row in rows))
+    write(results / "README.md", [*learned, "", *verdicts(rows), "", *clocked(results), "", *reached(results)])
     return 0 if all(job.done() for job in jobs) else 1
 
 
@@ -101,14 +102,12 @@ def measured(recipe: Path) -> list[Row]:
         if limit(path.parent) is not None:
             continue  # has a table of its own, its steps are those that it would have made
         config = json.loads(path.with_name("config.json").read_text())
-        with path.open(newline="") as file:
-            last = list(csv.DictReader(file))[-LAST:]
-        lengths = [float(row["chunk_length"]) for row in last if row.get("chunk_length")]
+        rows = evaluations(path.parent)
+        lengths = [float(row["chunk_length"]) for row in rows[-LAST:] if row.get("chunk_length")]
         env = config["env"]
         sees = "pixels" if env.get("pixels") else "state"
         key = (env["name"], sees, config["steps"], env.get("repeat", 1))
-        total = statistics.fmean(float(row["return_mean"]) for row in last)
-        runs[key].append((total, statistics.fmean(lengths) if lengths else None))
+        runs[key].append((mean_of_last(rows), statistics.fmean(lengths) if lengths else None))
     return [summed(recipe.name, *key, found) for key, found in runs.items()]
 
 
@@ -164,12 +163,6 @@ def seen(row: dict[str, str]) -> str:
     return "pixels" if row["suite"].endswith("_pixels") else "state"
 
 
-def table(rows: list[Row]) -> list[str]:
-    """The rows as Markdown."""
-    lines = [HEADER, ("---",) * len(HEADER), *(row.cells() for row in rows)]
-    return ["| " + " | ".join(line) + " |" for line in lines]
-
-
 def verdicts(rows: list[Row]) -> list[str]:
     """Our results held against their targets, a line each."""
     lines = []
@@ -182,8 +175,11 @@ def verdicts(rows: list[Row]) -> list[str]:
         else:
             bar = peer.mean - max(peer.sd or 0.0, 0.15 * abs(peer.mean))
             rule = f"{peer.method} less the larger of one sd and 15%"
+        if bar <= 0:
+            continue  # whoever earns nothing meets it
         word = "met" if row.mean >= bar else "missed"
-        lines.append(f"- {row.task}, {row.method}: {row.mean:.1f}, target {bar:.1f} ({rule}): {word}")
+        seeds = "one seed" if row.seeds == 1 else f"{row.seeds} seeds"
+        lines.append(f"- {row.task}, {row.method}, {seeds}: {row.mean:.1f}, target {bar:.1f} ({rule}): {word}")
     return lines
 
 

@@ -8,11 +8,14 @@ Writes results/plasticity/diagnostics.csv from the metrics of the runs that are 
 file and the evaluations beside it say.
 """
 
+import argparse
 import csv
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from tables import evaluations, mean_of_last, table
 
 HERE = Path(__file__).resolve().parent
 PREFIX = "plasticity_"
@@ -22,12 +25,13 @@ MEASURED = tuple(
     for what in ("dormant_share", "effective_rank", "weight_norm")
 )
 COLUMNS = ("method", "seed", "env_steps", "updates", *MEASURED, "value_churn", "policy_churn")
-LAST = 3  # evaluations that make a return
 HEADER = ("method", "seeds", "return", "by seed", *(name.replace("_", " ") for name in MEASURED))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the raw numbers, where runs are here, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args(arguments)
     logs = sorted((HERE.parent / "runs").glob(f"*/{PREFIX}*/seed*/metrics.jsonl"))
     rows = [row for log in logs for row in diagnostics(log.parent)]
     kept = HERE / "results" / "plasticity" / "diagnostics.csv"
@@ -35,7 +39,7 @@ def main() -> None:
         kept.parent.mkdir(exist_ok=True)
         with kept.open("w", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
-    print("\n".join(table(HERE / "results")))
+    print("\n".join(told(HERE / "results")))
 
 
 def diagnostics(run: Path) -> Iterator[tuple[str, ...]]:
@@ -49,27 +53,22 @@ def diagnostics(run: Path) -> Iterator[tuple[str, ...]]:
                 yield method, seed, str(told["env_steps"]), str(updates), *(f"{value:.6g}" for value in values)
 
 
-def table(results: Path) -> list[str]:
+def told(results: Path) -> list[str]:
     """A line a method as Markdown, the best return first: means over seeds, diagnostics those of the last look."""
     newest: dict[tuple[str, str], dict[str, str]] = {}
     with (results / "plasticity" / "diagnostics.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             newest[row["method"], row["seed"]] = row
-    told = []
+    methods = []
     for method in dict.fromkeys(name for name, _ in newest):
         looks = [row for (name, _), row in newest.items() if name == method]
-        returns = [total(path) for path in sorted((results / f"{PREFIX}{method}").glob("*/seed*/eval.csv"))]
+        runs = sorted((results / f"{PREFIX}{method}").glob("*/seed*"))
+        returns = [mean_of_last(evaluations(run)) for run in runs]
         means = [f"{statistics.fmean(float(look[name]) for look in looks):.3g}" for name in MEASURED]
         by_seed = ", ".join(f"{value:.0f}" for value in returns)
-        told.append((statistics.fmean(returns), (method, str(len(returns)), by_seed, *means)))
-    lines = [(name, seeds, f"{value:.0f}", *rest) for value, (name, seeds, *rest) in sorted(told, reverse=True)]
-    return ["| " + " | ".join(line) + " |" for line in (HEADER, ("---",) * len(HEADER), *lines)]
-
-
-def total(path: Path) -> float:
-    """Mean return of the last evaluations of a run."""
-    with path.open(newline="") as file:
-        return statistics.fmean(float(row["return_mean"]) for row in list(csv.DictReader(file))[-LAST:])
+        methods.append((statistics.fmean(returns), (method, str(len(returns)), by_seed, *means)))
+    lines = [(name, seeds, f"{value:.0f}", *rest) for value, (name, seeds, *rest) in sorted(methods, reverse=True)]
+    return table(HEADER, lines)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ The toy policy of tests/math/test_latents.py: a | z ~ N(z, 1/2) with z ~ N(0, 1)
 for an action, from the latent that acted and K others, less the logarithm of the integral over all latents.
 """
 
+import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -62,8 +63,9 @@ def measured() -> dict[tuple[str, int], Tensor]:
     return {pair: torch.cat(blocks) for pair, blocks in found.items()}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, and draw it."""
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     errors = measured()
     with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(8.4, 3.1), layout="constrained")

@@ -18,6 +18,7 @@ from itertools import cycle
 from typing import Any
 
 import torch
+from asked import answered, one_of, positive, several
 from plain.dreamer import Dreamer, Smac
 from plain.sac_ae import SacAe, Sizes as PixelSizes
 from plain.windows import decisions, sequences, stretches, transitions
@@ -59,16 +60,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=SIZES)
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender (default 5)")
-    parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
+    parser.add_argument("--rounds", type=positive, default=5, help="turns of each contender (default 5)")
+    parser.add_argument("--threads", type=positive, default=min(2, len(os.sched_getaffinity(0))))
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn, at least one update (default 1)")
-    parser.add_argument("--size", type=int, help="height and width of the pictures; world models: 16, 32, 48 or 64")
-    parser.add_argument("--batch", type=int, help="rows of a batch")
-    parser.add_argument("--length", type=int, default=50, help="rows of a sequence (default 50)")
+    parser.add_argument(
+        "--size", type=positive, help="height and width of the pictures; world models: 16, 32, 48 or 64"
+    )
+    parser.add_argument("--batch", type=positive, help="rows of a batch")
+    parser.add_argument("--length", type=positive, default=50, help="rows of a sequence (default 50)")
     parser.add_argument("--compile", choices=MODES, default="both", help="which updates of softrl (default both)")
-    parser.add_argument("--precision", default="float32,bfloat16", help="numbers in the products, from pixels")
-    parser.add_argument("--only", default="dreamer,latent_sac,smac", help="world models' recipes (default all three)")
-    parser.add_argument("--particles", default="8,16,32", help="K of smac, as many numbers as wanted")
+    parser.add_argument(
+        "--precision", type=several(one_of(DTYPES)), default=list(DTYPES), help="numbers in the products, from pixels"
+    )
+    parser.add_argument(
+        "--only", type=several(one_of(PEERS)), default=list(PEERS), help="world models' recipes (default all three)"
+    )
+    parser.add_argument(
+        "--particles", type=several(positive), default=[8, 16, 32], help="K of smac, as many numbers as wanted"
+    )
     options = parser.parse_args(arguments)
     size, batch = SIZES[options.what]
     options.size, options.batch = options.size or size, options.batch or batch
@@ -89,7 +98,7 @@ def pixels(options: argparse.Namespace) -> None:
     plain = SacAe(PixelSizes(COLOURS * STACK, options.size, ACTIONS))
     given = [transitions(window) for window in windows]
     calls = {FLOOR: least(run, spec, windows, options.seconds), PLAIN: turning(plain.update, given, period(run))}
-    for precision in options.precision.split(","):
+    for precision in options.precision:
         for name, mode in MODES[options.compile].items():
             calls[f"{name} {precision}"] = ours(run, spec, windows, mode, precision)
     race("pixels", calls, period(run), options)
@@ -97,7 +106,7 @@ def pixels(options: argparse.Namespace) -> None:
 
 def worlds(options: argparse.Namespace) -> None:
     """A world model's update in every form, its floor, and the plain code, one recipe after the other."""
-    for recipe in options.only.split(","):
+    for recipe in options.only:
         run, spec = configured(recipe, options), pictures(options)
         windows = [sequences(spec, options.batch, options.length) for _ in range(WINDOWS)]
         particles = run.agent.encoder.particles.count  # type: ignore[union-attr]  # a recipe with a world model
@@ -114,7 +123,7 @@ def smac(options: argparse.Namespace) -> None:
     spec = pictures(options)
     windows = [sequences(spec, options.batch, options.length) for _ in range(WINDOWS)]
     runs = {FEWEST: configured(FEWEST, options)}
-    for particles in map(int, options.particles.split(",")):
+    for particles in options.particles:
         run = configured("smac", options)
         runs[f"smac {particles}"] = override(run, {"agent.encoder.particles.count": particles})
     for name, mode in MODES[options.compile].items():
@@ -216,4 +225,4 @@ def spread(values: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    answered(main)

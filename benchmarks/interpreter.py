@@ -1,10 +1,14 @@
 """An interpreter that has the peers: theirs and our requirements never meet in one environment."""
 
+import argparse
 import os
+import shutil
 import subprocess
 import sys
 import venv
 from pathlib import Path
+
+from softrl.errors import UserError
 
 PEERS = (
     *("stable-baselines3", "sb3-contrib", "sbx-rl", "torchrl", "tensordict"),
@@ -12,9 +16,14 @@ PEERS = (
 )
 
 
-def interpreter(root: Path) -> str:
-    """$PEERS_PYTHON, or that of an environment under `root`, which is made and filled where it is not there yet."""
-    given = os.environ.get("PEERS_PYTHON")
+def interpreter(root: Path, named: str | None = None) -> str:
+    """The one that is named, $PEERS_PYTHON, or that of an environment under `root`, made where it is not there yet.
+
+    Raises UserError where there is no program of that name.
+    """
+    given = named or os.environ.get("PEERS_PYTHON")
+    if given and shutil.which(given) is None:
+        raise UserError(f"{given} is no program: give the peers' interpreter, or neither --peers nor PEERS_PYTHON")
     if given:
         return given
     home = root / ".peers"
@@ -29,4 +38,5 @@ def interpreter(root: Path) -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     print(interpreter(Path(__file__).resolve().parent.parent))

@@ -22,6 +22,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from asked import answered, positive
 
 from softrl import api
 from softrl.data import envs
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("runs", nargs="+", type=Path, help="run folders; a method is called as the folder of its seeds")
     parser.add_argument("--probability", type=float, default=0.02, help="of a push before a frame (default 0.02)")
     parser.add_argument("--size", type=float, default=2.0, help="of a push (default 2)")
-    parser.add_argument("--episodes", type=int, default=10, help="with pushes, and as many without (default 10)")
+    parser.add_argument("--episodes", type=positive, default=10, help="with pushes, and as many without (default 10)")
     options = parser.parse_args(arguments)
     push, played = Push(options.probability, options.size), list[Episode]()
     for run in options.runs:
@@ -223,4 +224,4 @@ def write(path: Path, lines: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    answered(main)

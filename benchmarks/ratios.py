@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from raw import Row, Turn, by_name, flag, joined, machine, newest, parts, read, single
+from raw import Row, Turn, by_name, flag, joined, newest, parts, read, single
 
 TARGETS = {
     "sac": {"sb3": 2.3, "torchrl": 2.3, "torchrl compiled": 2.3, "sbx": 1.6},
@@ -129,7 +129,7 @@ def figures(folder: Path) -> list[Figure]:
 
 def loops(folder: Path, algorithm: str) -> Iterator[Figure]:
     """A recipe's loop against those of its peers."""
-    family, table = f"{algorithm}: environment steps a second", loop_table(algorithm)
+    family, table = f"{algorithm}: environment steps a second, over a peer's", loop_table(algorithm)
     contenders = [(OURS, TARGETS), (OURS_IN_BFLOAT16, IN_BFLOAT16)]
     for name, targets in contenders:
         for peer, target in targets.get(algorithm, {}).items():
@@ -214,17 +214,11 @@ def updates(folder: Path) -> Iterator[Figure]:
 
 
 def recipes(folder: Path) -> Iterator[Figure]:
-    """The compiled update of every recipe over the floor of its own products, and the memory of a run's process."""
-    memory = read(folder, "recipes", "memory")
+    """The compiled update of every recipe over the floor of its own products."""
     for name, rows in by_name(read(folder, "recipes", "update")).items():
         for group in newest(single(rows), 1):
-            place = machine(group[-1][0])
-            peaks = [row for row in memory if row["name"] == name and machine(row) == place]
-            held = {"peak MiB": f"{float(peaks[-1]['peak_mib']):.0f}" if peaks else ""}
-            last = tuple((*turn, *peaks[-1:]) for turn in group)
             size = {"GFLOP": f"{float(group[-1][0]['gflop']):.2f}"}
-            figure = over_floor("recipes: update over its floor", name, RECIPE_OVER_FLOOR, group, size | held)
-            yield figure._replace(turns=last)
+            yield over_floor("recipes: update over its floor", name, RECIPE_OVER_FLOOR, group, size)
 
 
 def updates_of(folder: Path, table: str) -> Iterator[Figure]:

@@ -5,19 +5,23 @@ benchmarks/run benchmarks/lists/hour.txt --collect
 .venv/bin/python benchmarks/reached.py
 """
 
-import csv
+import argparse
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import tables
+
 OURS, PEER = "hour_fast", "hour_sb3_sac"
-IN_A_ROW = 3  # evaluations that are the peer's return, and that have to reach it
+IN_A_ROW = tables.LAST  # evaluations that are the peer's return, and that have to reach it
 TARGET = 20  # minutes
 HEADER = ("task", "return in an hour", "seeds", "minutes, by seed", "target", "met")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args(arguments)
     print("\n".join(reached(Path(__file__).resolve().parent / "results")) or "no results of lists/hour.txt yet")
 
 
@@ -28,8 +32,7 @@ def reached(results: Path) -> list[str]:
         for path in sorted((results / PEER).glob("*"))
         if (results / OURS / path.name).is_dir()
     ]
-    lines = [HEADER, ("---",) * len(HEADER), *found]
-    return ["| " + " | ".join(line) + " |" for line in lines] if found else []
+    return tables.table(HEADER, found) if found else []
 
 
 def cells(task: str, results: Path) -> tuple[str, ...]:
@@ -45,8 +48,7 @@ def cells(task: str, results: Path) -> tuple[str, ...]:
 def evaluations(folder: Path) -> Iterator[list[tuple[float, float]]]:
     """Minutes and mean return of every evaluation, of one run after the other."""
     for path in sorted(folder.glob("seed*/eval.csv")):
-        with path.open(newline="") as file:
-            yield [(float(row["seconds"]) / 60, float(row["return_mean"])) for row in csv.DictReader(file)]
+        yield [(float(row["seconds"]) / 60, float(row["return_mean"])) for row in tables.evaluations(path.parent)]
 
 
 def minutes(run: list[tuple[float, float]], goal: float) -> float | None:

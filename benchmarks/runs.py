@@ -15,6 +15,7 @@ from types import FrameType
 
 import collecting
 import jobs
+from asked import positive
 from jobs import Job
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,10 +27,12 @@ def main() -> int:
     """Run or collect a list; answers the exit code: 0 when all its runs are done."""
     parser = argparse.ArgumentParser(prog="benchmarks/run", description=__doc__)
     parser.add_argument("list", type=Path, help="a file with one command a line")
-    parser.add_argument("--workers", type=int, default=2, help="runs at a time (default 2)")
+    parser.add_argument("--workers", type=positive, default=2, help="runs at a time (default 2)")
     parser.add_argument("--every", type=float, default=60.0, help="seconds between progress lines (default 60)")
     parser.add_argument("--collect", action="store_true", help="copy what is done to benchmarks/results instead")
     options = parser.parse_args()
+    if not options.list.is_file():
+        parser.error(f"{options.list} is not a list: there are those of benchmarks/lists")
     os.chdir(ROOT)
     listed = jobs.read(options.list, Path())
     if options.collect:

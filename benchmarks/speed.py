@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import raw
+from asked import answered, positive
 from interpreter import interpreter
 from ratios import IN_BFLOAT16, OURS, OURS_IN_BFLOAT16, TARGETS, loop_table
 from speed_page import write
@@ -71,9 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         choices=("loop", "update", "all", "envs", "recipes", "memory", "waiting", "table"),
         default="all",
     )
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender (default 5)")
-    parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
-    parser.add_argument("--steps", type=int, help="environment steps of each loop (default: those of 3000 updates)")
+    parser.add_argument("--rounds", type=positive, default=5, help="turns of each contender (default 5)")
+    parser.add_argument("--threads", type=positive, default=min(2, len(os.sched_getaffinity(0))))
+    parser.add_argument(
+        "--steps", type=positive, help="environment steps of each loop (default: those of 3000 updates)"
+    )
     parser.add_argument("--counts", default="1,4,16,64", help="environments side by side (default 1,4,16,64)")
     parser.add_argument("--env", default="HalfCheetah-v5")
     parser.add_argument("--algorithm", choices=TARGETS, default="sac", help="recipe of the loops (default sac)")
@@ -112,7 +115,7 @@ def keep_processors(count: int) -> None:
 
 def loops(options: argparse.Namespace) -> None:
     """Environment steps a second of every contender, in turns."""
-    options.peers = options.peers or interpreter(ROOT)
+    options.peers = interpreter(ROOT, options.peers)
     for turn in range(1, options.rounds + 1):
         for name, command in commands(options).items():
             result = measured(command, options.threads)
@@ -282,4 +285,4 @@ def shown(word: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    answered(main)

@@ -65,7 +65,9 @@ def describe(options: argparse.Namespace) -> None:
         "numpy",
         *["dm-control"][: of_control(options.env)],
     ]
+    machine = softrl_versions()
     versions = {"python": platform.python_version(), **{package: version(package) for package in packages}}
+    versions |= {name: machine[name] for name in ("commit", "platform", "cpu")}
     command = ["python", "benchmarks/peers/train_sb3.py", *sys.argv[1:]]
     (options.run / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     (options.run / "versions.json").write_text(json.dumps(versions, indent=2) + "\n")
@@ -109,6 +111,14 @@ def train(options: argparse.Namespace) -> None:
         model.learn(options.steps, callback=on_step)
         if evaluated != model.num_timesteps:
             evaluation()
+
+
+def softrl_versions() -> dict[str, str | None]:
+    """What softrl says of a machine and of this checkout; it needs nothing that the peers' interpreter lacks."""
+    sys.path.append(str(ROOT))
+    from softrl.run.versions import versions
+
+    return versions()
 
 
 def of_control(name: str) -> bool:

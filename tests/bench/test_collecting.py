@@ -54,7 +54,10 @@ def test_means_of_the_last_three_evaluations_beside_published_rows(tmp_path: Pat
     assert "| cheetah_run | sac[pytorch_sac] | state | 300 | 1 | 100.0 | 20.0 |  | 3 |  | somewhere |" in lines
     assert not any("another" in line or "from pixels" in line for line in lines)
     # the larger of one sd, 20, and 15%, 15
-    assert "- cheetah_run, sac: 80.0, target 80.0 (sac[pytorch_sac] less the larger of one sd and 15%): met" in lines
+    assert (
+        "- cheetah_run, sac, 2 seeds: 80.0, target 80.0 (sac[pytorch_sac] less the larger of one sd and 15%): met"
+        in lines
+    )
     assert sorted(path.name for path in (target / "results/sac/cheetah_run/seed1").iterdir()) == [
         "config.json",
         "eval.csv",
@@ -76,11 +79,11 @@ def test_runs_from_pixels_are_held_against_published_ones_from_pixels(tmp_path: 
     assert "| cheetah_run | sac_ae | pixels | 300 | 4 | 100.0 |  |  | 10 |  | from pixels |" in lines
     assert not any("pytorch_sac" in line for line in lines)
     assert [line for line in lines if line.startswith("- ")] == [
-        "- cheetah_run, drq_64: 250.0, target 250.0 (drq[dreamer] less the larger of one sd and 15%): met",
-        "- cheetah_run, sac_ae: 90.0, target 85.0 (sac_ae less the larger of one sd and 15%): met",
-        "- cheetah_run, sac_ae_64: 84.0, target 85.0 (sac_ae less the larger of one sd and 15%): missed",
-        "- cheetah_run, sac_pixels_64: 29.0, target 30.0 (sac_pixels[sac_ae] less the larger of one sd and 15%): "
-        "missed",
+        "- cheetah_run, drq_64, one seed: 250.0, target 250.0 (drq[dreamer] less the larger of one sd and 15%): met",
+        "- cheetah_run, sac_ae, one seed: 90.0, target 85.0 (sac_ae less the larger of one sd and 15%): met",
+        "- cheetah_run, sac_ae_64, one seed: 84.0, target 85.0 (sac_ae less the larger of one sd and 15%): missed",
+        "- cheetah_run, sac_pixels_64, one seed: 29.0, target 30.0 "
+        "(sac_pixels[sac_ae] less the larger of one sd and 15%): missed",
     ]
 
 
@@ -127,7 +130,8 @@ def test_the_2018_recipe_is_held_against_stable_baselines(tmp_path: Path) -> Non
     assert collecting.collect([theirs, ours], target) == 0
     text = (target / "results" / "README.md").read_text()
     assert (
-        "- Hopper-v4, sac_v1: 799.0, target 800.0 (0.8 of Stable-Baselines3's SAC in the same budget): missed" in text
+        "- Hopper-v4, sac_v1, one seed: 799.0, target 800.0 (0.8 of Stable-Baselines3's SAC in the same budget): missed"
+        in text
     )
     assert "- Hopper-v4, sb3_sac" not in text
 

@@ -40,7 +40,7 @@ def test_the_best_stands_first_with_what_was_seen_last(
     monkeypatch.setattr(dormant, "HERE", runs / "here")
     (runs / "here").mkdir()
     (runs / "results").rename(runs / "here" / "results")
-    dormant.main()
+    dormant.main([])
     first, second = capsys.readouterr().out.splitlines()[2:]
     assert first.startswith("| redo | 1 | 6 | 6 | 0 | 0.5 |")
     assert second.startswith("| none | 1 | 3 | 3 | 0.25 | 0.5 |")

@@ -11,11 +11,19 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import interpreter
 
+from softrl.errors import UserError
+
 
 def test_an_interpreter_that_is_given_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PEERS_PYTHON", "/somewhere/python")
-    assert interpreter.interpreter(tmp_path) == "/somewhere/python"
+    monkeypatch.setenv("PEERS_PYTHON", sys.executable)
+    assert interpreter.interpreter(tmp_path) == sys.executable
+    assert interpreter.interpreter(tmp_path, "sh") == "sh"
     assert not list(tmp_path.iterdir())
+
+
+def test_one_that_is_not_there_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere/python is no program"):
+        interpreter.interpreter(tmp_path, "nowhere/python")
 
 
 def test_an_environment_is_made_once_and_made_again_when_it_was_cut(

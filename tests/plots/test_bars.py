@@ -10,7 +10,7 @@ from softrl.plots import bars as module
 from softrl.plots.bars import Bar, bars
 
 PANELS = {
-    "loops": [Bar("over one", 2.5, 2.0, 3.5, 2.3), Bar("over another", 1.5, 1.4, 1.6, None)],
+    "loops": [Bar("over one", 2.5, 2.0, 3.5, 2.3, "(>= 2.3)"), Bar("over another", 1.5, 1.4, 1.6, None)],
     "updates": [Bar("compiled", 1.2, 1.1, 70.0, 1.1)],
 }
 
@@ -30,6 +30,7 @@ def test_a_panel_for_each_family_and_a_bar_for_each_ratio(drawn: Figure) -> None
     assert [label.get_text() for label in drawn.axes[0].get_yticklabels()] == ["over one", "over another"]
     top, bottom = drawn.axes[0].get_ylim()
     assert top > bottom  # the first bar is the upper one
+    assert [text.get_text() for text in drawn.axes[0].texts] == ["2.50  (>= 2.3)", "1.50"]
 
 
 def test_ranges_and_targets_are_where_they_belong(drawn: Figure) -> None:

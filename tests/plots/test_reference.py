@@ -31,6 +31,7 @@ def test_the_scores_that_the_benchmarks_cite() -> None:
     tasks = {score.task for score in published("sac[pytorch_sac]", {score.task for score in scores()})}
     assert tasks == {
         "cartpole_swingup",
+        "cartpole_swingup_sparse",
         "cheetah_run",
         "walker_walk",
         "finger_spin",
