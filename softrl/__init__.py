@@ -22,6 +22,7 @@ _HOMES = {
     "Pixels": "softrl.data.pixels",
     "Partial": "softrl.data.partial",
     "UserError": "softrl.errors",
+    "Caution": "softrl.errors",
 }
 
 __all__ = [*_HOMES, "__version__"]

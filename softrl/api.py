@@ -56,6 +56,10 @@ class RunResult(NamedTuple):
     best: float | None  # highest mean return of an evaluation
     last: float | None  # mean return of the last one
 
+    def __fspath__(self) -> str:
+        """The run folder, for all that takes a path."""
+        return str(self.path)
+
 
 def recipe(name: str, env: str = "") -> Run:
     """The configuration of a recipe, or of several joined by `+`, for the environment of that name.
@@ -206,9 +210,9 @@ def extended(run: Run, path: Path, steps: int | None, minutes: float | None) -> 
     asked = {name: value for name, value in {"steps": steps, "minutes": minutes}.items() if value is not None}
     longer = override(run, asked)
     if longer.steps < run.steps:
-        raise UserError(f"{path} was started with {run.steps} steps: --steps can extend a run, not shorten it")
+        raise UserError(f"{path} has {run.steps} steps already: --steps can extend a run, not shorten it")
     if longer.minutes is not None and run.minutes is not None and longer.minutes < run.minutes:
-        raise UserError(f"{path} was started with {run.minutes:g} minutes: --minutes can extend a run, not shorten it")
+        raise UserError(f"{path} has {run.minutes:g} minutes already: --minutes can extend a run, not shorten it")
     return longer
 
 

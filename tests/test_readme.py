@@ -47,7 +47,7 @@ def test_commands_are_understood(command: str) -> None:
         understood(found)
     else:
         changed = list(flat(Run())) if name == "resume" else []
-        check(found.flags, [field.path for field in fields(kinds())] + changed if kinds else [])
+        check(found, [field.path for field in fields(kinds())] + changed if kinds else [])
 
 
 @pytest.mark.parametrize("code", FLAGS)

@@ -167,7 +167,7 @@ def test_reports_name_both_recipes_and_both_values():
         (
             "sac_v1+sac_yarats",
             "recipes 'sac_v1' and 'sac_yarats' cannot be stacked, because agent.temperature of the first has no "
-            "initial, which the second sets: use one of them, or try them in the other order",
+            "initial, which the second sets: use one of them",
         ),
         (
             "dreamer+tqc",
@@ -316,3 +316,9 @@ def test_an_own_recipe_takes_no_name_of_softrls(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="recipe 'redq' is softrl's own: give the one in clashing another name"):
         find("clashing:redq")
     assert find("redq") is before
+
+
+def test_the_other_order_is_advised_where_it_fits() -> None:
+    with pytest.raises(UserError, match=r"use one of them, or try them in the other order$"):
+        apply("fixed_temperature+c51", Run())
+    assert apply("c51+fixed_temperature", Run()).recipe == "c51+fixed_temperature"

@@ -18,6 +18,8 @@ class Options:
 
     episodes: int = 10
     """Episodes to play."""
+    seed: int = 0
+    """Where the episodes' seeds come from, none of which training has used."""
     stochastic: bool = False
     """Act as while collecting, exploration included, instead of taking the policy's mode."""
     video: str | None = None
@@ -48,6 +50,7 @@ def main(words: Sequence[str]) -> None:
             deterministic=not options.stochastic,
             video=options.video,
             which=options.checkpoint,
+            seed=options.seed,
         )
         if told := caution(result):
             print(f"softrl: {told}", file=sys.stderr)
@@ -72,7 +75,8 @@ def sentence(summary: dict[str, float], episodes: int) -> str:
     """The summary in a line."""
     words = (
         "return {return_mean:.1f}, sd {return_sd:.1f}, from {return_min:.1f} to {return_max:.1f}, over {episodes} "
-        "episodes of {length_mean:.0f} steps"
+        + ("episode" if episodes == 1 else "episodes")
+        + " of {length_mean:.0f} steps"
         + (", success {success_mean:.0%}" if "success_mean" in summary else "")
         + (", {chunk_length_mean:.1f} actions of a plan executed" if "chunk_length_mean" in summary else "")
     )

@@ -16,6 +16,9 @@ class Words(NamedTuple):
     operands: list[str]
     flags: dict[str, str]  # name without dashes -> text, empty where a value is missing
     switches: set[str]  # names of the flags that were given and take no value
+    file: str = ""  # that of --config
+    filed: Mapping[str, str] = {}  # flags that come from there alone
+    task: str = ""  # the environment that it names
 
 
 def split(words: Sequence[str], switches: Collection[str]) -> Words:
@@ -49,17 +52,18 @@ def nowhere(name: str) -> str:
     return ""
 
 
-def check(flags: Mapping[str, str], known: Collection[str], elsewhere: Callable[[str], str] = nowhere) -> None:
+def check(found: Words, known: Collection[str], elsewhere: Callable[[str], str] = nowhere) -> None:
     """Raise UserError for a flag that is not known, or that lacks its value.
 
     It says what `elsewhere` says of where such a flag is known, or else the nearest one that is known here.
     """
-    for name, text in flags.items():
+    for name, text in found.flags.items():
+        where = f"{found.file}: " if name in found.filed else ""
         if name not in known:
             hint = elsewhere(name) or suggestion(name, known, "--") or "; --help lists them"
-            raise UserError(f"there is no flag '--{name}'{hint}")
+            raise UserError(f"{where}there is no flag '--{name}'{hint}")
         if not text:
-            raise UserError(f"--{name} needs a value: write --{name} VALUE")
+            raise UserError(f"{where}--{name} needs a value: write --{name} VALUE")
 
 
 def choose(options: Options, found: Words) -> Options:

@@ -23,6 +23,6 @@ def parse(
     if "help" in found.switches:
         answer(page(name, sections(options, "options"), about))
         return None
-    check(found.flags, [field.path for field in fields(options)])
+    check(found, [field.path for field in fields(options)])
     count_operands(found.operands, least, most, usage(name))
     return found.operands, choose(options, found)

@@ -14,6 +14,8 @@ class Options:
 
     out: str | None = None
     """The .mp4 file to write; none is RUN/videos/play.mp4."""
+    seed: int = 0
+    """Where the episode's seed comes from."""
     checkpoint: int | Literal["latest", "best"] = "latest"
     """Which weights: the latest, the best of all evaluations, or those of a kept step."""
     env: str | None = None
@@ -26,4 +28,4 @@ def main(words: Sequence[str]) -> None:
         (run,), options = parsed
         from softrl import api
 
-        answer(str(api.play(run, out=options.out, which=options.checkpoint, env=options.env)))
+        answer(str(api.play(run, out=options.out, which=options.checkpoint, seed=options.seed, env=options.env)))

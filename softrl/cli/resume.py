@@ -38,7 +38,7 @@ def main(words: Sequence[str]) -> None:
 
     [run], own = found.operands, flat(Options())
     configured = api.configuration(Path(run))
-    check(found.flags, own | flat(configured))
+    check(found, own | flat(configured))
     options = choose(Options(), found)
     values = read(configured, {path: text for path, text in found.flags.items() if path not in own})
     if options.env is not None:

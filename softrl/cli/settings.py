@@ -29,7 +29,9 @@ def with_file(found: Words) -> Words:
     if "config" in given:
         raise UserError(f"{path} sets config: a file of settings names no other, copy what is wanted of it")
     env = given.pop("env.name", "")
-    return Words(found.operands or [env] * bool(env), {**given, **found.flags}, found.switches)
+    filed = {name: text for name, text in given.items() if name not in found.flags}
+    operands = found.operands or [env] * bool(env)
+    return Words(operands, {**given, **found.flags}, found.switches, path, filed, env)
 
 
 def load(path: Path) -> dict[str, str]:

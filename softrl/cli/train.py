@@ -1,6 +1,7 @@
 """`softrl train`: a new run, configured by a recipe and by flags for every field of its parts."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,9 @@ from softrl.cli.outcome import tell
 from softrl.cli.output import answer, leave_out_cautions
 from softrl.cli.page import page, sections, usage
 from softrl.cli.settings import with_file, written
+from softrl.errors import Caution
 from softrl.run.fields import flat, override, read
+from softrl.run.kinds import show
 
 if TYPE_CHECKING:
     from softrl.run.config import Run
@@ -51,14 +54,15 @@ def main(words: Sequence[str]) -> None:
         return
     count_operands(found.operands, 1, 1, usage("train"))
     options, values = understood(found)
+    if options.quiet:
+        leave_out_cautions()
+    warn_of_another_task(found, values)
     if options.print:
         answer(written(override(configured(found), values)))
         return
 
     from softrl import api
 
-    if options.quiet:
-        leave_out_cautions()
     result = api.train(
         found.operands[0],
         recipe=options.recipe,
@@ -74,9 +78,25 @@ def main(words: Sequence[str]) -> None:
 def understood(found: Words) -> tuple[Options, dict[str, Any]]:
     """The options of the command, and the values of the run's fields, dotted path -> value; raises UserError."""
     run, own = configured(found), flat(Options())
-    check(found.flags, [path for path in (*own, *flat(run)) if path != "env.name"], recipes_with)
+    check(found, [path for path in (*own, *flat(run)) if path != "env.name"], recipes_with)
     texts = {path: text for path, text in found.flags.items() if path not in own}
     return choose(Options(), found), read(run, texts)
+
+
+def warn_of_another_task(found: Words, values: Mapping[str, Any]) -> None:
+    """Say where a file of settings has what its recipe sets for the task that it names, and not for the one typed."""
+    if found.task in ("", *found.operands):
+        return
+    here, there = flat(configured(found)), flat(configured(found._replace(operands=[found.task])))
+    kept = [path for path in found.filed if path in values and here[path] != there[path] == show(values[path])]
+    if kept:
+        listed = ", ".join(f"{path} {show(values[path])} ({show(here[path])})" for path in kept)
+        warnings.warn(
+            f"{found.file} was written for {found.task} and sets what the recipe has for it, in brackets what it has "
+            f"for {found.operands[0]}: {listed}",
+            Caution,
+            stacklevel=2,
+        )
 
 
 def recipes_with(path: str) -> str:

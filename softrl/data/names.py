@@ -83,7 +83,10 @@ def canonical(name: str) -> str:
             f"module in front as in module:{identifier}"
         )
     hint = nearest(name, known()) or ": softrl envs list names them all"
-    raise UserError(f"unknown environment '{name}'{hint} (one of your own is MODULE:ID, as in my_envs:Mine-v0)")
+    raise UserError(
+        f"unknown environment '{name}'{hint} (one of another package, or of your own, is MODULE:ID, as in "
+        "my_envs:Mine-v0)"
+    )
 
 
 def of_module(module: str, identifier: str) -> str:

@@ -44,7 +44,7 @@ def source_of(given: Source | None, remembered: Source) -> Source:
     if remembered.endswith(OWN) or not (":" in remembered or "/" in remembered or known(remembered)):
         raise UserError(
             f"the run learned in an environment of your own, '{remembered}', whose name does not tell how to make it: "
-            "give it again from Python, as in softrl.load(run, env=make_env), or a registered one on the command line, "
+            "give it again from Python, as env=make_env, or a registered one on the command line, "
             "as in --env my_envs:Mine-v0"
         )
     return remembered

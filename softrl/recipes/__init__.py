@@ -1,5 +1,6 @@
 """Recipes by name: papers as data, stacked with `+`. Configuration only: no tensors are made here."""
 
+import reprlib
 from importlib import import_module
 
 from softrl.errors import UserError, import_errors, nearest
@@ -44,5 +45,7 @@ def apply(names: str, run: Run, say: Say = say_nothing) -> Run:
     Raises UserError for an unknown name and for recipes that exclude each other.
     """
     if not isinstance(names, str):
-        raise UserError(f"recipe is {names!r}: give names joined by +, as in 'tqc+simba'; `softrl recipes` lists them")
+        raise UserError(
+            f"recipe is {reprlib.repr(names)}: give names joined by +, as in 'tqc+simba'; `softrl recipes` lists them"
+        )
     return override(stack([find(name) for name in names.split("+")], run, say), {"recipe": names})

@@ -22,6 +22,10 @@ NETWORK = {path: path for path in ("agent.actor.trunk", *(f"agent.actor.{name}" 
 """What a policy of another kind keeps of the one before it."""
 
 
+class OrderError(UserError):
+    """A recipe lacks what another one sets, which it may have where it comes first."""
+
+
 def say_nothing(sentence: str) -> None:
     """Drop a report."""
 
@@ -109,6 +113,25 @@ def stack(recipes: Sequence[Recipe], run: Run, say: Say = say_nothing) -> Run:
     A recipe that changes what defines an earlier one is refused with a UserError; every other value that it takes over
     from an earlier one is reported through `say`.
     """
+    try:
+        return stacked(recipes, run, say)
+    except OrderError as error:
+        if stackable(list(reversed(recipes)), run):
+            raise UserError(f"{error}, or try them in the other order") from None
+        raise
+
+
+def stackable(recipes: Sequence[Recipe], run: Run) -> bool:
+    """Whether recipes can be stacked in this order."""
+    try:
+        stacked(recipes, run, say_nothing)
+    except UserError:
+        return False
+    return True
+
+
+def stacked(recipes: Sequence[Recipe], run: Run, say: Say) -> Run:
+    """What `stack` answers, which also looks at the other order where this one does not fit."""
     owners: dict[str, str] = {}  # who set each value last
     defined: dict[str, str] = {}
     pixels = from_pixels(recipes, run)
@@ -144,9 +167,9 @@ def unfit(recipe: Recipe, error: UserError, owners: Mapping[str, str]) -> UserEr
         )
     if isinstance(error, NoFieldError) and error.part in owners:
         other = owners[error.part]
-        return UserError(
+        return OrderError(
             f"recipes '{other}' and '{recipe.name}' cannot be stacked, because {error.part} of the first has no "
-            f"{error.name}, which the second sets: use one of them, or try them in the other order"
+            f"{error.name}, which the second sets: use one of them"
         )
     where = "stacked on the ones before it" if owners else "used by itself"
     return UserError(f"{name} cannot be {where}: {error}")

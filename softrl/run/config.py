@@ -13,6 +13,8 @@ from softrl.errors import UserError
 def at_least(minimum: int, values: Mapping[str, int | str | None]) -> None:
     """Refuse numbers below `minimum`, dotted path -> value, where words and None pass; raises UserError."""
     for path, value in values.items():
+        if not isinstance(value, int | str | None):
+            raise UserError(f"{path} is {value!r}: it must be a whole number")
         if isinstance(value, int) and value < minimum:
             raise UserError(f"{path} is {value}: it must be at least {minimum}")
 

@@ -180,9 +180,10 @@ def begun(starts: Tensor, first: Tensor, value: Tensor) -> Tensor:
     return torch.where(starts.view(-1, *[1] * (value.dim() - 1)), first, value)
 
 
-def shapes(carry: Any) -> dict[str, torch.Size] | None:
+def shapes(carry: Any) -> dict[str, torch.Size | None] | None:
     """The shapes of what is remembered, by name; None of what is no such thing."""
-    return {name: value.shape for name, value in carry.items()} if isinstance(carry, Mapping) else None
+    known = isinstance(carry, Mapping)
+    return {name: getattr(value, "shape", None) for name, value in carry.items()} if known else None
 
 
 class Policy:
@@ -202,6 +203,16 @@ class Policy:
         """`space` and `observed` are the environment's own, of actions and observations; `source` is what makes it."""
         self.agent, self.flat, self.run = agent, FlatActions(space), run
         self.observed, self.source = observed, run.env.name if source is None else source
+
+    @property
+    def observation_space(self) -> Space[Any] | None:
+        """The environment's own space of observations; None where the policy sees pictures."""
+        return self.observed
+
+    @property
+    def action_space(self) -> Space[Any]:
+        """The environment's own space of actions, of which `predict` returns one, or N."""
+        return self.flat.space
 
     def make(self, seed: int | None = None) -> Env[Any, Any]:
         """The run's environment as `softrl.make` gives it, with its repeat, limit and losses; raises UserError."""

@@ -5,7 +5,7 @@ import dataclasses
 import inspect
 import itertools
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple, TypeVar, get_origin, get_type_hints
@@ -16,6 +16,8 @@ from softrl.run.familiar import FAMILIAR, REMARKS
 from softrl.run.kinds import alternatives, conform, element_kinds, is_mapping, parse, parts, show
 
 C = TypeVar("C")
+WHOLE = "the configuration"
+"""What all fields together are called."""
 TAG = "type"
 """The JSON key that names the class of a part, with its module where it comes from another package."""
 ABSENT = "absent"
@@ -196,7 +198,19 @@ def override(config: C, changes: Mapping[str, Any], prefix: str = "") -> C:
                 given = inner.pop("")
                 value = given if foreign.belongs(kind, given) else conform(kind, given)
         updated[name] = override(value, inner, f"{prefix}{name}.") if inner else value
-    return dataclasses.replace(config, **updated)  # type: ignore[type-var]
+    with _in(prefix.removesuffix("."), updated):
+        return dataclasses.replace(config, **updated)  # type: ignore[type-var]
+
+
+@contextmanager
+def _in(path: str, names: Collection[str]) -> Iterator[None]:
+    """Put the path of a part before a complaint that begins with the name of one of its fields."""
+    try:
+        yield
+    except UserError as error:
+        if path in ("", WHOLE) or str(error).partition(" ")[0] not in names:
+            raise
+        raise UserError(f"{path}.{error}") from error
 
 
 @contextmanager
@@ -218,7 +232,7 @@ def to_json(value: Any, kind: Any = None) -> Any:
     return value
 
 
-def from_json(kind: Any, data: Any, path: str = "the configuration") -> Any:
+def from_json(kind: Any, data: Any, path: str = WHOLE) -> Any:
     """What `to_json` wrote, for a field of this kind; raises UserError for what this version does not know."""
     if isinstance(data, dict) and not is_mapping(kind):
         tag = str(data.get(TAG, ""))
@@ -232,7 +246,9 @@ def from_json(kind: Any, data: Any, path: str = "the configuration") -> Any:
             )
         if part is None or unknown:
             raise UserError(f"{path} was written by another version of softrl: install that one to read it")
-        return part(**{name: from_json(kinds(part)[name], data[name], name) for name in data.keys() - {TAG}})
+        inner = {name: name if path == WHOLE else f"{path}.{name}" for name in data.keys() - {TAG}}
+        with _in(path, inner):
+            return part(**{name: from_json(kinds(part)[name], data[name], below) for name, below in inner.items()})
     with _naming(path):
         if isinstance(data, list) and (several := sequences(kind)):
             return tuple(from_json(inner, item, path) for inner, item in element_kinds(several[0], data))

@@ -47,6 +47,17 @@ KNOWN = (
         lambda run, agent: "fixed temperature" in agent.config.actor.needs,
         "this actor has no density, and no entropy",
     ),
+    Idle(
+        "agent.temperature.target_share",
+        lambda run, agent: not agent.spec.choices,
+        "nothing here is chosen, and the entropy target of numbers is agent.temperature.target_per_action",
+    ),
+    Idle(
+        "agent.temperature.target_per_action",
+        lambda run, agent: not agent.spec.continuous,
+        "no action here is a number, and the entropy target of choices is agent.temperature.target_share",
+    ),
+    Idle("env.push.size", lambda run, agent: run.env.push.probability == 0, "env.push.probability is 0"),
     Idle("train.target_every", lambda run, agent: not follows(agent), "there is no target network"),
     Idle(
         "agent.encoder.particles.[!c]*",

@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import Env, Wrapper
 from gymnasium.spaces import Dict, Space, Tuple
 from gymnasium.spaces.utils import flatdim, flatten
+from gymnasium.vector.utils import batch_space, iterate
 
 from softrl.data.failures import one_line
 from softrl.data.spaces import entries
@@ -53,7 +54,7 @@ def loose(obs: Any) -> np.ndarray:
     """Whatever it is as an array, of no numbers where it cannot be one."""
     try:
         return np.asarray(obs)
-    except ValueError:  # lists of several lengths
+    except (ValueError, RuntimeError):  # lists of several lengths, tensors with a gradient
         return np.array(None)
 
 
@@ -62,6 +63,8 @@ def flat(space: Space[Any], obs: Any) -> np.ndarray:
     lead = leading(space, obs)
     if lead:
         [count] = lead
+        for one in iterate(batch_space(space, count), obs):
+            check_choices(space, one)
         row = flat_rows(space, obs, count)
     else:
         check_choices(space, obs)

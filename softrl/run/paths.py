@@ -3,10 +3,18 @@
 import sys
 from pathlib import Path
 
+from softrl.errors import UserError
+
 
 def expanded(path: str | Path) -> Path:
-    """The path with `~` as the home folder: no shell has seen one from a file, from Python or behind `=`."""
-    return Path(path).expanduser()
+    """The path with `~` as the home folder: no shell has seen one from a file, from Python or behind `=`.
+
+    Raises UserError for what is no path.
+    """
+    try:
+        return Path(path).expanduser()
+    except TypeError:
+        raise UserError(f"a {type(path).__name__} is no path: give that of a folder or file as text") from None
 
 
 def standing(path: str | Path) -> Path:

@@ -1,5 +1,6 @@
 """What a user's callback is told, and how it is asked."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ from gymnasium.vector import VectorEnv
 
 from softrl.agent.agent import Agent
 from softrl.data.sources import Source
-from softrl.errors import UserError
+from softrl.errors import Caution, UserError
 from softrl.run.config import Run
 from softrl.run.evaluate import Policy
 from softrl.run.observations import own
@@ -50,4 +51,12 @@ def asks_to_stop(callback: Callback, told: Progress) -> bool:
     """Whether a callback asks to stop; what it draws from the global generators changes nothing of the run."""
     seed = evaluation_seed(told.policy.run.seed, told.env_steps, 0)
     with isolated_generators(seed, told.policy.agent.temperature.target):
-        return bool(callback(told))
+        asks = bool(callback(told))
+    if asks and told.env_steps == 0:
+        warnings.warn(
+            "the callback returned True when it was first asked, which stops the run before it has learned: return "
+            "None, or False, to go on",
+            Caution,
+            stacklevel=2,
+        )
+    return asks

@@ -62,10 +62,20 @@ def cautions(run: Run) -> list[str]:
     first, made = run.agent.plasticity.first, updates(run)
     if run.steps <= run.train.warmup:
         told.append(f"nothing will be learned: {run.steps} steps end before train.warmup, {run.train.warmup}, does")
+    elif run.steps < (needed := run.agent.encoder.sequence * run.envs * repeats(run.env.name, run.env)):
+        told.append(
+            f"nothing will be learned: {run.steps} steps end before each environment has brought a stretch of "
+            f"agent.encoder.sequence, {run.agent.encoder.sequence} rows, which takes {needed}"
+        )
     elif first is not None and made <= first:
         told.append(
             f"agent.plasticity will do nothing: it acts for the first time after {first} updates, and the run makes "
             f"{made:.0f}"
+        )
+    if run.replay.capacity < run.train.batch:
+        told.append(
+            f"replay.capacity is {run.replay.capacity}: each batch of train.batch, {run.train.batch}, draws its rows "
+            "several times"
         )
     left = made - last_reset(run, made)
     if left < RECOVERY * run.train.updates_per_decision <= made:

@@ -116,7 +116,8 @@ def _candidates(run: Path, which: str | int) -> list[Path]:
         raise UserError(f"{run} has no checkpoint {which!r}: give its step, or latest or best")
     name = step_name(int(which)) if isinstance(which, int) or which.isdecimal() else which
     if not (checkpoints / name).is_dir():
-        listed = ", ".join(str(step) for step in steps) or "none"
+        best = ["best"] * (checkpoints / "best").is_dir()
+        listed = ", ".join([*map(str, steps), *best]) or "none"
         raise UserError(f"{run} has no checkpoint '{which}': there are {listed}")
     return [checkpoints / name]
 

@@ -21,7 +21,7 @@ class Options:
 
 def test_both_spellings_negative_numbers_and_switches():
     found = split(["run", "--low", "-5", "--count=3", "--loud", "other"], switches(Options()))
-    assert found == (["run", "other"], {"low": "-5", "count": "3"}, {"loud"})
+    assert found[:3] == (["run", "other"], {"low": "-5", "count": "3"}, {"loud"})
     assert choose(Options(), found) == Options(count=3, low=-5.0, loud=True)
 
 
@@ -36,12 +36,12 @@ def test_a_value_may_hold_an_equals_sign():
 @pytest.mark.parametrize("words", [["--low"], ["--low="], ["--low", "--loud"], ["--loud", "--low"]])
 def test_a_missing_value_is_said_so(words):
     with pytest.raises(UserError, match="--low needs a value"):
-        check(split(words, {"loud"}).flags, ["low"])
+        check(split(words, {"loud"}), ["low"])
 
 
 def test_an_unknown_flag_is_named_before_its_missing_value():
     with pytest.raises(UserError, match=r"there is no flag '--lou'; did you mean '--loud'\?"):
-        check(split(["--lou"], {"loud"}).flags, ["low", "loud"])
+        check(split(["--lou"], {"loud"}), ["low", "loud"])
 
 
 def test_a_switch_takes_no_value():
@@ -68,4 +68,4 @@ words = st.text("abzAZ09._,/ *", min_size=1)
 @given(st.dictionaries(words, words), st.lists(words))
 def test_any_flags_come_out_as_they_went_in(flags, operands):
     line = [*operands, *(word for name, text in flags.items() for word in (f"--{name}", text))]
-    assert split(line, set()) == (operands, flags, set())
+    assert split(line, set())[:3] == (operands, flags, set())

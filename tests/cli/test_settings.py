@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_what_is_typed_wins_over_the_file(here):
     assert (found.flags["steps"], found.flags["recipe"]) == ("5", "tqc+tiny")
     assert "env.name" not in found.flags
     assert with_file(split(["walker_walk", "--config", "mine.toml"], set())).operands == ["walker_walk"]
-    assert with_file(split(["walker_walk"], set())) == (["walker_walk"], {}, set())
+    assert with_file(split(["walker_walk"], set()))[:3] == (["walker_walk"], {}, set())
 
 
 @pytest.mark.parametrize(
@@ -131,3 +132,20 @@ def test_modules_in_the_working_folder_are_found(here):
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "found, and broken on purpose" in done.stderr
+
+
+def test_mistakes_in_a_file_name_it_and_values_of_another_task_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "Pendulum-v1", "--recipe", "tqc", "--print"]) == 0
+    Path("mine.toml").write_text(capsys.readouterr().out)
+    assert main(["train", "--config", "mine.toml", "--recipe", "sac"]) == 2
+    assert "softrl: mine.toml: there is no flag '--agent.critic.head.quantiles'" in capsys.readouterr().err
+    assert main(["train", "HalfCheetah-v5", "--config", "mine.toml", "--print"]) == 0
+    told = capsys.readouterr()
+    assert "agent.target_rule.drop = 2" in told.out
+    assert "mine.toml was written for Pendulum-v1" in told.err
+    assert "agent.target_rule.drop 2 (0)" in told.err
+    assert main(["train", "HalfCheetah-v5", "--config", "mine.toml", "--agent.target_rule.drop", "1", "--print"]) == 0
+    assert "mine.toml" not in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Every spelling of a task is one name, and an unknown one is told with the nearest."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,7 +118,8 @@ def test_a_module_that_registers_nothing_is_told_how() -> None:
 
 @pytest.mark.parametrize("name", ["Nav-v0", "qqqqqqqqqqqqqqqqqqqqqqqq"])
 def test_an_unknown_name_says_what_those_of_ones_own_are_called(name: str) -> None:
-    with pytest.raises(UserError, match=r"\(one of your own is MODULE:ID, as in my_envs:Mine-v0\)$"):
+    told = "(one of another package, or of your own, is MODULE:ID, as in my_envs:Mine-v0)"
+    with pytest.raises(UserError, match=f"{re.escape(told)}$"):
         canonical(name)
 
 

@@ -199,3 +199,12 @@ def test_json_of_an_older_version_takes_defaults_for_what_it_lacks():
     data = to_json(Root(steps=3))
     del data["rate"]
     assert from_json(Root, data) == Root(steps=3)
+
+
+def test_a_complaint_about_a_field_says_where_it_lies() -> None:
+    with pytest.raises(UserError, match=r"^agent\.optim\.actor\.learning_rate is -1\.0: it must be positive"):
+        override(Run(), {"agent.optim.actor.learning_rate": -1.0})
+    known = to_json(Run())
+    known["agent"]["optim"]["actor"]["learning_rate"] = "x"
+    with pytest.raises(UserError, match=r"^agent\.optim\.actor\.learning_rate takes a number, got 'x'"):
+        from_json(Run, known)

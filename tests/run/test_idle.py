@@ -11,6 +11,7 @@ from softrl.run.fields import override
 from softrl.run.idle import KNOWN, idle_settings
 from softrl.types import Spec
 
+CHOICES = Spec({"state": (5,)}, 0, choices=(3,))
 STATES, PIXELS = Spec({"state": (5,)}, 2), Spec({"pixels": (9, 64, 64)}, 2, stack=3)
 RATE = "agent.optim.encoder.learning_rate"
 
@@ -18,7 +19,12 @@ RATE = "agent.optim.encoder.learning_rate"
 @pytest.mark.parametrize(
     ("recipe", "spec", "given", "told"),
     [
-        ("sac", STATES, {"agent.temperature.target_share": 0.5}, None),
+        ("sac", STATES, {"agent.temperature.target_share": 0.5}, "target_per_action"),
+        ("sac_discrete", CHOICES, {"agent.temperature.target_share": 0.5}, None),
+        ("sac_discrete", CHOICES, {"agent.temperature.target_per_action": -5.0}, "target_share"),
+        ("sac", STATES, {"agent.temperature.target_per_action": -5.0}, None),
+        ("sac", STATES, {"env.push.size": 9.0}, "probability is 0"),
+        ("sac", STATES, {"env.push.size": 9.0, "env.push.probability": 0.1}, None),
         ("sac_pixels+tiny", PIXELS, {RATE: 1e-4}, "agent.optim.value"),
         ("sac_ae+tiny", PIXELS, {RATE: 1e-4}, None),
         ("sac+fixed_temperature", STATES, {"agent.optim.temperature.learning_rate": 1e-4}, "is fixed"),

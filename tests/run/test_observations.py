@@ -9,7 +9,7 @@ from gymnasium.vector import SyncVectorEnv
 from softrl.data import envs
 from softrl.data.pixels import Pixels
 from softrl.errors import UserError
-from softrl.run.observations import own, rows
+from softrl.run.observations import flat, own, rows
 
 SPACES: list[Space[Any]] = [
     Box(-1.0, 1.0, (3,)),
@@ -97,3 +97,14 @@ def test_pictures_are_left_as_they_are() -> None:
     assert own(made) is None
     obs, _ = made.reset(seed=0)
     assert rows(None, obs).shape == made.observation_space.shape
+
+
+def test_a_choice_that_is_not_there_is_refused_among_n_as_alone() -> None:
+    for space, good, bad in (
+        (Discrete(4), np.array([3, 0]), np.array([3, -1])),
+        (MultiBinary(2), np.array([[0, 1], [1, 1]]), np.array([[0, 1], [5, 1]])),
+        (Dict(k=Discrete(3)), {"k": np.array([2, 1])}, {"k": np.array([1, -1])}),
+    ):
+        assert rows(space, good).shape == (2, {"Discrete": 4, "MultiBinary": 2, "Dict": 3}[type(space).__name__])
+        with pytest.raises(ValueError, match="is not in"):
+            flat(space, bad)

@@ -62,3 +62,10 @@ def test_a_tilde_is_the_home_folder(home: Path) -> None:
 def test_a_command_is_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["/usr/bin/softrl", "train", "a b"])
     assert typed() == ["softrl", "train", "a b"]
+
+
+def test_what_is_no_path_is_told() -> None:
+    result = softrl.RunResult(Path("runs/a"), True, None, None)
+    assert expanded(result) == Path("runs/a")
+    with pytest.raises(softrl.UserError, match="a NoneType is no path"):
+        softrl.load(None)  # type: ignore[arg-type]

@@ -218,3 +218,9 @@ def test_tuning_with_optuna(example: Any, monkeypatch: pytest.MonkeyPatch, capsy
     assert [[step for _, step in trial.reports] for trial in trials] == [[0, 40, 80], [0]]
     assert len(values) == 1
     assert "chosen" in capsys.readouterr().out
+
+
+def test_a_callback_that_stops_a_run_at_once_is_told(tmp_path: Path) -> None:
+    with pytest.warns(softrl.Caution, match="returned True when it was first asked"):
+        result = api.train("Pendulum-v1", run=tmp_path / "run", callback=lambda told: True, **SMALL)
+    assert not result.finished

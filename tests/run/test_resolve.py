@@ -211,3 +211,15 @@ def test_what_disturbs_batch_norms_is_cautioned_against() -> None:
         (told,) = cautions(override(crossq, changes))
         assert told.startswith("batch norms learn the mean and variance of what is sampled")
         assert cautions(override(apply("sac", replace(Run(), steps=100_000)), changes)) == []
+
+
+def test_a_run_that_ends_before_a_window_of_its_world_model_is_there_is_told() -> None:
+    few = {"steps": 300, "train.warmup": 50, "envs": 8, "env.name": "Pendulum-v1", "agent.encoder.sequence": 50}
+    run = override(apply("dreamer+states", Run()), {**few, "env.repeat": 1})
+    assert any("stretch of agent.encoder.sequence, 50 rows, which takes 400" in line for line in cautions(run))
+    assert not any("nothing will be learned" in line for line in cautions(replace(run, steps=401)))
+
+
+def test_a_replay_smaller_than_a_batch_is_told() -> None:
+    run = override(Run(), {"replay.capacity": 10, "env.name": "Pendulum-v1"})
+    assert any("replay.capacity is 10" in line for line in cautions(run))
