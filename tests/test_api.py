@@ -276,7 +276,7 @@ def test_more_minutes_extend_a_run_that_its_minutes_ended(
         assert softrl.resume(run, quiet=False, **asked).finished
         assert "its 1 minutes are over: --minutes can extend them" in capsys.readouterr().out
         assert (run / "config.json").stat().st_mtime_ns == before
-    with pytest.raises(UserError, match="started with 1 minutes: --minutes can extend a run, not shorten it"):
+    with pytest.raises(UserError, match="has 1 minutes already: --minutes can extend a run, not shorten it"):
         softrl.resume(run, minutes=0.5)
     softrl.resume(run, minutes=2)
     assert [int(row["env_steps"]) for row in read_csv(run / "eval.csv")][-1] == 120

@@ -55,7 +55,7 @@ def test_flags_are_known(code: str) -> None:
     found = split(["Pendulum-v1", *words(code)], switches(Options()) | {"help"})
     resumed = import_module("softrl.cli.resume").Options()
     known = flat(configured(found)).keys() | flat(Options()).keys() | flat(resumed).keys()
-    check(dict.fromkeys(found.flags, "a value"), known)
+    check(found._replace(flags=dict.fromkeys(found.flags, "a value")), known)
 
 
 def test_recipes_exist() -> None:

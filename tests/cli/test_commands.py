@@ -115,7 +115,7 @@ def test_evaluate_prints_json_that_adds_up(run, capsys):
 def test_evaluate_prints_a_sentence_for_any_checkpoint(run, capsys):
     for checkpoint in ("latest", "best", "60"):
         assert main(["evaluate", "run", "--episodes", "1", "--checkpoint", checkpoint]) == 0
-        assert capsys.readouterr().out.endswith("over 1 episodes of 20 steps\n")
+        assert capsys.readouterr().out.endswith("over 1 episode of 20 steps\n")
 
 
 def test_evaluate_tells_successes_where_the_environment_does(run, capsys, monkeypatch):

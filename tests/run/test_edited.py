@@ -53,7 +53,7 @@ def test_the_command_line_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[
     config["train"]["batch"] = [256]
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert main(["resume", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == "softrl: batch takes a whole number, got [256]\n"
+    assert capsys.readouterr().err == "softrl: train.batch takes a whole number, got [256]\n"
     assert main(["train", "Pendulum-v1", "--run", str(tmp_path / "run"), "--train.batch", "1e9"]) == 2
     assert "at most 1048576" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

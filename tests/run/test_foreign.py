@@ -157,7 +157,8 @@ def test_a_field_that_a_part_has_no_longer_is_named() -> None:
     """Nobody is to look for another version of softrl."""
     written = to_json(with_sines())
     written["agent"]["critic"]["trunk"] |= {"share": 0.5, "mix": 1}
-    with pytest.raises(UserError, match=rf"^trunk has 'share', 'mix' in the configuration, which {HERE}:Sines lacks: "):
+    told = rf"^agent\.critic\.trunk has 'share', 'mix' in the configuration, which {HERE}:Sines lacks: "
+    with pytest.raises(UserError, match=told):
         from_json(Run, written)
 
 
