@@ -67,7 +67,7 @@ class EvalConfig:
     """The evaluation protocol: separate environment, separate seeds, deterministic policy."""
 
     every: int | None = None
-    """Frames between evaluations; none is 5000 up to frame 100000 and 10000 after it."""
+    """Frames between evaluations, beside the first and the last; none is 5000 up to frame 100000, 10000 after it."""
     episodes: int = 10
     """Episodes of one evaluation."""
 
