@@ -42,7 +42,7 @@ from softrl.run.seed import derive
 from softrl.run.signals import interrupted_by_signals
 from softrl.run.trainer import Trainer
 from softrl.run.versions import moved_on
-from softrl.run.weights import start_from, take, weights_of
+from softrl.run.weights import start_from, take, told as begun_from, weights_of
 from softrl.types import Spec
 
 __all__ = ["Policy", "Progress", "RunResult", "evaluate", "load", "make", "play", "recipe", "resume", "spec", "train"]
@@ -122,7 +122,7 @@ def train(
         seed=configured.seed,
         home=home,
         run=None if run is None else expanded(run),
-        more={spaces.FILE: spaces.to_json(seen)},
+        more={spaces.FILE: spaces.to_json(seen), **begun_from(init)},
     )
     with ExitStack() as held:
         try:

@@ -1,4 +1,4 @@
-"""Run folders -> tables: only config.json and eval.csv are read, so that plots work while runs go on, and anywhere."""
+"""Run folders -> tables: config.json, init.json and eval.csv alone are read, so plots work during runs and anywhere."""
 
 import csv
 import json
@@ -74,11 +74,16 @@ def load(path: Path) -> Run:
             raise UserError(f"{path} was made by a newer softrl (format {config['format']}): update softrl to read it")
         env, recipe, seed = config["env"], config["recipe"], config["seed"]
         told = (env["name"], recipe, seed, env["repeat"])
-        return Run(path, *told, evaluations(path / "eval.csv"), settings(config))
+        return Run(path, *told, evaluations(path / "eval.csv"), settings(config) | begun(path / "init.json"))
     except OSError as error:
         raise UserError(f"{source} cannot be read, {error.strerror}: leave this run out") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{source} is damaged or from another softrl ({error}): leave this run out") from error
+
+
+def begun(file: Path) -> Settings:
+    """Whose weights a run began with."""
+    return {"init": text(json.loads(file.read_text())["init"] if file.is_file() else None)}
 
 
 def settings(config: dict[str, Any], prefix: str = "") -> Settings:

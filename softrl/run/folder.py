@@ -20,7 +20,7 @@ from softrl.run.versions import versions
 
 FORMAT = 1  # of a run folder; a reader refuses a greater one
 FIRST = {
-    *("config.json", "command.txt", "versions.json", "spaces.json", ".lock", "checkpoints", "replay"),
+    *("config.json", "command.txt", "versions.json", "spaces.json", "init.json", ".lock", "checkpoints", "replay"),
     *("frames.npy", "frames.npy.partial"),
     *("dataset.safetensors", ".dataset.safetensors.tmp", "eval.csv", "episodes.csv", "train.csv"),
     *("metrics.jsonl", "log.txt"),

@@ -11,8 +11,11 @@ from softrl.agent.agent import Agent
 from softrl.errors import Refused, UserError
 from softrl.run.checkpoint import shape_errors_named
 from softrl.run.folder import located, read_config
+from softrl.run.paths import standing
 from softrl.run.saved import read, step_name
 
+FILE = "init.json"
+"""The file of a run folder that says whose weights the run began with."""
 BEGUN_ANEW = ("optim.", "regularizer.", "plasticity.")
 TEMPERATURE, ALPHA, SCALE = "temperature.", "temperature.log_alpha", "reward_scale."
 
@@ -29,6 +32,11 @@ def weights_of(path: str | Path, which: str | int = "latest") -> Mapping[str, An
         warnings.warn(f"{'; '.join(saved.warnings)}; {step_name(saved.step)} is used", Refused, stacklevel=3)
     state: Mapping[str, Any] = saved.parts["agent"]
     return state
+
+
+def told(init: str | Path | None) -> dict[str, Any]:
+    """The file of a run that begins with the weights of another: name -> content; none where it does not."""
+    return {} if init is None else {FILE: {"init": str(standing(init))}}
 
 
 def take(agent: Agent, weights: Mapping[str, Any], origin: str | Path) -> None:

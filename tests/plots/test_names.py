@@ -55,3 +55,9 @@ def test_folders_are_told_apart_on_each_environment(make_run: MakeRun) -> None:
     runs = [load(make_run(env, recipe)) for env in ("a", "b") for recipe in ("sac", "tqc")]
     assert folders(runs) == ["sac/seed0", "tqc/seed0", "sac/seed0", "tqc/seed0"]
     assert folders(runs[:1]) == ["seed0"]
+
+
+def test_weights_that_a_run_began_with_tell_it_from_others(make_run: MakeRun) -> None:
+    runs = [make_run(), make_run(folder="x")]
+    (runs[1] / "init.json").write_text('{"init": "runs/other"}')
+    assert differences([load(run) for run in runs]) == ["init none", "init runs/other"]

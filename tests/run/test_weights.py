@@ -1,10 +1,13 @@
 """What a new run takes over from another's weights, and what its own configuration says."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import softrl
 from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
 from softrl.agent.plasticity import ContinualBackprop
@@ -13,7 +16,7 @@ from softrl.agent.temperature import Fixed
 from softrl.errors import UserError
 from softrl.nn.normalize import ReturnScale
 from softrl.run.fields import override
-from softrl.run.weights import start_from, take
+from softrl.run.weights import FILE, start_from, take
 from softrl.types import Spec
 
 SPEC = Spec({"state": (3,)}, 2)
@@ -83,3 +86,11 @@ def test_parts_without_networks_may_differ(old: Agent, new: dict[str, Any]) -> N
     other = agent()
     start_from(other, made.state_dict(), "made")
     assert torch.equal(other.actor.out.weight, old.actor.out.weight)
+
+
+def test_a_run_tells_whose_weights_it_began_with(tmp_path: Path) -> None:
+    small: dict[str, Any] = {"steps": 20, "train.warmup": 10, "eval.episodes": 1, "video.every": "never", "threads": 1}
+    first = softrl.train("Pendulum-v1", recipe="sac+tiny", run=tmp_path / "first", **small)
+    then = softrl.train("Pendulum-v1", recipe="sac+tiny", run=tmp_path / "then", init=first, **small)
+    assert not (first.path / FILE).exists()
+    assert json.loads((then.path / FILE).read_text()) == {"init": str(tmp_path / "first")}
