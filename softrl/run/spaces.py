@@ -87,9 +87,9 @@ def check_same_actions(learned: Space[Any], given: Space[Any]) -> None:
     """Raise UserError where an action means something else in the other world: of other bounds, or of another kind."""
     if learned != given:
         mine, other = spelled(learned), spelled(given)
-        raise UserError(
-            f"the policy's actions are {mine}, and this environment has {other}: give one like that of its run"
-        )
+        advice = "the name of its environment, as those of softrl.make are for loops of your own"
+        like = advice if isinstance(given, FlatActions) else "one like that of its run"
+        raise UserError(f"the policy's actions are {mine}, and this environment has {other}: give {like}")
 
 
 def check_same_observations(learned: Space[Any] | None, given: Space[Any] | None) -> None:
