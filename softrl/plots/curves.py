@@ -55,8 +55,11 @@ def plot(runs: list[Path], out: Path, by: By = "recipe", reference: str | None =
         figure, axes = canvas(len(panels))
         for axis, (title, members) in zip(axes, panels.items(), strict=True):
             axis.set_title(title)
-            for name, group in _grouped(members, lambda run: named[run.path]).items():
+            groups = _grouped(members, lambda run: named[run.path])
+            for name, group in groups.items():
                 draw_line(axis, group, name, looks[name])
+            if any(len(group) > 1 for group in groups.values()):
+                axis.fill_between([], [], color=GREY, alpha=0.2, label="95% bootstrap interval")
             draw_points(axis, _in_reach(points, members), {name: look["color"] for name, look in looks.items()})
         legend(figure, axes)
         return save(figure, out)
@@ -89,7 +92,6 @@ def draw_line(axis: "Axes", runs: list[Run], name: str, look: Look) -> None:
         axis.fill_between(steps, low, high, color=look["color"], alpha=0.2, linewidth=0)
         for run in runs:
             axis.plot(run.steps, run.returns, color=look["color"], linewidth=0.5, alpha=0.4)
-        axis.fill_between([], [], color=GREY, alpha=0.2, label="95% bootstrap interval")
 
 
 def draw_points(axis: "Axes", points: list[Score], colors: dict[str, str]) -> None:
