@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 import torch
-from asked import answered, positive, several
+from arguments import answered, positive, several
 from heavy import spread, turns
 from speed import keep, keep_processors
 

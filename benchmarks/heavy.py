@@ -18,7 +18,7 @@ from itertools import cycle
 from typing import Any
 
 import torch
-from asked import answered, one_of, positive, several
+from arguments import answered, one_of, positive, several
 from plain.dreamer import Dreamer, Smac
 from plain.sac_ae import SacAe, Sizes as PixelSizes
 from plain.windows import decisions, sequences, stretches, transitions

@@ -22,7 +22,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from asked import answered, positive
+from arguments import answered, positive
 
 from softrl import api
 from softrl.data import envs

@@ -15,7 +15,7 @@ from types import FrameType
 
 import collecting
 import jobs
-from asked import positive
+from arguments import positive
 from jobs import Job
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import raw
-from asked import answered, positive
+from arguments import answered, positive
 from interpreter import interpreter
 from ratios import IN_BFLOAT16, OURS, OURS_IN_BFLOAT16, TARGETS, loop_table
 from speed_page import write

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 import torch
-from asked import answered, one_of, positive, several
+from arguments import answered, one_of, positive, several
 from interpreter import interpreter
 from ratios import OURS, OURS_AT_ONCE
 from speed import BEGUN, PICTURE, RESULTS, ROOT, keep, keep_processors, tried

@@ -153,14 +153,6 @@ def flat_rows(space: Space[Any], observations: Any, count: int) -> np.ndarray:
     return np.stack(each)
 
 
-BEYOND = 1.001
-"""What rounding does not make of an action in [-1, 1]."""
-OWN_UNITS = (
-    "an environment from softrl.make was given an action outside [-1, 1], which is cut off there: an action in the "
-    "task's own units, such as a policy predicts, goes through env.action_space.encode(action) first"
-)
-
-
 class UnitBox(gymnasium.ActionWrapper[Any, np.ndarray, Any]):
     """Actions as flat float32 vectors [A] (`softrl.data.spaces.FlatActions`): the environment gets what it declares.
 
@@ -172,9 +164,7 @@ class UnitBox(gymnasium.ActionWrapper[Any, np.ndarray, Any]):
         self.action_space = self.flat = FlatActions(env.action_space)
 
     def action(self, action: np.ndarray) -> Any:
-        """The environment's own action; a Caution where it is given one already."""
-        if action.max() > BEYOND or action.min() < -BEYOND:
-            warnings.warn(OWN_UNITS, Caution, stacklevel=2)
+        """The environment's own action."""
         return self.flat.decode(action)
 
 

@@ -82,8 +82,11 @@ def load(path: Path) -> Run:
 
 
 def begun(file: Path) -> Settings:
-    """Whose weights a run began with."""
-    return {"init": text(json.loads(file.read_text())["init"] if file.is_file() else None)}
+    """Whose weights a run began with; raises UserError for a file that does not say."""
+    try:
+        return {"init": text(json.loads(file.read_text())["init"] if file.is_file() else None)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is damaged ({error}): leave this run out") from error
 
 
 def settings(config: dict[str, Any], prefix: str = "") -> Settings:

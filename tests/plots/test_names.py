@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from softrl.errors import UserError
 from softrl.plots.load import load
 from softrl.plots.names import differences, folders, shortest, telling
 
@@ -61,3 +64,6 @@ def test_weights_that_a_run_began_with_tell_it_from_others(make_run: MakeRun) ->
     runs = [make_run(), make_run(folder="x")]
     (runs[1] / "init.json").write_text('{"init": "runs/other"}')
     assert differences([load(run) for run in runs]) == ["init none", "init runs/other"]
+    (runs[1] / "init.json").write_text("{")
+    with pytest.raises(UserError, match=r"init\.json is damaged"):
+        load(runs[1])

@@ -1,4 +1,4 @@
-"""What is asked of these programs: numbers and names in their arguments, and mistakes told in a sentence."""
+"""Arguments of these programs: numbers and names, several at once, and mistakes told in a sentence."""
 
 import argparse
 import sys
