@@ -146,7 +146,7 @@ def verdict(first: str, second: str) -> tuple[str, str]:
         assert moved(agent, before, part), f"{part} has not moved"
     learned = weights(agent)
     for done in (1, 2, 3):
-        agent.plasticity.intervene(agent, window(agent, done), done)
+        agent.intervene(window(agent, done), done)
     assert type(soon) not in SOON or moved(agent, learned, "critic."), "the intervention does nothing"
     finite_update(agent, 3)
     return "trained", ""

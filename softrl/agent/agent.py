@@ -64,10 +64,15 @@ class Agent(nn.Module):
     def update(self, window: Window, *, actor: bool = True, follow: bool = True) -> tuple[Metrics, Tensor]:
         """Learn from one window of replay; returns metrics (0-d tensors) and the error of each row, [B].
 
-        That is the absolute TD error of the means, averaged over members and views, for priorities. Recipes that renew
-        networks now and then, such as resets, do so where a loop calls `agent.plasticity.intervene`.
+        That is the absolute TD error of the means, averaged over members and views, for priorities. What recipes such
+        as resets do now and then they do where a loop calls `intervene`.
         """
         return self.update_fn(self, window, actor=actor, follow=follow)
+
+    def intervene(self, window: Window, n: int) -> None:
+        """What stands between update number `n`, counted from 1, and the next one, which learns from `window`."""
+        self.plasticity.intervene(self, window, n)
+        self.regularizer.refresh(n)
 
     def actor_q(self, z: Tensor, action: Tensor) -> Tensor:
         """Q-values that the actor's loss takes for actions [K,B,A] at latents [B,D], [K,B]."""

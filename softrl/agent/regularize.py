@@ -4,9 +4,9 @@ Shapes: see `softrl.types`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,16 +14,6 @@ from torch import Tensor, nn
 from softrl.agent.penalty import check_strength
 from softrl.errors import UserError
 from softrl.nn.weights import weights
-
-
-class Pull(NamedTuple):
-    """To what each weight is pulled."""
-
-    kept: Callable[[Tensor], Tensor]  # what is remembered of an initial weight
-    anchor: Callable[[Tensor, Tensor], Tensor]  # weight and what is remembered -> where it is pulled, shaped like it
-    redrawn: Callable[
-        [Tensor, Tensor, Tensor], Tensor
-    ]  # what is remembered, weight, mask of what was drawn anew -> anew
 
 
 class Regularizer(nn.Module, ABC):
@@ -36,6 +26,9 @@ class Regularizer(nn.Module, ABC):
     @abstractmethod
     def actor_losses(self) -> dict[str, Tensor]:
         """What is added to the losses of the actor's modules."""
+
+    def refresh(self, n: int) -> None:
+        """What is computed anew between update number `n`, counted from 1, and the next one: nothing, as a rule."""
 
     @abstractmethod
     def renew(self, module: nn.Module) -> None:
@@ -87,7 +80,7 @@ class L2Init:
 
     def build(self, value: Sequence[nn.Module], actor: Sequence[nn.Module]) -> "AnchoredRegularizer":
         """The module, which takes the present weights for the initial ones."""
-        return AnchoredRegularizer("l2_init", self.strength, BY_PLACE, value, actor)
+        return AnchoredRegularizer("l2_init", self.strength, value, actor)
 
 
 @dataclass(frozen=True)
@@ -95,18 +88,23 @@ class Wasserstein:
     """strength/2 * sum (sort(theta) - sort(theta_0))^2, sorted within each parameter and member (arXiv 2312.00246).
 
     A weight is pulled to the initial value of the same rank: the distribution of weights is kept, not their places.
-    What L2Init leaves out is left out here too. Every update sorts all weights.
+    What L2Init leaves out is left out here too. Sorting costs more than the rest of a small agent's update, so ranks
+    are looked up now and then only, where a loop calls `Agent.intervene`.
     """
 
     strength: float = 1e-4
     """Weight of the loss."""
+    every: int = 10
+    """Updates for which weights keep the rank that they had; 1 sorts before each of them, as published."""
 
     def __post_init__(self) -> None:
         check_strength("agent.regularizer", self.strength, "Free")
+        if self.every < 1:
+            raise UserError(f"agent.regularizer.every is {self.every}: it counts updates and must be at least 1")
 
-    def build(self, value: Sequence[nn.Module], actor: Sequence[nn.Module]) -> "AnchoredRegularizer":
+    def build(self, value: Sequence[nn.Module], actor: Sequence[nn.Module]) -> "RankedRegularizer":
         """The module, which takes the present weights for the initial ones."""
-        return AnchoredRegularizer("wasserstein", self.strength, BY_RANK, value, actor)
+        return RankedRegularizer(self.every, "wasserstein", self.strength, value, actor)
 
 
 def check_pulled(network: str, held: Sequence[Tensor]) -> None:
@@ -133,37 +131,22 @@ def by_member(weight: Tensor) -> Tensor:
     return (weight if weight.dim() == 3 else weight[None]).flatten(1)
 
 
-def ranked(weight: Tensor) -> Tensor:
-    """The entries of each member in increasing order, [E,i,o] -> [E,n]."""
-    return by_member(weight).sort(-1).values
-
-
-def of_same_rank(weight: Tensor, initial: Tensor) -> Tensor:
-    """The initial value that has the rank of each weight, [E,i,o], [E,n] -> [E,i,o]."""
-    bits = by_member(weight).view(torch.int32)
+def of_same_rank(weight: Tensor, values: Tensor) -> Tensor:
+    """Each member's values, moved to where its weight of the same rank lies, [E,i,o], [E,i,o] -> [E,i,o]."""
+    bits, values = by_member(weight).view(torch.int32), by_member(values)
     # Integers in the order of the floats: torch sorts a row of integers by radix, in a quarter of the time.
     keys = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
     order = torch.stack([key.sort().indices for key in keys])  # [E,n]
-    return torch.empty_like(initial).scatter(-1, order, initial).reshape(weight.shape)
-
-
-BY_PLACE = Pull(
-    lambda weight: weight,
-    lambda weight, initial: initial,
-    lambda initial, weight, mask: torch.where(mask, weight, initial),
-)
-BY_RANK = Pull(ranked, of_same_rank, lambda initial, weight, mask: initial)  # a distribution, which a fresh draw shares
+    return torch.empty_like(values).scatter(-1, order, values.sort(-1).values).reshape(weight.shape)
 
 
 class AnchoredRegularizer(Regularizer):
-    """strength/2 * sum (theta - anchor(theta, theta_0))^2 for two groups of modules; anchors pass no gradient."""
+    """strength/2 * sum (theta - anchor)^2 for two groups of modules; anchors are where the weights start."""
 
-    def __init__(
-        self, name: str, strength: float, pull: Pull, value: Sequence[nn.Module], actor: Sequence[nn.Module]
-    ) -> None:
+    def __init__(self, name: str, strength: float, value: Sequence[nn.Module], actor: Sequence[nn.Module]) -> None:
         super().__init__()
         self.name, self.strength = name, strength
-        self.of_value, self.of_actor = Anchors(pull, value), Anchors(pull, actor)
+        self.of_value, self.of_actor = Anchors(value), Anchors(actor)
         check_pulled("the critic", self.of_value.weights_held)
         check_pulled("the actor", self.of_actor.weights_held)
 
@@ -173,47 +156,54 @@ class AnchoredRegularizer(Regularizer):
     def actor_losses(self) -> dict[str, Tensor]:
         return {f"actor_{self.name}_loss": self.strength / 2 * self.of_actor()}
 
+    @torch.no_grad()
     def renew(self, module: nn.Module) -> None:
-        self.of_value.renew(module)
-        self.of_actor.renew(module)
+        moved = {id(parameter) for parameter in module.parameters()}
+        for weight, anchor in self.pairs():
+            if id(weight) in moved:
+                anchor.copy_(weight)
+
+    @torch.no_grad()
+    def renew_entries(self, weight: Tensor, mask: Tensor) -> None:
+        for held, anchor in self.pairs():
+            if held is weight:
+                anchor.copy_(torch.where(mask, weight, anchor))
+
+    def pairs(self) -> list[tuple[Tensor, Tensor]]:
+        """All weights and their anchors."""
+        return [*self.of_value.pairs(), *self.of_actor.pairs()]
+
+
+class RankedRegularizer(AnchoredRegularizer):
+    """Anchors move among the weights of a member: each is the initial value of the rank that its weight had last."""
+
+    def __init__(self, every: int, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.every = every
+
+    @torch.no_grad()
+    def refresh(self, n: int) -> None:
+        if n % self.every == 0:
+            for weight, anchor in self.pairs():
+                anchor.copy_(of_same_rank(weight, anchor))
 
     def renew_entries(self, weight: Tensor, mask: Tensor) -> None:
-        self.of_value.renew_entries(weight, mask)
-        self.of_actor.renew_entries(weight, mask)
+        """A fresh draw shares the distribution that is kept."""
 
 
 class Anchors(nn.Module):
-    """What is kept of some modules' initial weights, as buffers; the weights are held without being registered."""
+    """To what some modules' weights are pulled, as buffers; the weights are held without being registered."""
 
-    def __init__(self, pull: Pull, modules: Sequence[nn.Module]) -> None:
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.pull = pull
         # Each once: a part that keeps the network it was given has its weights a second time.
         self.weights_held: list[Tensor] = list(dict.fromkeys(weight for module in modules for weight in pulled(module)))
         for i, weight in enumerate(self.weights_held):
-            self.register_buffer(f"initial_{i}", pull.kept(weight.detach()).clone())
+            self.register_buffer(f"initial_{i}", weight.detach().clone())
 
     def forward(self) -> Tensor:
         """Squared distance of all weights from their anchors, 0-d."""
-        distances = [
-            (weight - self.pull.anchor(weight.detach(), initial)).square().sum() for weight, initial in self.pairs()
-        ]
-        return torch.stack(distances).sum()
-
-    @torch.no_grad()
-    def renew(self, module: nn.Module) -> None:
-        """Move the anchors of the weights in `module` to where these are now."""
-        moved = {id(parameter) for parameter in module.parameters()}
-        for weight, initial in self.pairs():
-            if id(weight) in moved:
-                initial.copy_(self.pull.kept(weight))
-
-    @torch.no_grad()
-    def renew_entries(self, weight: Tensor, mask: Tensor) -> None:
-        """Move the anchors of those entries of a weight to where they are now."""
-        for held, initial in self.pairs():
-            if held is weight:
-                initial.copy_(self.pull.redrawn(initial, weight, mask))
+        return torch.stack([(weight - anchor).square().sum() for weight, anchor in self.pairs()]).sum()
 
     def pairs(self) -> list[tuple[Tensor, Tensor]]:
         """Weights and their anchors."""

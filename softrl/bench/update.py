@@ -183,11 +183,13 @@ def updates(run: Run, spec: Spec, replay: Replay, mode: Mode, cycle: int) -> Cal
         {"actor": number % run.train.actor_every == 0, "follow": number % run.train.target_every == 0}
         for number in range(1, math.lcm(run.train.actor_every, run.train.target_every) + 1)
     ]
-    coming = itertools.cycle(flags)
+    coming, numbers = itertools.cycle(flags), itertools.count(1)
 
     def call() -> None:
         for _ in range(cycle):
-            step(agent, next(windows), **next(coming))
+            window = next(windows)
+            agent.intervene(window, next(numbers))
+            step(agent, window, **next(coming))
 
     for kind in {tuple(each.values()): each for each in flags}.values():  # compiles what is rare, too
         for _ in range(WARM_UPS + 1 if mode == "cudagraph" else 1):

@@ -9,6 +9,7 @@ import torch
 from softrl.agent.compile import compiler
 from softrl.agent.plasticity import Keep, Reset
 from softrl.agent.regress import Plain
+from softrl.agent.regularize import Wasserstein
 from softrl.data import room
 from softrl.data.envs import apart, repeats
 from softrl.data.priority import Uniform
@@ -169,7 +170,8 @@ def updates_per_launch(run: Run, replay: Replay) -> int:
     One, where a launch costs nothing to speak of, where something happens between two updates, or where the windows of
     several are large.
     """
-    if run.compile != "cudagraph" or run.agent.plasticity != Keep() or replay.prioritised or replay.frames:
+    between = run.agent.plasticity != Keep() or isinstance(run.agent.regularizer, Wasserstein)
+    if run.compile != "cudagraph" or between or replay.prioritised or replay.frames:
         return 1
     cycle = math.lcm(run.train.actor_every, run.train.target_every)
     owed = min(MOST_AT_ONCE, int(run.envs * run.train.updates_per_decision))

@@ -197,7 +197,7 @@ class Trainer:
         window = self.experience.sample(self.run.train.batch, count)
         # Not as soon as an update is made: evaluations, checkpoints and diagnostics in between see what was learned.
         if done := self.count.updates:
-            self.agent.plasticity.intervene(self.agent, window, done)
+            self.agent.intervene(window, done)
         self.count.updates += count
         every = self.run.log.diagnostics
         if every is None or self.count.updates % every:

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, strategies as st
 from torch import nn
 
+from softrl.agent.config import AgentConfig
 from softrl.agent.multiplier import Multiplier
 from softrl.agent.regularize import Free, L2Init, Wasserstein, of_same_rank
 from softrl.errors import UserError
@@ -15,6 +16,7 @@ from softrl.nn.encoders.pixels import Body
 from softrl.nn.layers import Linear, UnitLinear
 from softrl.nn.norms import BatchNorm, LayerNorm, RMSNorm
 from softrl.nn.trunks.bottleneck import Neck
+from softrl.types import Spec
 
 
 def total(part: Any) -> float:
@@ -69,6 +71,7 @@ def test_wasserstein_and_its_gradient_by_hand() -> None:
     layer.weight.data = torch.tensor([[[3.0], [1.0], [2.0]]])
     part = Wasserstein(0.5).build([layer], [Linear(2, 1)])
     layer.weight.data = torch.tensor([[[5.0], [0.0], [1.0]]])  # sorted 0, 1, 5 where it was 1, 2, 3
+    part.refresh(10)
     loss = part.critic_losses()["value_wasserstein_loss"]
     assert loss.item() == pytest.approx(0.25 * (1 + 1 + 4))
     (gradient,) = torch.autograd.grad(loss, layer.weight)
@@ -80,9 +83,48 @@ def test_wasserstein_does_not_mind_who_holds_which_weight(order: list[int]) -> N
     layer = Linear(4, 3, 2)
     part = Wasserstein(1.0).build([layer], [Linear(2, 1)])
     layer.weight.data = layer.weight.data.flatten(1)[:, order].unflatten(1, (4, 3)).contiguous()
+    part.refresh(10)
     assert total(part) == 0
     layer.weight.data = layer.weight.data.flip(0)  # but a member does not answer for another
+    part.refresh(20)
     assert total(part) > 0
+
+
+def test_weights_keep_their_ranks_between_two_looks() -> None:
+    layer = Linear(2, 1)
+    layer.weight.data = torch.tensor([[[1.0], [2.0]]])
+    part = Wasserstein(1.0, every=3).build([layer], [Linear(2, 1)])
+    layer.weight.data = torch.tensor([[[2.0], [1.0]]])
+    seen = []
+    for n in range(1, 5):
+        part.refresh(n)
+        seen.append(total(part))
+    assert seen == [1, 1, 0, 0]
+    with pytest.raises(UserError, match="every is 0"):
+        Wasserstein(every=0)
+
+
+@given(st.permutations(range(6)), st.permutations(range(6)))
+def test_looking_often_forgets_no_value(one: list[int], two: list[int]) -> None:
+    layer = Linear(3, 2)
+    start = layer.weight.detach().clone()
+    part = Wasserstein(1.0, every=1).build([layer], [Linear(2, 1)])
+    for n, order in enumerate((one, two), 1):
+        layer.weight.data = start.flatten(1)[:, order].view(1, 3, 2) * n
+        part.refresh(n)
+    torch.testing.assert_close(part.of_value.initial_0, layer.weight.detach() / 2)
+
+
+def test_the_agent_looks_at_ranks_where_a_loop_intervenes() -> None:
+    agent = AgentConfig(regularizer=Wasserstein(1.0, every=2)).build(Spec({"state": (3,)}, 1))
+    layer = agent.critic.trunk.layers[0]
+    with torch.no_grad():
+        layer.weight.copy_(layer.weight.flip(-1))
+    before = total(agent.regularizer)
+    agent.intervene(None, 1)
+    assert total(agent.regularizer) == before > 0
+    agent.intervene(None, 2)
+    assert total(agent.regularizer) == 0
 
 
 @pytest.mark.parametrize("kind", [L2Init, Wasserstein])
@@ -99,6 +141,8 @@ def test_members_are_single_networks(kind: Any) -> None:
     moved(many)
     for e in range(3):
         give(e)
+    for each in (part, *parts):
+        each.refresh(10)
     assert total(part) == pytest.approx(sum(map(total, parts)), rel=1e-5)
 
 
@@ -130,11 +174,14 @@ def test_convolutions_and_the_neck_are_pulled_though_they_do_not_decay(kind: Any
 def test_anchors_have_the_rank_of_their_weights() -> None:
     weight = torch.randn(2, 5, 7)
     weight[0, 0, :3] = torch.tensor([-0.0, -1e-42, 1e30])
-    initial = torch.randn(2, 35).sort(-1).values
+    values = torch.randn(2, 5, 7)
     expected = torch.stack(
-        [each[row.argsort().argsort()] for each, row in zip(initial, weight.flatten(1), strict=True)]
+        [
+            each.sort().values[row.argsort().argsort()]
+            for each, row in zip(values.flatten(1), weight.flatten(1), strict=True)
+        ]
     )
-    assert torch.equal(of_same_rank(weight, initial), expected.view(2, 5, 7))
+    assert torch.equal(of_same_rank(weight, values), expected.view(2, 5, 7))
 
 
 def test_wasserstein_sorts_a_kernel_as_a_whole() -> None:
@@ -142,6 +189,7 @@ def test_wasserstein_sorts_a_kernel_as_a_whole() -> None:
     kernel = body.convolutions.first.weight
     part = Wasserstein(1.0).build([body], [Linear(2, 1)])
     kernel.data = kernel.data.flip(0)  # which output has which kernel
+    part.refresh(10)
     assert total(part) == 0
 
 

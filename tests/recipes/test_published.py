@@ -351,6 +351,7 @@ PUBLISHED = [
     ),
     ("l2_init", "", {"agent.regularizer": "L2Init", "agent.regularizer.strength": 1e-4}),
     ("wasserstein", "", {"agent.regularizer": "Wasserstein", "agent.regularizer.strength": 1e-4}),
+    ("wasserstein", "", {"agent.regularizer.every": 10}),
     ("shrink_perturb", "", {"agent.plasticity": "ShrinkAndPerturb"}),
     ("per", "", {"replay.sampler": "Proportional", "replay.sampler.alpha": 0.6, "replay.sampler.beta": 0.4}),
     ("lap", "", {"replay.sampler": "LAP", "replay.sampler.alpha": 0.4, "agent.critic.head.error": "huber"}),

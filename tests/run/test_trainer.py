@@ -245,6 +245,8 @@ def test_diagnostics_look_before_an_intervention(tmp_path: Path, monkeypatch: py
         ("redq", {"compile": "graph"}, 1),
         ("redq+per", {}, 1),
         ("redq+resets", {}, 1),
+        ("redq+wasserstein", {}, 1),
+        ("redq+l2_init", {}, 20),
         ("sac_v1_hard", {}, 1),  # the target once in a thousand
     ],
 )
