@@ -54,6 +54,12 @@ def check_period(updates: int) -> None:
         raise UserError(f"agent.plasticity has a period of {updates}: it counts updates and must be at least 1")
 
 
+def check_rows(batch: int) -> None:
+    """Refuse a look at no rows."""
+    if batch < 1:
+        raise UserError(f"agent.plasticity.batch is {batch}: activity is averaged over at least one row")
+
+
 @dataclass(frozen=True)
 class Keep:
     """None: gradients alone change weights."""
@@ -208,8 +214,7 @@ class ReDo:
             raise UserError(
                 f"agent.plasticity.threshold is {self.threshold}: a share of the mean activity must lie in [0, 1)"
             )
-        if self.batch < 1:
-            raise UserError(f"agent.plasticity.batch is {self.batch}: activity is averaged over at least one row")
+        check_rows(self.batch)
 
     @property
     def first(self) -> int:
@@ -241,9 +246,12 @@ class ContinualBackprop:
     """Updates during which a new unit is left alone."""
     decay: float = 0.99
     """Share of a unit's utility that is kept from look to look."""
+    batch: int = 64
+    """Rows of the next update's batch over which activity is averaged, at most all of them."""
 
     def __post_init__(self) -> None:
         check_period(self.every)
+        check_rows(self.batch)
         if not 0 < self.rate * self.every <= 1:
             raise UserError(f"agent.plasticity.rate is {self.rate}: rate times every must be a share in (0, 1]")
         if self.maturity < 0:
@@ -267,7 +275,7 @@ class ContinualReplacement(Plasticity):
 
     def __init__(self, config: ContinualBackprop, agent: "Agent") -> None:
         super().__init__()
-        self.every = config.every
+        self.every, self.batch = config.every, config.batch
         self.populations = nn.ModuleDict()
         for name in NETWORKS:
             layers = [Population(config, *weight.shape[:2]) for weight in outgoing(getattr(agent, name))]
@@ -278,7 +286,7 @@ class ContinualReplacement(Plasticity):
         if n % self.every:
             return
         marks: Marks = {}
-        for name, active in activities(agent, window).items():
+        for name, active in activities(agent, window, self.batch).items():
             layers: Any = self.populations[name]
             seen = zip(layers, active, outgoing(getattr(agent, name)), strict=True)
             marks[name] = [layer.give_up(activity, weight) for layer, activity, weight in seen]

@@ -246,16 +246,19 @@ def test_redo_draws_the_dormant_unit_of_one_member_anew_and_nothing_else(
     assert len(changed(agent, before)) >= 6
 
 
-def test_redo_looks_at_no_more_rows_than_asked(window: Any) -> None:
-    agent, w = build(ReDo(every=1, threshold=0.0, batch=4), MLP((6,))), window()
-    layer = agent.critic.trunk.layers[0]
-    layer.weight.data.zero_()
-    layer.weight.data[:, 0] = 1.0  # every unit fires where the first observation is positive
+@pytest.mark.parametrize(("rows", "silent"), [(4, True), (16, False)])
+def test_looks_take_no_more_rows_than_asked(rows: int, silent: bool, window: Any) -> None:
+    redo, continual = (build(kind(every=1, batch=rows), MLP((6,))) for kind in (ReDo, ContinualBackprop))
+    w = window()
     w.obs["state"][..., 0] = 1.0
-    w.obs["state"][::4, :, 0] = -1.0
-    agent.plasticity.intervene(agent, w, 1)
-    assert not agent.critic.out.weight.any()  # dormant on four rows spread over sixteen, and so drawn anew
-    assert (layer.weight[:, 1:] != 0).all()
+    w.obs["state"][::4, :, 0] = -1.0  # the four rows that are looked at where four are
+    for agent in (redo, continual):
+        agent.critic.trunk.layers[0].weight.data.zero_()
+        agent.critic.trunk.layers[0].weight.data[:, 0] = 1.0  # units fire where the first observation is positive
+        agent.plasticity.intervene(agent, w, 1)
+    assert (not redo.critic.out.weight.any()) == silent  # dormant units are drawn anew
+    assert (redo.critic.trunk.layers[0].weight[:, 1:] != 0).any() == silent
+    assert (not continual.plasticity.populations["critic"][0].utility.any()) == silent
 
 
 def test_redo_without_dormant_units_draws_no_random_numbers(window: Any) -> None:
@@ -388,6 +391,7 @@ def test_trunks_without_units_of_their_own_are_refused(config: Any) -> None:
         lambda: ContinualBackprop(every=100, rate=0.1),
         lambda: ContinualBackprop(maturity=-1),
         lambda: ContinualBackprop(decay=1.0),
+        lambda: ContinualBackprop(batch=0),
     ],
 )
 def test_impossible_settings_are_refused(wrong: Callable[[], Any]) -> None:
