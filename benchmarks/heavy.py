@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/heavy.py pixels [--size 84] [--batch 128] [--precision float32,bfloat16]
     .venv/bin/python benchmarks/heavy.py worlds [--only dreamer,latent_sac,smac] [--size 64] [--batch 50] [--length 50]
+        [--precision float32,bfloat16]
     .venv/bin/python benchmarks/heavy.py smac [--particles 8,16,32]
 
 All contenders of a table take turns inside one process; raw numbers are added to benchmarks/results/speed/.
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--length", type=positive, default=50, help="rows of a sequence (default 50)")
     parser.add_argument("--compile", choices=MODES, default="both", help="which updates of softrl (default both)")
     parser.add_argument(
-        "--precision", type=several(one_of(DTYPES)), default=list(DTYPES), help="numbers in the products, from pixels"
+        "--precision", type=several(one_of(DTYPES)), default=list(DTYPES), help="numbers in the products of pixels and worlds"
     )
     parser.add_argument(
         "--only", type=several(one_of(PEERS)), default=list(PEERS), help="world models' recipes (default all three)"
@@ -98,10 +99,7 @@ def pixels(options: argparse.Namespace) -> None:
     plain = SacAe(PixelSizes(COLOURS * STACK, options.size, ACTIONS))
     given = [transitions(window) for window in windows]
     calls = {FLOOR: least(run, spec, windows, options.seconds), PLAIN: turning(plain.update, given, period(run))}
-    for precision in options.precision:
-        for name, mode in MODES[options.compile].items():
-            calls[f"{name} {precision}"] = ours(run, spec, windows, mode, precision)
-    race("pixels", calls, period(run), options)
+    race("pixels", calls | forms(run, spec, windows, options), period(run), options)
 
 
 def worlds(options: argparse.Namespace) -> None:
@@ -113,9 +111,7 @@ def worlds(options: argparse.Namespace) -> None:
         plain = PEERS[recipe](WorldSizes(COLOURS, options.size, ACTIONS), particles)
         given = [stretches(window) for window in windows]
         calls = {FLOOR: least(run, spec, windows, options.seconds), PLAIN: turning(plain.update, given, period(run))}
-        for name, mode in MODES[options.compile].items():
-            calls[name] = ours(run, spec, windows, mode)
-        race(recipe, calls, period(run), options)
+        race(recipe, calls | forms(run, spec, windows, options), period(run), options)
 
 
 def smac(options: argparse.Namespace) -> None:
@@ -162,6 +158,15 @@ def least(run: Run, spec: Spec, windows: list[Window], seconds: float) -> Call:
     calls = {work: floor([work], min(0.005, seconds / 50)) for work in set(needed)}
     listed = [calls[work] for work in needed]
     return lambda: [call() for call in listed]
+
+
+def forms(run: Run, spec: Spec, windows: list[Window], options: argparse.Namespace) -> dict[str, Call]:
+    """A period of softrl's updates in every form that is asked for."""
+    return {
+        f"{name} {precision}": ours(run, spec, windows, mode, precision)
+        for precision in options.precision
+        for name, mode in MODES[options.compile].items()
+    }
 
 
 def ours(run: Run, spec: Spec, windows: list[Window], mode: Mode, precision: str = "float32") -> Call:

@@ -32,7 +32,8 @@ def test_pixels_take_turns(kept: Path, capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize("recipe", ["dreamer", "latent_sac", "smac"])
 def test_world_models_take_turns(kept: Path, recipe: str) -> None:
     heavy.main(["worlds", *SMALL, "--rounds", "1", "--only", recipe])
-    assert {path.name for path in kept.iterdir()} == {f"{recipe}-{name}.csv" for name in ("floor", "plain", "eager")}
+    names = ("floor", "plain", "eager_float32", "eager_bfloat16")
+    assert {path.name for path in kept.iterdir()} == {f"{recipe}-{name}.csv" for name in names}
 
 
 def test_particles_take_turns_with_latent_sac(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
