@@ -15,7 +15,7 @@ TARGETS = {
     "redq": {"torchrl": 3.0, "torchrl compiled": 3.0},
 }
 """What each recipe's loop is to be at least, times its peers'."""
-IN_BFLOAT16 = {"sac": {"sb3": 3.0, "torchrl": 3.0, "torchrl compiled": 3.0, "sbx": 2.2}}
+IN_BFLOAT16 = TARGETS | {"sac": {"sb3": 3.0, "torchrl": 3.0, "torchrl compiled": 3.0, "sbx": 2.2}}
 """The same where our products are in bfloat16."""
 ON_GPU = {"sb3": 8.0, "torchrl": None, "torchrl compiled": 1.5, "torchrl CUDA graph": 1.5}
 """What our updates a second are to be at least on a GPU, times the peers'; a CUDA graph is what TorchRL compiles to."""
