@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--length", type=positive, default=50, help="rows of a sequence (default 50)")
     parser.add_argument("--compile", choices=MODES, default="both", help="which updates of softrl (default both)")
     parser.add_argument(
-        "--precision", type=several(one_of(DTYPES)), default=list(DTYPES), help="numbers in the products of pixels and worlds"
+        "--precision", type=several(one_of(DTYPES)), default=list(DTYPES), help="of products, in pixels and worlds"
     )
     parser.add_argument(
         "--only", type=several(one_of(PEERS)), default=list(PEERS), help="world models' recipes (default all three)"

@@ -93,7 +93,9 @@ def test_too_few_turns_say_nothing_and_the_newest_measurement_counts(
     for begun, rounds in (("2030-01-01", 3), ("2030-01-02", 4), ("2030-01-03", 2)):
         monkeypatch.setattr(speed, "BEGUN", begun)
         speed.main(["loop", "--algorithm", "tqc", "--peers", "python", "--rounds", str(rounds)])
-    (figure,) = figures(tmp_path)
+    figure, half = figures(tmp_path)
+    assert "bfloat16" not in figure.what
+    assert half.ratios == ()  # as the processor cannot
     assert {turn[0]["measurement"] for turn in figure.turns} == {"2030-01-02"}
     assert len(figure.turns) == 4
 
