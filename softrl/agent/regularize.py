@@ -206,6 +206,7 @@ class Anchors(nn.Module):
         self.weights_held: list[Tensor] = list(dict.fromkeys(weight for module in modules for weight in pulled(module)))
         for i, weight in enumerate(self.weights_held):
             self.register_buffer(f"initial_{i}", weight.detach().clone())
+        self.register_load_state_dict_pre_hook(shaped)
 
     def forward(self) -> Tensor:
         """Squared distance of all weights from their anchors, 0-d."""
@@ -214,3 +215,10 @@ class Anchors(nn.Module):
     def pairs(self) -> list[tuple[Tensor, Tensor]]:
         """Weights and their anchors."""
         return [(weight, getattr(self, f"initial_{i}")) for i, weight in enumerate(self.weights_held)]
+
+
+def shaped(anchors: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Take anchors of older runs too, which are sorted rows [E,n]: they find their places at the next look."""
+    for name, buffer in anchors.named_buffers():
+        if (kept := state.get(prefix + name)) is not None and kept.numel() == buffer.numel():
+            state[prefix + name] = kept.reshape(buffer.shape)

@@ -115,6 +115,17 @@ def test_looking_often_forgets_no_value(one: list[int], two: list[int]) -> None:
     torch.testing.assert_close(part.of_value.initial_0, layer.weight.detach() / 2)
 
 
+def test_sorted_anchors_of_older_runs_find_their_places() -> None:
+    layer = Linear(3, 2, 2)
+    part = Wasserstein(1.0).build([layer], [Linear(2, 1)])
+    state = part.state_dict()
+    name = "of_value.initial_0"
+    part.load_state_dict(state | {name: state[name].flatten(1).sort(-1).values})
+    assert total(part) > 0
+    part.refresh(10)
+    assert total(part) == 0
+
+
 def test_the_agent_looks_at_ranks_where_a_loop_intervenes() -> None:
     agent = AgentConfig(regularizer=Wasserstein(1.0, every=2)).build(Spec({"state": (3,)}, 1))
     layer = agent.critic.trunk.layers[0]
