@@ -43,7 +43,11 @@ class CudaGraph:
         return result
 
     def record(self, call: Call) -> Any:
-        with torch.cuda.graph(self.graph, pool=self.pool, stream=self.stream):
+        # The outer context leaves the stream also where a recording fails; other threads may use the device meanwhile.
+        with (
+            torch.cuda.stream(torch.cuda.current_stream()),
+            torch.cuda.graph(self.graph, self.pool, self.stream, capture_error_mode="thread_local"),
+        ):
             return call()
 
     def replay(self) -> None:
@@ -89,7 +93,8 @@ class Captured:
             place.copy_(value, non_blocking=True)
         key = (id(agent), shapes, tuple(sorted(flags.items())))
         if key not in self.launches:
-            self.launches[key] = Launch(self.graph(), lambda: self.function(agent, static, **flags))
+            # Nothing of this object is in the call: a cycle would keep a device's memory until it is looked for.
+            self.launches[key] = Launch(self.graph(), partial(self.function, agent, static, **flags))
         return self.launches[key]()
 
 

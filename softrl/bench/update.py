@@ -6,13 +6,14 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from softrl.agent.agent import Agent
-from softrl.agent.capture import WARM_UPS, CudaGraphs
+from softrl.agent.capture import WARM_UPS, CudaGraphs, Graph
 from softrl.agent.compile import Mode, compiled, packed
 from softrl.bench.floor import Work, floor, products
 from softrl.bench.timing import Call, paired, table
@@ -221,7 +222,12 @@ def on_device(call: Call, device: str) -> Call:
     graph = CudaGraphs()()
     graph.warm(call)
     graph.record(call)
-    return graph.replay
+    return partial(replayed, graph, call)
+
+
+def replayed(graph: Graph, call: Call) -> None:
+    """Replay a recorded call, which is held here: the recording reads and writes memory that is the call's."""
+    graph.replay()
 
 
 def full(run: Run) -> int:

@@ -67,6 +67,6 @@ class StartMask:
         """Know rows again by their saved columns, [n,N,1] each, as if enough others followed all of them."""
         where = rows.numpy()
         for name, column in self.columns.items():
-            column[where] = columns[name][..., 0].numpy()
-        self.invalid_array[where] = invalid_starts(columns["last"][..., 0].numpy())
+            column[where] = array(columns[name][..., 0])
+        self.invalid_array[where] = invalid_starts(array(columns["last"][..., 0]))
         self.invalid_on_device.copy_(self.invalid)

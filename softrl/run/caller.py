@@ -8,7 +8,7 @@ import torch
 
 from softrl.errors import UserError
 from softrl.nn.processor import usual_products
-from softrl.run.seed import Generators
+from softrl.run.seed import Generators, convolution_switches
 
 TRAINING = threading.Lock()
 """Held by the training of this process: global generators serve one at a time."""
@@ -28,10 +28,10 @@ def left_as_it_was() -> Iterator[None]:
         )
     with ExitStack() as held:  # each is given back, whatever becomes of the others
         held.callback(TRAINING.release)
-        cudnn, generators = torch.backends.cudnn, Generators()
+        generators = Generators()
         held.callback(usual_products)
         held.callback(torch.set_num_threads, torch.get_num_threads())
-        held.callback(setattr, cudnn, "allow_tf32", cudnn.allow_tf32)
-        held.callback(setattr, cudnn, "deterministic", cudnn.deterministic)
+        for switch in reversed(convolution_switches()):  # what is held last is given back first
+            held.callback(setattr, *switch)
         held.callback(generators.load_state_dict, generators.state_dict())
         yield

@@ -9,7 +9,7 @@ import torch
 from softrl.agent.compile import compiler
 from softrl.agent.plasticity import Keep, Reset
 from softrl.agent.regress import Plain
-from softrl.agent.regularize import Wasserstein
+from softrl.agent.regularize import Free, L2Init
 from softrl.data import room
 from softrl.data.envs import apart, repeats
 from softrl.data.priority import Uniform
@@ -170,7 +170,7 @@ def updates_per_launch(run: Run, replay: Replay) -> int:
     One, where a launch costs nothing to speak of, where something happens between two updates, or where the windows of
     several are large.
     """
-    between = run.agent.plasticity != Keep() or isinstance(run.agent.regularizer, Wasserstein)
+    between = run.agent.plasticity != Keep() or type(run.agent.regularizer) not in (Free, L2Init)
     if run.compile != "cudagraph" or between or replay.prioritised or replay.frames:
         return 1
     cycle = math.lcm(run.train.actor_every, run.train.target_every)

@@ -3,7 +3,7 @@
 import random
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -34,8 +34,20 @@ def evaluation_seed(seed: int, env_steps: int, episode: int) -> int:
 
 def repeatable() -> None:
     """Let convolutions on a GPU give the same numbers every time, in full float32 unless bfloat16 is asked for."""
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.allow_tf32 = False
+    cudnn: Any = torch.backends.cudnn
+    cudnn.deterministic = True
+    cudnn.allow_tf32 = False  # which leaves the newer switches to what holds for all of torch
+    cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = "ieee"
+
+
+def convolution_switches() -> list[tuple[Any, str, Any]]:
+    """What torch holds of numbers in convolutions: object, name and value of each switch, in the order to set them."""
+    cudnn: Any = torch.backends.cudnn
+    switches = [(part, "fp32_precision", part.fp32_precision) for part in (cudnn.conv, cudnn.rnn)]
+    # Where only newer switches were set, torch refuses to read the older one, whose value nothing asks for then.
+    with suppress(RuntimeError):
+        switches.insert(0, (cudnn, "allow_tf32", cudnn.allow_tf32))
+    return [(cudnn, "deterministic", cudnn.deterministic), *switches]
 
 
 class Generators:

@@ -1,7 +1,10 @@
 """Captured updates against eager ones, with a stand-in for CUDA graphs that notes a call and does it again."""
 
 import copy
-from collections.abc import Callable
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ import torch._dynamo.testing
 from torch import Tensor
 
 from softrl.agent.agent import Agent
-from softrl.agent.capture import WARM_UPS, Captured, Graph, in_turn, parts, tensors
+from softrl.agent.capture import WARM_UPS, Captured, CudaGraph, Graph, in_turn, parts, recorded, tensors
 from softrl.agent.compile import packed
 from softrl.errors import UserError
 from softrl.recipes import apply
@@ -110,6 +113,50 @@ def test_a_recording_is_of_one_agent_one_shape_and_one_set_of_flags(window: Call
     step(other, window(4), actor=True)
     assert len(step.launches) == 4
     assert len(step.windows) == 2
+
+
+def test_nothing_is_held_that_nobody_uses(window: Callable[..., Window]) -> None:
+    """A cycle would keep the memory of a GPU until python looks for cycles."""
+    agent, _ = agents()
+    step, _ = rehearsed(lambda agent, batch: batch.reward.sum(), agent)
+    step(agent, window())
+    left = [weakref.ref(thing) for thing in (step, *next(iter(step.windows.values())).obs.values())]
+    gc.disable()
+    try:
+        del step
+        assert [thing() for thing in left] == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_a_recording_that_fails_leaves_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch leaves it only where the recording ends well; other threads' work must not end it."""
+    entered: list[Any] = []
+
+    @contextmanager
+    def stream(which: str) -> Iterator[None]:
+        entered.append(which)
+        try:
+            yield
+        finally:
+            entered.append(f"left {which}")
+
+    @contextmanager
+    def graph(*_: Any, capture_error_mode: str) -> Iterator[None]:
+        entered.append(capture_error_mode)
+        yield
+        raise RuntimeError("not permitted when stream is capturing")
+
+    for name, stand_in in {
+        "stream": stream,
+        "graph": graph,
+        "current_stream": lambda: "here",
+        "CUDAGraph": lambda: None,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    with pytest.raises(UserError, match="cannot be a CUDA graph"):
+        recorded(CudaGraph("pool", "side"), lambda: None)
+    assert entered == ["here", "thread_local", "left here"]
 
 
 def test_the_window_of_the_caller_is_left_alone(window: Callable[..., Window]) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from softrl.data import replay as replays
+from softrl.data import replay as replays, starts
 from softrl.data.priority import LAP, Proportional, Recency, Uniform
 from softrl.data.replay import Replay, ReplayConfig
 from softrl.data.starts import StartMask
@@ -144,3 +144,12 @@ def test_the_mask_by_hand() -> None:
     mask.invalid.fill_(False)
     mask.invalidate_broken_stacks(oldest=1)  # row 1 misses the row before it; row 2 opens an episode
     assert mask.invalid[:, 0].tolist() == [False, True, False, False]
+
+
+def test_rows_that_are_restored_from_a_device_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As benchmarks do, which repeat what replay holds; checkpoints hold columns on the host."""
+    mask = StartMask(torch.zeros(4, 1, 2), ("last", "age"), 1)
+    there = {name: torch.zeros(3, 1, 1, device="meta") for name in ("last", "age")}
+    monkeypatch.setattr(starts, "sent", lambda values, device: torch.zeros(values.shape))
+    mask.restore(torch.arange(3), there, lambda last: last.astype(bool))
+    assert mask.invalid[:, 0].tolist() == [False, False, False, True]

@@ -1,6 +1,8 @@
 """What a training leaves of the process for its caller."""
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -70,3 +72,33 @@ def test_a_curve_that_cannot_be_drawn_ends_no_run(tmp_path: Path, monkeypatch: p
     result = api.train("Pendulum-v1", "sac+tiny", run=tmp_path / "run", **SHORT)
     assert result.finished
     assert "no curve: no place for fonts" in (result.path / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "cudnn.benchmark = False",
+        "cudnn.allow_tf32 = False",
+        "cudnn.fp32_precision = 'tf32'",
+        "cudnn.fp32_precision = 'ieee'",
+        "cudnn.conv.fp32_precision = 'ieee'",
+        "fp32_precision = 'tf32'",
+        "fp32_precision = 'ieee'",
+    ],
+)
+def test_convolutions_are_in_full_float32_whatever_the_caller_has_set(setting: str) -> None:
+    """In a process of its own: torch does not forget which of its older and newer switches were used."""
+    program = f"""
+import torch
+from softrl.run.caller import left_as_it_was
+from softrl.run.seed import repeatable
+
+torch.backends.{setting}
+conv, rnn = torch.backends.cudnn.conv, torch.backends.cudnn.rnn
+before = (conv.fp32_precision, rnn.fp32_precision)
+with left_as_it_was():
+    repeatable()
+    assert (conv.fp32_precision, rnn.fp32_precision, torch.backends.cudnn.allow_tf32) == ("ieee", "ieee", False)
+assert (conv.fp32_precision, rnn.fp32_precision) == before
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

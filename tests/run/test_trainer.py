@@ -3,7 +3,7 @@
 import errno
 import os
 import signal
-from dataclasses import replace
+from dataclasses import make_dataclass, replace
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -246,6 +246,7 @@ def test_diagnostics_look_before_an_intervention(tmp_path: Path, monkeypatch: py
         ("redq+per", {}, 1),
         ("redq+resets", {}, 1),
         ("redq+wasserstein", {}, 1),
+        ("redq", {"agent.regularizer": make_dataclass("Own", (), namespace={"build": print})()}, 1),
         ("redq+l2_init", {}, 20),
         ("sac_v1_hard", {}, 1),  # the target once in a thousand
     ],
