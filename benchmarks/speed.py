@@ -231,7 +231,8 @@ def softrl(what: str) -> list[str]:
 
 def measured(command: list[str], threads: int) -> dict[str, Any]:
     """The JSON object that a process prints on its last line."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TORCHINDUCTOR_CACHE_DIR": COMPILED.name}
+    kernels = Path(COMPILED.name) / f"{hash(tuple(command)):x}"  # of this contender: none finds those of another
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TORCHINDUCTOR_CACHE_DIR": str(kernels)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stderr}")

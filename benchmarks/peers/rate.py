@@ -1,7 +1,8 @@
 """Updates a second of one contender: `python rate.py softrl|sb3|torchrl [--how compiled]`, where that is installed.
 
 SAC with batch 256 and networks 2x256. What is timed is all that a training does for an update: a sample of replay, the
-update, what is noted for the log. One JSON object on standard output.
+update, what is noted for the log, which TorchRL leaves to its caller and here is nothing. TorchRL draws samples in the
+thread that learns; its example draws them ahead in another. One JSON object on standard output.
 """
 
 import argparse
@@ -9,7 +10,8 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ PACKAGES = {
 }
 WARMUP = 1_000  # environment steps of random actions
 SETTLING, LEAST = 60, 8  # updates, and calls, before those that are timed: what compiles and records graphs
-AT_ONCE = 20  # updates between looks at the clock, for which a GPU has to be waited for
+AT_ONCE, CALLS = 20, 4  # updates, and calls, between looks at the clock, for which a GPU has to be waited for
 
 Contender = tuple[Callable[[], object], int]
 """A call, and how many updates it makes."""
@@ -46,7 +48,7 @@ def main() -> None:
         call, updates = {"softrl": softrl, "sb3": sb3, "torchrl": torchrl}[options.contender](options, Path(folder))
         first = max(LEAST, SETTLING // updates)
         settling = timed(call, first)
-        at_once, done, spent = max(1, AT_ONCE // updates), 0, 0.0
+        at_once, done, spent = max(CALLS, AT_ONCE // updates), 0, 0.0
         while not done or spent < options.seconds:
             spent, done = spent + timed(call, at_once), done + at_once
         result = {
@@ -54,9 +56,18 @@ def main() -> None:
             "updates_per_second": updates * done / spent,
             "first_seconds": max(0.0, settling - first * spent / done),
             "gpu": torch.cuda.get_device_name() if options.device == "cuda" else "",
-            "versions": {package: version(package) for package in PACKAGES[options.contender]},
+            "versions": versions(options.contender),
         }
     print(json.dumps(result))
+
+
+def versions(contender: str) -> dict[str, str]:
+    """Of the packages that are measured; nothing of what is on Python's path without being installed."""
+    found = {}
+    for package in PACKAGES[contender]:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def timed(call: Callable[[], object], calls: int) -> float:
@@ -115,7 +126,7 @@ def torchrl(options: argparse.Namespace, folder: Path) -> Contender:
     (width,), (actions,) = env.observation_space.shape, env.action_space.shape
     with torch.device(options.device):
         _, actor, critic = networks(env)
-        update, _ = sac(actor, critic, options.how == "compiled", capturable=options.device == "cuda")
+        update, _ = sac(actor, critic, options.how == "compiled", capturable=options.how == "graph")
         storage = LazyTensorStorage(rows, device=options.device)
         replay = TensorDictReplayBuffer(storage=storage, batch_size=BATCH)
         never = torch.zeros(rows, 1, dtype=torch.bool)
