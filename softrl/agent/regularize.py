@@ -27,8 +27,9 @@ class Regularizer(nn.Module, ABC):
     def actor_losses(self) -> dict[str, Tensor]:
         """What is added to the losses of the actor's modules."""
 
+    @abstractmethod
     def refresh(self, n: int) -> None:
-        """What is computed anew between update number `n`, counted from 1, and the next one: nothing, as a rule."""
+        """Compute anew what stands between update number `n`, counted from 1, and the next one."""
 
     @abstractmethod
     def renew(self, module: nn.Module) -> None:
@@ -57,6 +58,9 @@ class FreeRegularizer(Regularizer):
     def actor_losses(self) -> dict[str, Tensor]:
         return {}
 
+    def refresh(self, n: int) -> None:
+        """There is nothing to compute."""
+
     def renew(self, module: nn.Module) -> None:
         """There are no initial weights to remember."""
 
@@ -78,9 +82,9 @@ class L2Init:
     def __post_init__(self) -> None:
         check_strength("agent.regularizer", self.strength, "Free")
 
-    def build(self, value: Sequence[nn.Module], actor: Sequence[nn.Module]) -> "AnchoredRegularizer":
+    def build(self, value: Sequence[nn.Module], actor: Sequence[nn.Module]) -> "PlacedRegularizer":
         """The module, which takes the present weights for the initial ones."""
-        return AnchoredRegularizer("l2_init", self.strength, value, actor)
+        return PlacedRegularizer("l2_init", self.strength, value, actor)
 
 
 @dataclass(frozen=True)
@@ -169,15 +173,22 @@ class AnchoredRegularizer(Regularizer):
             if id(weight) in moved:
                 anchor.copy_(weight)
 
+    def pairs(self) -> list[tuple[Tensor, Tensor]]:
+        """All weights and their anchors."""
+        return [*self.of_value.pairs(), *self.of_actor.pairs()]
+
+
+class PlacedRegularizer(AnchoredRegularizer):
+    """Each anchor is the initial value of its weight."""
+
+    def refresh(self, n: int) -> None:
+        """Anchors stay."""
+
     @torch.no_grad()
     def renew_entries(self, weight: Tensor, mask: Tensor) -> None:
         for held, anchor in self.pairs():
             if held is weight:
                 anchor.copy_(torch.where(mask, weight, anchor))
-
-    def pairs(self) -> list[tuple[Tensor, Tensor]]:
-        """All weights and their anchors."""
-        return [*self.of_value.pairs(), *self.of_actor.pairs()]
 
 
 class RankedRegularizer(AnchoredRegularizer):
