@@ -1,6 +1,5 @@
 """The run folder: its name, its first files, its lock, and what is wrong with one that cannot be read."""
 
-import fcntl
 import json
 import os
 import re
@@ -17,6 +16,13 @@ from softrl.errors import UserError, disk_errors
 from softrl.run.files import replace_file, sync_folder, write_durably
 from softrl.run.modules import check_modules
 from softrl.run.versions import versions
+
+try:
+    import fcntl
+except ModuleNotFoundError as error:
+    raise UserError(
+        "this system has no file locks as Linux has, which run folders need: on Windows, use WSL"
+    ) from error
 
 FORMAT = 1  # of a run folder; a reader refuses a greater one
 FIRST = {

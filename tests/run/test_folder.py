@@ -5,6 +5,8 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -20,6 +22,22 @@ FORK = multiprocessing.get_context("fork")
 
 def make(tmp_path, env="cheetah_run", recipe="sac", seed=3, **options):
     return create({"recipe": recipe}, ["softrl", "train"], env=env, recipe=recipe, seed=seed, root=tmp_path, **options)
+
+
+WITHOUT_LOCKS = """
+import sys
+sys.modules["fcntl"] = None  # as on Windows
+from softrl.cli.main import main
+sys.exit(main(["train", "CartPole-v1"]))
+"""
+
+
+def test_a_system_without_file_locks_is_told_of_in_one_sentence(tmp_path):
+    done = subprocess.run([sys.executable, "-c", WITHOUT_LOCKS], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("softrl: this system has no file locks")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_names_are_counted_up_and_never_used_twice(tmp_path):
