@@ -20,7 +20,7 @@ from softrl.data.partial import Partial
 from softrl.data.pixels import Pixels
 from softrl.data.push import Push
 from softrl.data.sources import Source
-from softrl.errors import Caution, UserError
+from softrl.errors import Caution, Refused, UserError
 from softrl.plots.curves import curve
 from softrl.recipes import apply
 from softrl.run import change, folder as folders, spaces, video as videos
@@ -189,7 +189,7 @@ def resume(
         trainer = Trainer(configured, source, place, path, Begun(rows, saved.parts["count"]["env_steps"]))
         held.callback(trainer.close)
         for line in [*change.load(trainer, saved, made, changed, elsewhere), *moved_on(place, trainer.log.text)]:
-            tell(line, quiet)
+            tell(line, quiet, Refused if line in saved.warnings else Caution)
         del saved  # as large as the networks
         whole = trainer.count.evaluated == trainer.count.env_steps
         if trainer.out_of_time() and whole:
@@ -218,7 +218,7 @@ def extended(run: Run, path: Path, steps: int | None, minutes: float | None) -> 
 
 def finish(trainer: Trainer, quiet: bool, callback: Callback | None) -> RunResult:
     """Train to the end and draw the curve; where that cannot be drawn, a line in the log."""
-    console = open_console(trainer.run.steps, trainer.count.env_steps, quiet)
+    console = open_console(trainer.run.steps, trainer.count.env_steps, quiet, trainer.run.compile != "off")
     try:
         trainer.train(console, callback)
     finally:
@@ -236,10 +236,10 @@ def configuration(run: Path) -> Run:
     return configured
 
 
-def tell(line: str, quiet: bool) -> None:
+def tell(line: str, quiet: bool, kind: type[Warning] = Caution) -> None:
     """Say what matters even to a quiet caller."""
     if quiet:
-        warnings.warn(line, Caution, stacklevel=4)
+        warnings.warn(line, kind, stacklevel=4)
     else:
         announce(line)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from softrl.agent.update import describe_policy, describe_values, detached
-from softrl.math.losses import joined, policy_loss
+from softrl.math.losses import joined, policy_loss, temperature_loss
 from softrl.math.returns import bellman, soft_value
 from softrl.nn.norms import batch_statistics
 from softrl.types import Metrics, Window
@@ -55,5 +55,6 @@ def update_v1(agent: "Agent", window: Window, *, actor: bool = True, follow: boo
         agent.lookahead.follow(agent.critic)
         agent.encoder.follow()
     described = describe_policy(agent, actions, alpha, agent.temperature.target)
+    described |= {"ent_coef_loss": temperature_loss(alpha, actions, agent.temperature.target)}  # which nothing follows
     metrics, td_error = describe_values(agent.critic.head, b.reward, q, y, len(window.weight))
     return detached(joined(losses, encoder_losses, actor_losses, described, metrics)), td_error

@@ -52,14 +52,17 @@ def nowhere(name: str) -> str:
     return ""
 
 
-def check(found: Words, known: Collection[str], elsewhere: Callable[[str], str] = nowhere) -> None:
-    """Raise UserError for a flag that is not known, or that lacks its value.
+def check(
+    found: Words, known: Collection[str], parts: Collection[str] = (), elsewhere: Callable[[str], str] = nowhere
+) -> None:
+    """Raise UserError for a flag that is neither known nor the path of one of `parts`, or that lacks its value.
 
-    It says what `elsewhere` says of where such a flag is known, or else the nearest one that is known here.
+    It says what `elsewhere` says of where such a flag is known, or else the nearest one that is known here. Parts are
+    nobody's meaning: of them `read` says what they are.
     """
     for name, text in found.flags.items():
         where = f"{found.file}: " if name in found.filed else ""
-        if name not in known:
+        if name not in known and name not in parts:
             hint = elsewhere(name) or suggestion(name, known, "--") or "; --help lists them"
             raise UserError(f"{where}there is no flag '--{name}'{hint}")
         if not text:

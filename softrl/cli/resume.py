@@ -9,7 +9,7 @@ from softrl.cli.outcome import tell
 from softrl.cli.output import answer, leave_out_cautions
 from softrl.cli.page import page, sections, usage
 from softrl.errors import UserError
-from softrl.run.fields import fields, flat, read
+from softrl.run.fields import fields, flat, read, settings
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def main(words: Sequence[str]) -> None:
 
     [run], own = found.operands, flat(Options())
     configured = api.configuration(Path(run))
-    check(found, own | flat(configured))
+    check(found, [*own, *settings(configured)], flat(configured).keys() - {"checkpoint"})
     options = choose(Options(), found)
     values = read(configured, {path: text for path, text in found.flags.items() if path not in own})
     if options.env is not None:

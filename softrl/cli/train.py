@@ -11,11 +11,13 @@ from softrl.cli.output import answer, leave_out_cautions
 from softrl.cli.page import page, sections, usage
 from softrl.cli.settings import with_file, written
 from softrl.errors import Caution
-from softrl.run.fields import flat, override, read
+from softrl.run.fields import flat, override, read, settings
 from softrl.run.kinds import show
 
 if TYPE_CHECKING:
     from softrl.run.config import Run
+
+NAME = "env.name"
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def main(words: Sequence[str]) -> None:
 def understood(found: Words) -> tuple[Options, dict[str, Any]]:
     """The options of the command, and the values of the run's fields, dotted path -> value; raises UserError."""
     run, own = configured(found), flat(Options())
-    check(found, [path for path in (*own, *flat(run)) if path != "env.name"], recipes_with)
+    known = [path for path in (*own, *settings(run)) if path != NAME]
+    check(found, known, flat(run).keys() - {"env", NAME}, recipes_with)
     texts = {path: text for path, text in found.flags.items() if path not in own}
     return choose(Options(), found), read(run, texts)
 
@@ -105,7 +108,7 @@ def recipes_with(path: str) -> str:
     from softrl.recipes.recipe import stack
     from softrl.run.config import Run
 
-    alone = [recipe for recipe in OURS.values() if not recipe.on] if "." in path else []
+    alone = [recipe for recipe in OURS.values() if not recipe.on] if "." in path and path != NAME else []
     names = [recipe.name for recipe in alone if path in flat(stack([recipe], Run()))]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f", which belongs to a part of other recipes: {', '.join(names[:NAMED])}{more}" if names else ""

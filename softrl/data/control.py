@@ -55,6 +55,7 @@ class Control(gymnasium.Env[np.ndarray, np.ndarray]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode; a seed starts the task's generator afresh."""
+        super().reset(seed=seed)
         if seed is not None:
             self.control.task.random.seed(seed % 2**32)
         return self.flat(self.control.reset().observation), {}

@@ -76,6 +76,8 @@ class Ranked(Ranking):
         self.row = -1  # the newest
         self.total, self.began = torch.zeros(envs, dtype=torch.float64), torch.zeros(envs, dtype=torch.long)
         self.finished = torch.zeros(0, 4, dtype=torch.float64)  # in the order of their ends
+        self.new: list[Tensor] = []  # those that ended since, [n,4] each
+        self.newest_end = -1  # absolute number of the newest final row
         self.least = torch.inf
 
     def add(self, row: int, reward: Tensor, last: Tensor) -> None:
@@ -86,10 +88,10 @@ class Ranked(Ranking):
         if len(ended):
             judged = ended[self.total[ended].isfinite()]
             new = torch.stack([judged, self.began[judged], torch.full_like(judged, row), self.total[judged]], -1)
-            self.finished = torch.cat([self.left(self.finished), new])
+            self.new.append(new)
+            self.newest_end = row
             self.total[ended], self.began[ended] = 0.0, row + 1
             self.write(new)
-            self.rank()
 
     def fill(self, reward: Tensor, last: Tensor) -> None:
         for row, (rewards, lasts) in enumerate(zip(reward, last, strict=True)):
@@ -103,13 +105,20 @@ class Ranked(Ranking):
         """Absolute number of the oldest row in the ring."""
         return self.row - self.length + 1
 
-    def left(self, episodes: Tensor) -> Tensor:
-        """Those of episodes [n,4] that have a decision in the ring."""
-        return episodes[episodes[:, FINAL] > self.oldest]
+    def left(self, episodes: Tensor, row: int) -> Tensor:
+        """Those of episodes [n,4] that have a decision in the ring whose newest row is this."""
+        return episodes[episodes[:, FINAL] > row - self.length + 1]
+
+    def settle(self) -> None:
+        """Rank all that ended since: as if it had been done at each end, which would cost more than it is asked for."""
+        if self.new:
+            self.finished = self.left(torch.cat([self.finished, *self.new]), self.newest_end)
+            self.new.clear()
+            self.rank()
 
     def write(self, episodes: Tensor) -> None:
         """Let the rows that are left of episodes [n,4] know how these ended."""
-        for env, first, final, total in self.left(episodes).tolist():
+        for env, first, final, total in self.left(episodes, self.row).tolist():
             rows = torch.arange(max(int(first), self.oldest), int(final)) % self.length
             self.outcome[:, int(env)].index_fill_(0, sent(rows, self.device), total)
 
@@ -124,14 +133,17 @@ class Ranked(Ranking):
         self.least = float(torch.maximum(quantile, above))
 
     def best(self, cells: Tensor) -> Tensor | None:
+        self.settle()
         return self.outcome.flatten().take(cells) >= self.least
 
     def state_dict(self) -> dict[str, Any]:
+        self.settle()
         return {"row": self.row, "finished": self.finished, "total": self.total, "began": self.began}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.row, self.finished = state["row"], state["finished"]
         self.total, self.began = state["total"], state["began"]
+        self.new.clear()
         self.outcome.fill_(-torch.inf)
         self.write(self.finished)
         self.least = torch.inf

@@ -53,8 +53,8 @@ def file(path: Path) -> Iterator[Recorded]:
             arrays |= {key: np.ravel(arrays[key]) for key in SINGLE if key in arrays}
     except UNREADABLE as error:
         raise UserError(
-            f"the data set {path} cannot be read ({error}): give the folder of a run, {MINARI}ID, or an .npz file with "
-            f"{', '.join(KEYS)}"
+            f"the data set {path} cannot be read ({cause(error)}): give the folder of a run, {MINARI}ID, or an .npz "
+            f"file with {', '.join(KEYS)}"
         ) from error
     absent = [key for key in KEYS if key not in arrays]
     if absent or len({arrays[key].shape[:1] for key in {*KEYS, "next_observations"} & arrays.keys()}) > 1:
@@ -72,6 +72,11 @@ def file(path: Path) -> Iterator[Recorded]:
         if known > begun:
             seen = np.concatenate([observations[begun:known], finals[end - 1 : end]])
             yield Recorded(seen.reshape(len(seen), -1), list(actions[begun:known]), rewards[begun:known], terminated)
+
+
+def cause(error: Exception) -> str:
+    """What is wrong with a file, without numpy's advice to run whatever lies in it."""
+    return "it is no archive of arrays" if "pickle" in str(error) else str(error)
 
 
 def minari(name: str) -> Iterator[Recorded]:

@@ -170,7 +170,8 @@ def from_spec(spec: gymnasium.envs.registration.EnvSpec, time_limit: int | None,
     if "render_mode" in spec.kwargs:  # an object given as a template may have been made to show itself
         kept["render_mode"] = None
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*is out of date")
+        for told in (".*is out of date", ".*is being initialised with render_mode"):  # of the latter we tell ourselves
+            warnings.filterwarnings("ignore", message=told)
         if render is None:
             return gymnasium.make(spec, **kept)
         kept["render_mode"] = "rgb_array"

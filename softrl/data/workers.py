@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import gymnasium
@@ -36,18 +37,28 @@ def start_method(drawing: bool) -> str:
 
 
 GRACE = 300
-"""Seconds that a worker goes on after a SIGTERM, which its trainer hears as well and answers by saving."""
+"""Seconds after which a worker that was sent a signal looks whether its trainer is gone."""
 
 
 def outlive_signals() -> None:
     """Let a worker outlive what is meant for its parent, which still asks it for its state before it saves.
 
-    Ctrl-C does not reach a session of its own; a SIGTERM to all processes of a job is put off.
+    Ctrl-C in a terminal does not reach a session of its own. Signals to all processes of a job do: a trainer that hears
+    them saves, however long that takes, and one that ignores them goes on, so a worker ends when its trainer has.
     """
     if os.name == "posix":
         os.setsid()
-        for name in ("SIGTERM", "SIGHUP", "SIGUSR1"):
+        signal.signal(signal.SIGALRM, end_without_trainer)
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
             signal.signal(getattr(signal, name), lambda number, frame: signal.alarm(GRACE))
+
+
+def end_without_trainer(number: int, frame: FrameType | None) -> None:
+    """End this process, unless its trainer still lives; then look again later."""
+    trainer = multiprocessing.parent_process()
+    if trainer is None or not trainer.is_alive():
+        raise SystemExit(1)
+    signal.alarm(GRACE)
 
 
 def work(index: int, factory: Any, pipe: Any, parent_pipe: Any, shared: Any, errors: Any, *more: Any) -> None:
@@ -81,7 +92,7 @@ def kill(process: Any) -> None:
 
 
 class Workers(AsyncVectorEnv):
-    """Environments in processes of their own, which put off a SIGTERM and are ended by SIGKILL."""
+    """Environments in processes of their own, which put off other signals and are ended by SIGKILL."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **{"worker": work, **named})

@@ -164,7 +164,12 @@ class UnitBox(gymnasium.ActionWrapper[Any, np.ndarray, Any]):
         self.action_space = self.flat = FlatActions(env.action_space)
 
     def action(self, action: np.ndarray) -> Any:
-        """The environment's own action."""
+        """The environment's own action; raises UserError for what is no vector."""
+        if np.shape(action) != self.flat.shape:
+            raise UserError(
+                f"environments of softrl.make take vectors [{self.flat.shape[0]}], and this one was given {action!r}: "
+                "env.action_space.encode(action) makes one of the environment's own action"
+            )
         return self.flat.decode(action)
 
 

@@ -45,7 +45,7 @@ class Run(NamedTuple):
 
 
 def found(path: Path) -> list[Path]:
-    """The run folder at a path, or those anywhere below it, by name; what is neither is left for `load` to refuse."""
+    """The run folder at a path, or those below it but in hidden folders, by name; `load` refuses what is neither."""
     try:
         if (path / "config.json").is_file():
             return [path]
@@ -54,6 +54,7 @@ def found(path: Path) -> list[Path]:
     seen: set[str] = set()
     runs = []
     for folder, below, files in os.walk(path, followlinks=True):
+        below[:] = [name for name in below if not name.startswith(".")]  # what a killed start has left, for instance
         real = os.path.realpath(folder)
         if real in seen:  # a link may lead back up
             below.clear()

@@ -8,6 +8,7 @@ import torch
 
 from softrl.errors import UserError
 from softrl.nn.processor import usual_products
+from softrl.run.heap import give_back
 from softrl.run.seed import Generators, convolution_switches
 
 TRAINING = threading.Lock()
@@ -18,8 +19,8 @@ TRAINING = threading.Lock()
 def left_as_it_was() -> Iterator[None]:
     """Inside, a run may set what is the whole process's; afterwards its caller finds it again.
 
-    That is torch's threads, products and switches, and the global generators of python, numpy and torch, those of a
-    GPU where it was in use. Raises UserError where another training of this process is under way.
+    That is torch's threads, products and switches, glibc's heap, and the global generators of python, numpy and torch,
+    those of a GPU where it was in use. Raises UserError where another training of this process is under way.
     """
     if not TRAINING.acquire(blocking=False):
         raise UserError(
@@ -30,6 +31,7 @@ def left_as_it_was() -> Iterator[None]:
         held.callback(TRAINING.release)
         generators = Generators()
         held.callback(usual_products)
+        held.callback(give_back)
         held.callback(torch.set_num_threads, torch.get_num_threads())
         for switch in reversed(convolution_switches()):  # what is held last is given back first
             held.callback(setattr, *switch)

@@ -19,6 +19,8 @@ FIGURES = {
 """Metrics that lines of progress show, and what they call them."""
 
 
+COMPILING = "the first updates are compiled, which takes up to a minute, and minutes for large networks"
+"""What is said of a pause in which nothing happens on the screen."""
 ENDLESS = 1e9
 """Seconds, thirty years, beyond which a time that is left says nothing."""
 
@@ -45,11 +47,17 @@ class Console(Protocol):
         """Leave the terminal as it was."""
 
 
-def open_console(total: int, start: int = 0, quiet: bool = False) -> Console:
-    """The console that suits standard output, for a run from `start` to `total` environment steps."""
+def open_console(total: int, start: int = 0, quiet: bool = False, compiled: bool = False) -> Console:
+    """The console that suits standard output, for a run from `start` to `total` environment steps.
+
+    Where updates are compiled it says so first: the run seems to stand still meanwhile.
+    """
     if quiet or sys.stdout is None:  # as in a daemon
         return Quiet()
-    return Live(total, start) if sys.stdout.isatty() else Plain(total)
+    console: Console = Live(total, start) if sys.stdout.isatty() else Plain(total)
+    if compiled and start < total:
+        console.say(COMPILING)
+    return console
 
 
 @contextmanager

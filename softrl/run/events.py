@@ -14,6 +14,7 @@ import numpy as np
 from softrl.run.files import AppendedFile, cut_back, run_errors
 
 _PATTERN = "events.out.tfevents.*"
+_OURS = ".softrl"  # ends the names of files that a load may delete; a callback may write others
 _LONGEST = 100  # frames of a video in an event file; TensorBoard loads every byte
 
 
@@ -62,7 +63,7 @@ class Events:
         return {"files": dict(self._files)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Cut the event files back; those born later are deleted, the next record opens a new one.
+        """Cut the event files back; those of ours born later are deleted, the next record opens a new one.
 
         A running TensorBoard would lose its place in a file that is cut and written again.
         """
@@ -72,7 +73,7 @@ class Events:
         for path in self._folder.glob(_PATTERN):
             if path.name in self._files:
                 cut_back(path, self._files[path.name])
-            else:
+            elif path.name.endswith(_OURS):
                 with run_errors(self._folder, path):
                     path.unlink()
 
@@ -85,7 +86,7 @@ class Events:
         from tensorboardX.proto.event_pb2 import Event
 
         if self._file is None:
-            name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{len(self._files)}"
+            name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{len(self._files)}{_OURS}"
             first = Event(wall_time=time.time(), file_version="brain.Event:2")
             self._file = AppendedFile(self._folder / name, _record(first.SerializeToString()))
         event = Event(wall_time=time.time(), step=env_steps, summary=summary)

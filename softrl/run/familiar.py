@@ -18,7 +18,9 @@ FAMILIAR = {
     "logdir": "run",
     "work_dir": "run",
     "output": "run",
+    "exp_name": "run",
     "verbose": "quiet",
+    "progress_bar": "quiet",
     "discount": "train.gamma",
     "batch_size": "train.batch",
     "learning_starts": "train.warmup",
@@ -49,6 +51,7 @@ FAMILIAR = {
     "init_temperature": "agent.temperature.initial",
     "train_freq": "train.updates_per_decision",
     "use_sde": "recipe",
+    "autotune": "recipe",
     "ent_coef": "agent.temperature.initial",
     "target_entropy": "agent.temperature.target_per_action",
     "n_critics": "agent.critic.members",
@@ -77,6 +80,7 @@ FAMILIAR = {
 """Name elsewhere, with underscores -> dotted path here, or several with spaces between them."""
 
 LEARNED = " (its first value, then it is learned; recipe fixed_temperature keeps it)"
+FIRST = ": the environment is the first word, softrl train ENV"
 ARGUMENTS = " (as in size=48,wind=true; from Python a dict)"
 REMARKS = {
     "alpha": LEARNED,
@@ -87,6 +91,20 @@ REMARKS = {
     "train_freq": " (its inverse: one update every 4 steps is 0.25)",
     "log_interval": " (in environment steps, not episodes)",
     "use_sde": " gsde",
+    "autotune": " fixed_temperature, with which it is not learned (else it is)",
+    "progress_bar": ", without which progress is printed",
+    "env": FIRST,
+    "env.name": FIRST,
+    "env_id": FIRST,
+    "env_name": FIRST,
+    "gym_id": FIRST,
+    "task": FIRST,
+    "policy": ": networks come with a recipe, --recipe, and have flags of their own, listed by --help",
+    "track": ": every run writes TensorBoard files and CSV tables into its folder, and nothing anywhere else",
+    "wandb": ": every run writes TensorBoard files and CSV tables into its folder, and nothing anywhere else",
+    "torch_deterministic": ": runs repeat exactly, whatever is typed",
+    "checkpoint": ": a run goes on from its newest; softrl train ENV --init RUN/checkpoints/best begins from another",
     "target_entropy": " (for each action component, not their sum)",
 }
-"""What to say beside a name here whose numbers mean something else than under the name elsewhere."""
+"""What to say beside a name here whose numbers mean something else than under the name elsewhere, and of what needs no
+name here."""

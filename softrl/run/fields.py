@@ -77,6 +77,11 @@ def fields(config: Any, prefix: str = "") -> Iterator[Field]:
         yield from fields(part, f"{prefix}{name}.")
 
 
+def settings(config: Any) -> list[str]:
+    """The paths of the values of a configuration that are no parts, and no places for one."""
+    return [field.path for field in fields(config) if not parts(field.kind)]
+
+
 def members(config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a part holds: values, and parts that hold something themselves."""
     held = {name: getattr(config, name) for name in kinds(type(config))}
@@ -148,6 +153,8 @@ def suggestion(path: str, known: Iterable[str], dashes: str = "") -> str:
     """
     paths, word = list(known), path.lower().replace("-", "_")
     remark = REMARKS.get(word, "")
+    if remark and word not in FAMILIAR:
+        return remark
     meant = [other for other in FAMILIAR.get(word, "").split() if other in paths]
     if not meant:
         meant = [other for other in paths if other.rpartition(".")[2] == word]

@@ -42,8 +42,7 @@ def read(run: Path, which: str | int = "latest", only: Collection[str] | None = 
     warnings: list[str] = []
     for folder in folders:
         try:
-            step, parts = _read_folder(folder, run / "replay", only)
-            return Saved(step, parts, warnings)
+            return Saved(*_settled(folder, run / "replay", only), warnings)
         except TornError as torn:
             warnings.append(f"checkpoint {folder.name} of {run} is refused: {torn}")
     if _candidates(run, which) != folders:  # a run that goes on has dropped them meanwhile, for newer ones
@@ -53,6 +52,24 @@ def read(run: Path, which: str | int = "latest", only: Collection[str] | None = 
         f"{run} has no usable checkpoint: {again}{weights_left(folders)}" if which == "latest" else "use the latest"
     )
     raise UserError("; ".join([*warnings, advice]))
+
+
+def _settled(folder: Path, replay: Path, only: Collection[str] | None) -> tuple[int, dict[str, Any]]:
+    """The step and parts in a folder, which a run that goes on may replace between two of its files."""
+    seal = _seal(folder)
+    try:
+        return _read_folder(folder, replay, only)
+    except TornError:
+        if _seal(folder) == seal:
+            raise
+        return _settled(folder, replay, only)
+
+
+def _seal(folder: Path) -> bytes | None:
+    """The manifest of a checkpoint as it is on the disk."""
+    with suppress(OSError):
+        return (folder / "manifest.json").read_bytes()
+    return None
 
 
 def weights_left(folders: Sequence[Path]) -> str:

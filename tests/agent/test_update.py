@@ -232,6 +232,15 @@ def test_a_batch_norm_of_the_actor_moves_with_its_own_loss_alone(name: str) -> N
     assert [float(value) for key, value in agent.actor.state_dict().items() if key.endswith("count")] == [1.0]
 
 
+@pytest.mark.parametrize("name", ["sac", "sac_v1"])
+def test_the_loss_of_a_temperature_is_logged_though_it_is_fixed(name: str) -> None:
+    """J = alpha (entropy - target)."""
+    v1 = {"lookahead": StateTarget(StateValue(SMALL))} if name == "sac_v1" else {}
+    agent = AgentConfig(name, actor=Gaussian(SMALL), critic=ActionIn(SMALL), temperature=Fixed(0.5), **v1).build(SPEC)  # type: ignore[arg-type]
+    said, _ = agent.update(window(0))
+    assert float(said["ent_coef_loss"]) == pytest.approx(0.5 * float(said["entropy"] - said["target_entropy"]))
+
+
 def test_an_explorer_and_its_critic_read_the_first_view() -> None:
     pixels = Pixels(Convolutions(4), 5, augmentation=Shift(2))
     agent = AgentConfig(encoder=pixels, actor=Gaussian(SMALL), critic=ActionIn(SMALL)).build(

@@ -51,6 +51,16 @@ def test_a_torn_checkpoint_is_not_passed_over_in_silence(run, small, capsys, wor
         softrl.load(run)
 
 
+def test_a_torn_checkpoint_is_told_of_by_a_quiet_resume(run, capsys):
+    weights = run / "checkpoints" / "step_000000060" / "agent.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    assert main(["resume", "run", "--quiet"]) == 0
+    told = capsys.readouterr()
+    assert told.out == "run\n"
+    assert told.err.startswith("softrl: checkpoint step_000000060 of run is refused: agent.safetensors was altered")
+    assert told.err.count("\n") == 1
+
+
 def test_videos_are_mp4_files(run, refused):
     sentence = "videos are .mp4 files, and 'film.gif' is to be another: name it film.mp4"
     assert refused("play", "run", "--out", "film.gif") == sentence
@@ -71,6 +81,10 @@ def test_resume_refuses_what_cannot_change_and_what_there_is_not(run, refused):
         "agent.actor.trunk.hidden cannot change within a run, from 32,32 to 64: `softrl train` makes"
     )
     assert "--init run" in told
+    assert refused("resume", "run", "--checkpoint", "best") == (
+        "there is no flag '--checkpoint': a run goes on from its newest; softrl train ENV --init RUN/checkpoints/best "
+        "begins from another"
+    )
     assert refused("resume", "run", "--batch", "32").endswith("did you mean '--train.batch'?")
     assert refused("resume", "run", "--train.batch", "0") == "train.batch is 0: it must be at least 1"
     assert refused("resume", "run", "--replay.dataset_share") == (

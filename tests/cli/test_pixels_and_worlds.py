@@ -82,7 +82,10 @@ def test_discrete_latents_have_flags_of_their_own() -> None:
         ("CartPole-v1 --recipe latent_sac+states", "this action space has choices"),
         ("CartPole-v1 --recipe smac+states", "this action space has choices"),
         ("cartpole_swingup --recipe sac_ae --env.pixels.stack 0", "env.pixels.stack is 0"),
-        ("cartpole_swingup --recipe dreamer --agent.encoder.sight.depth 16", "did you mean '--agent.encoder.sight'"),
+        (
+            "cartpole_swingup --recipe dreamer --agent.encoder.sight.depth 16",
+            "did you mean '--agent.encoder.sight.pictures.depth'",
+        ),
         ("cartpole_swingup --recipe dreamer --agent.encoder.sight Vectors", "sight.pictures.depth"),
     ],
 )
@@ -123,9 +126,10 @@ class Blind(PendulumEnv):
         super().__init__()
 
 
-def test_an_environment_without_pictures_is_refused(refused) -> None:
+def test_an_environment_without_pictures_is_refused(refused, recwarn) -> None:
     gymnasium.register("SoftrlBlind-v1", entry_point=Blind, max_episode_steps=7)
     try:
         assert "gives no pictures" in refused("train", "SoftrlBlind-v1", "--recipe", "sac_pixels")
+        assert not [one for one in recwarn if "render_mode" in str(one.message)]  # the sentence says it
     finally:
         del gymnasium.registry["SoftrlBlind-v1"]

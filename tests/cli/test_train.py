@@ -133,7 +133,16 @@ def test_weights_of_another_run_are_the_start(here, finished, tiny):
             "belongs to a part of other recipes: dreamer, dreamer_discrete, latent_sac, smac",
         ),
         (["cheetah_run", "--quite"], "there is no flag '--quite'; did you mean '--quiet'?"),
-        (["cheetah_run", "--env.name", "x"], "there is no flag '--env.name'"),
+        *(
+            (
+                ["cheetah_run", name, "x"],
+                f"there is no flag '{name}': the environment is the first word, softrl train ENV",
+            )
+            for name in ("--env", "--env.name", "--env-id")
+        ),
+        (["cheetah_run", "--track"], "there is no flag '--track': every run writes TensorBoard files and CSV tables"),
+        (["cheetah_run", "--policy", "MlpPolicy"], "there is no flag '--policy': networks come with a recipe"),
+        (["cheetah_run", "--exp-name", "x"], "there is no flag '--exp-name'; did you mean '--run'?"),
         (["cheetah_run", "--agent.critic", "x"], "'agent.critic' is a part: choose it with a recipe"),
         (
             ["cheetah_run", "--agent.critic.trunk", "own_trunk:Sines"],

@@ -81,6 +81,23 @@ def test_the_best_equal_a_walk_through_the_past(data: st.DataObject) -> None:
             each.add(rows + row, more.reward[row] * ~more.last[row], more.last[row])
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_when_they_are_asked_for_makes_no_difference(data: st.DataObject) -> None:
+    """A checkpoint asks as well: a run that was resumed knows what it would have known."""
+    rows, length = (data.draw(st.integers(least, most)) for least, most in ((2, 40), (3, 15)))
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 2**31)))
+    asked = data.draw(st.sets(st.integers(0, rows - 1)))
+    past = Past(torch.randn(rows, 2, generator=generator), torch.rand(rows, 2, generator=generator) < 0.3)
+    once, often = told(past, 0.25, length), Ranked(0.25, length, 2, HOST)
+    for row, (reward, last) in enumerate(zip(*past, strict=True)):
+        often.add(row, reward, last)
+        if row in asked:
+            often.best(torch.zeros(1, dtype=torch.long))
+    assert found(often, length, 2) == found(once, length, 2)
+    assert torch.equal(often.finished, once.finished)
+
+
 def kept(state: dict[str, object]) -> dict[str, object]:
     """A state as a checkpoint brings it back."""
     tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}

@@ -95,6 +95,10 @@ def test_a_file_that_is_none(tmp_path):
     for name in ("absent.npz", "torn.npz"):
         with pytest.raises(UserError, match="cannot be read"):
             columns(str(tmp_path / name), ACTIONS, 1)
+    (tmp_path / "table.csv").write_text("env_steps,return\n")
+    with pytest.raises(UserError, match="it is no archive of arrays") as told:
+        columns(str(tmp_path / "table.csv"), ACTIONS, 1)
+    assert "pickle" not in str(told.value)
 
 
 def test_episodes_of_minari_are_flattened_as_environments_are(tmp_path, monkeypatch):

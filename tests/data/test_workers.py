@@ -17,7 +17,7 @@ import pytest
 
 from softrl.data.envs import EnvConfig, step, vector
 from softrl.data.snapshot import snapshots
-from softrl.data.workers import start_method
+from softrl.data.workers import end_without_trainer, start_method
 from softrl.errors import UserError, own_traceback
 
 SYNC, ASYNC = EnvConfig(workers="sync"), EnvConfig(workers="async")
@@ -46,14 +46,23 @@ class Failing(Still):
         raise LocalError("100%d broken")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM])
 def test_workers_outlive_what_is_meant_for_their_trainer(number: signal.Signals) -> None:
+    """An alarm is what they set themselves at the others, and find their trainer alive when it rings."""
     vec = vector(Still, ASYNC, 2, 0)
     vec.reset()
     for process in vec.processes:
         os.kill(process.pid, number)
     assert len(snapshots(vec)) == 2
     vec.close()
+
+
+def test_a_worker_without_a_trainer_ends_when_it_looks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    alarms: list[int] = []
+    monkeypatch.setattr(signal, "alarm", alarms.append)
+    with pytest.raises(SystemExit):  # this process has no trainer
+        end_without_trainer(signal.SIGALRM, None)
+    assert alarms == []
 
 
 def test_workers_are_out_of_reach_of_ctrl_c() -> None:

@@ -142,6 +142,14 @@ def test_whole_numbers() -> None:
     assert line.acted.dtype == np.int64
 
 
+@pytest.mark.parametrize("action", [1, np.int64(1), [0.5, 0.5], np.zeros((1, 3))])
+def test_what_is_no_vector_of_an_agent_is_refused(action: Any) -> None:
+    """An answer of `predict` is the environment's own action."""
+    env = UnitBox(Line(action_space=spaces.Discrete(3)))
+    with pytest.raises(UserError, match=r"take vectors \[\d\], and this one was given .*: env\.action_space\.encode"):
+        env.step(action)
+
+
 @given(arrays.arrays(np.float32, 3, elements=st.floats(-1, 1, width=32)))
 def test_a_unit_box_is_untouched(action: np.ndarray) -> None:
     line = Line(action_space=spaces.Box(-1, 1, (3,), np.float32))

@@ -46,6 +46,14 @@ def test_a_folder_of_runs_stands_for_all_of_them(make_run: MakeRun, tmp_path: Pa
     assert found(tmp_path / "nowhere") == [tmp_path / "nowhere"]
 
 
+def test_what_a_killed_start_has_left_is_no_run(make_run: MakeRun, tmp_path: Path) -> None:
+    path = make_run()
+    left = path.parent / ".new-x1y2"
+    left.mkdir()
+    (left / "config.json").write_text("{}")
+    assert found(tmp_path) == [path]
+
+
 def test_links_to_runs_are_followed_once(make_run: MakeRun, tmp_path: Path) -> None:
     path = make_run()
     links = tmp_path / "links"

@@ -33,6 +33,14 @@ def test_a_caller_draws_what_it_would_have_drawn(tmp_path: Path) -> None:
     assert [*found, drawn()] == expected
 
 
+def test_the_heap_gives_back_again_when_a_run_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr("softrl.run.caller.give_back", lambda: calls.append("given back"))
+    with left_as_it_was():
+        assert calls == []
+    assert calls == ["given back"]
+
+
 def failing() -> Any:
     raise ConnectionError("no simulator")
 

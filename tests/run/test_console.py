@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from softrl.run.console import Live, Plain, Quiet, Status, open_console
+from softrl.run.console import COMPILING, Live, Plain, Quiet, Status, open_console
 
 
 @pytest.fixture
@@ -18,6 +18,14 @@ def clock(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
+
+
+def test_a_pause_for_compiling_is_announced(capsys):
+    open_console(100, compiled=True).close()
+    assert capsys.readouterr().out == f"{COMPILING}\n"
+    for silent in (open_console(100, start=100, compiled=True), open_console(100, quiet=True, compiled=True)):
+        silent.close()
+    assert capsys.readouterr().out == ""
 
 
 def test_the_console_suits_the_output(monkeypatch):

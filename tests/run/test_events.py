@@ -58,6 +58,18 @@ def test_values_that_are_not_finite_are_kept(tmp_path):
     assert points(tmp_path) == [(1, "a", float("inf"))]
 
 
+def test_files_of_others_are_left_alone(tmp_path):
+    """A callback may write into the folder of its run."""
+    other = tmp_path / "events.out.tfevents.1.host"
+    other.write_bytes(b"theirs")
+    events = Events(tmp_path)
+    state = events.state_dict()
+    events.scalars(1, {"a": 1.0})
+    events.load_state_dict(state)
+    assert files(tmp_path) == [other]
+    assert other.read_bytes() == b"theirs"
+
+
 def test_resume_cuts_back_and_goes_on_in_a_new_file(tmp_path):
     first = Events(tmp_path)
     first.scalars(1, {"a": 1.0})

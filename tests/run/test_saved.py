@@ -125,6 +125,24 @@ def test_checkpoints_that_a_run_drops_meanwhile_are_replaced_by_newer_ones(run, 
     assert read(run).step == 20
 
 
+def test_a_checkpoint_that_a_run_replaces_meanwhile_is_read_anew(run, monkeypatch):
+    """Its manifest is that of one folder, and its files are those of another, which has the name now."""
+    whole, calls, manifest = saved._read_folder, [], newest(run) / "manifest.json"
+    now = manifest.read_bytes()
+    manifest.write_bytes(b"what it was")
+
+    def replaced_within(folder, *given):
+        calls.append(folder)
+        if len(calls) == 1:
+            manifest.write_bytes(now)
+            raise saved.TornError("agent.safetensors was altered")
+        return whole(folder, *given)
+
+    monkeypatch.setattr(saved, "_read_folder", replaced_within)
+    assert read(run, 20).step == 20
+    assert calls == [newest(run)] * 2
+
+
 def test_a_checkpoint_is_a_step_or_a_word(run):
     with pytest.raises(UserError, match=r"no checkpoint 20\.0: give its step"):
         read(run, 20.0)
