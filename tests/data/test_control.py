@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env
 
 from softrl.data.control import TIME_LIMIT, Control
 from softrl.data.envs import make
@@ -32,6 +33,10 @@ def test_the_episode_is_the_suite_s() -> None:
         observation, reward, terminated, truncated, _ = env.step(action)
         moment = raw.step(action)
         assert (reward, terminated, truncated) == (moment.reward, False, False)
+
+
+def test_gymnasium_s_checks_pass() -> None:
+    check_env(Control("walker", "walk"), skip_render_check=True)
 
 
 def test_the_layout_is_told() -> None:
