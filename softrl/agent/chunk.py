@@ -227,7 +227,7 @@ class AdaptiveOpenLoop(QueuedChunks):
     Entropy counts here as it does in the critic's target: Q values what follows a beginning with it, or without. What
     follows is valued by the target network, whose values are `lag` above the critic's while these fall: without it,
     plans would be cut short for that alone. While values rise going on looks better than it is, by less than is known.
-    Every beginning is judged for one row in 4 h: all of them together are a quarter as many rows as the batch has.
+    Every beginning is judged for one row in 2 h, so that all of them together are half as many rows as the batch has.
     """
 
     lag: Tensor
@@ -241,7 +241,7 @@ class AdaptiveOpenLoop(QueuedChunks):
         plan, log_prob = agent.actor.plan(z)  # [B,h,A]
         with torch.no_grad():
             length, _ = agent.actor.lengths(z)
-        few = slice(None, None, 4 * self.horizon)  # a batch may be in order of age
+        few = slice(None, None, 2 * self.horizon)  # a batch may be in order of age
         alpha_in_backup, judge = alpha * agent.temperature.in_backup, agent.lookahead.judge(agent.critic)
         with torch.no_grad(), without_dropout(agent.critic), without_dropout(judge):
             told = beginnings(plan[few])  # [h,b,h*(A+1)]

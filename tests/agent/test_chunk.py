@@ -274,14 +274,14 @@ def test_where_nothing_is_lost_plans_are_executed_whole() -> None:
     assert metrics["confidence"] > 0.9
 
 
-def test_all_beginnings_together_are_a_quarter_of_a_batch() -> None:
+def test_all_beginnings_together_are_half_a_batch() -> None:
     config, asked = AdaptiveChunk(length=H, trunk=MLP((16,))), []
 
     critic = Storm(1.0)
     critic.register_forward_pre_hook(lambda module, given: asked.append(given[1].shape[:2]))
     actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
     config.build(SPEC).judged(knowing(actor, critic), *[torch.ones(64, 1)] * 2, torch.zeros(1))
-    assert asked == [(H, 6), (1, 6)]  # and once more by whom targets are made, the first beginnings
+    assert asked == [(H, 11), (1, 11)]  # and once more by whom targets are made, the first beginnings
 
 
 def test_what_is_judged_is_spread_over_the_batch() -> None:
@@ -291,9 +291,9 @@ def test_what_is_judged_is_spread_over_the_batch() -> None:
     critic = Storm(1.0)
     critic.register_forward_pre_hook(lambda module, given: asked.append(given[0][:, 0].tolist()))
     actor = config.wrap_actor(Gaussian(MLP((8,))).build(1, actor_spec(SPEC)), 1, SPEC)
-    z = torch.arange(40.0)[:, None]
+    z = torch.arange(20.0)[:, None]
     config.build(SPEC).judged(knowing(actor, critic), z, 100 + z, torch.zeros(1))
-    assert asked == 2 * [[100, 112, 124, 136]]  # by the critic, and by whom targets are made
+    assert asked == 2 * [[100, 106, 112, 118]]  # by the critic, and by whom targets are made
 
 
 def shares(log_std: float, alpha: float, in_backup: float = 1.0) -> Tensor:
