@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from softrl.math.chunks import masked
-from softrl.math.returns import first_rows
 
 WHOLE = 0.5
 """Share of the windows of a variable length that stand for all that is left of a plan."""
@@ -23,13 +22,13 @@ def drawn_lengths(left: Tensor, generator: torch.Generator) -> Tensor:
     return left.where(keep < WHOLE, shorter)
 
 
-def critic_actions(action: Tensor, count: Tensor, length: Tensor, generator: torch.Generator) -> Tensor:
-    """What a critic is given of windows [T,B,A] of which `count` [B] decisions happened: actions and mask, [B,T,A+1].
+def critic_actions(action: Tensor, inside: Tensor, length: Tensor, generator: torch.Generator) -> Tensor:
+    """What a critic is given of windows [T,B,A] whose first decisions count, [T,B]: actions and mask, [B,T,A+1].
 
     A termination ends every plan that begins with these actions. Such a window still stands for one of the `length`,
     [B], that it was to have, its missing actions uniform in [-1, 1]. Left at the length at which it ended, it would
     teach nothing of longer plans, and these would be learned from the survivors alone.
     """
+    action = action.transpose(0, 1)  # [B,T,A]
     missing = torch.empty(action.shape, device=action.device).uniform_(-1, 1, generator=generator)
-    happened = first_rows(count, len(action))[..., None]
-    return masked(action.where(happened, missing).transpose(0, 1), length)
+    return masked(action.where(inside.T[..., None], missing), length)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from softrl.data.chunks import critic_actions, drawn_lengths
-from softrl.math.returns import first_rows, n_step
+from softrl.math.chunks import length_mask
+from softrl.math.returns import n_step
 from softrl.types import Spec
 
 
@@ -71,22 +72,25 @@ class Decisions(WindowReader):
         """Whether windows start with an episode, [B,1]."""
         return self.column(rows[0], "first")[:, None].bool()
 
-    def going(self, cells: Tensor) -> Tensor:
-        """How many decisions of windows have an outcome and follow each other in an episode, [T+1,B] -> [B] in 1..T."""
-        open_rows = ~self.view.invalid.flatten().take(cells[1:-1])  # [T-1,B]
-        return 1 + open_rows.cumprod(0).sum(0)
+    def open(self, cells: Tensor) -> Tensor:
+        """Whether a decision with an outcome follows the ones before it, [T-1,B]."""
+        return ~self.view.invalid.flatten().take(cells[1:-1])
 
-    def ended(self, rows: Tensor, count: Tensor) -> Tensor:
-        """Whether one of the first `count` decisions of windows, [B], terminated its episode, [B]."""
-        terminated = self.column(rows[:-1], "terminated").bool()
-        return (terminated & first_rows(count, len(terminated))).any(0)
+    def inside(self, going: Tensor) -> Tensor:
+        """Which decisions of windows count, [T,B]: the first, and the others up to where it does not go on, [T-1,B]."""
+        return torch.cat([going.new_ones(1, going.shape[1]), going.cumprod(0).bool()])
 
-    def outcome(self, action: Tensor, rows: Tensor, cells: Tensor, count: Tensor, ended: Tensor) -> WindowData:
-        """Return and discount of the first `count` decisions, [B], and the observations before and after them."""
+    def ended(self, rows: Tensor, inside: Tensor) -> Tensor:
+        """Whether one of the decisions inside windows, [T,B], terminated its episode, [B]."""
+        return (self.column(rows[:-1], "terminated").bool() & inside).any(0)
+
+    def outcome(self, action: Tensor, rows: Tensor, cells: Tensor, inside: Tensor, ended: Tensor) -> WindowData:
+        """Return and discount of the decisions inside windows, and the observations before and after them."""
+        batch = inside.shape[1]
         # A take_along_dim would take three times as long.
-        behind = count * len(count) + torch.arange(len(count), device=count.device)
+        behind = inside.sum(0) * batch + torch.arange(batch, device=inside.device)
         after, there = rows.flatten(0, 1).index_select(0, behind), cells.take(behind)
-        total, discount = n_step(self.column(rows[:-1], "reward"), count, ended, self.powers)
+        total, discount = n_step(self.column(rows[:-1], "reward"), inside, ended, self.powers)
         return WindowData(
             action=action,
             reward=total[:, None],
@@ -113,8 +117,8 @@ class Steps(Decisions):
     """The first action, and what came up to a final observation, the newest row or the horizon."""
 
     def read(self, rows: Tensor, cells: Tensor) -> WindowData:
-        count = self.going(cells)
-        return self.outcome(self.first_action(rows), rows, cells, count, self.ended(rows, count))
+        inside = self.inside(self.open(cells))
+        return self.outcome(self.first_action(rows), rows, cells, inside, self.ended(rows, inside))
 
 
 class Chunks(Decisions):
@@ -129,11 +133,11 @@ class Chunks(Decisions):
         length = torch.full_like(cells[0], horizon)  # [B]
         if self.view.spec.prefixes:
             length = drawn_lengths(self.column(rows[0], "left").long().clamp(max=horizon), generator)
-        count = self.going(cells).minimum(length)
-        ended = self.ended(rows, count)
+        inside = self.inside(self.open(cells)) & length_mask(length, horizon).T
+        ended = self.ended(rows, inside)
+        told = length.where(ended, inside.sum(0))
         action = rows[:-1, :, self.view.places["action"]]
-        told = critic_actions(action, count, length.where(ended, count), generator)
-        return self.outcome(told, rows, cells, count, ended)
+        return self.outcome(critic_actions(action, inside, told, generator), rows, cells, inside, ended)
 
 
 class Sequences(WindowReader):

@@ -27,22 +27,17 @@ def bellman(reward: Tensor, discount: Tensor, value: Atoms) -> Atoms:
     return Atoms(reward[:, None] + discount[:, None] * value.value, value.prob)
 
 
-def n_step(reward: Tensor, count: Tensor, ended: Tensor, powers: Tensor) -> tuple[Tensor, Tensor]:
+def n_step(reward: Tensor, inside: Tensor, ended: Tensor, powers: Tensor) -> tuple[Tensor, Tensor]:
     """Return of the first m decisions of a window and the discount of what follows (Sutton and Barto 2018, eq. 7.1).
 
     R = sum_{i<m} gamma^i r_i,    discount = gamma^m * (not terminated before m)
 
-    `reward` [T,B] has the rows of windows, of which the first m count, the `count` [B] in 1..T. The other rows are
+    `reward` and `inside` are [T,B]; `inside` marks the first m rows of a window, m at least 1. The other rows are
     ignored: they belong to the next episode or are not written yet. `ended` [B] says whether one of the first m is a
     termination; `powers` [T+1] are 1, gamma, gamma^2 and so on. Both results are [B].
     """
-    total = (reward.where(first_rows(count, len(reward)), 0.0) * powers[:-1, None]).sum(0)
-    return total, powers.take(count) * ~ended
-
-
-def first_rows(count: Tensor, rows: int) -> Tensor:
-    """Which rows of windows are among the first `count` [B] of each, bool [T,B]."""
-    return torch.arange(rows, device=count.device)[:, None] < count
+    total = (reward.where(inside, 0.0) * powers[:-1, None]).sum(0)
+    return total, powers.take(inside.sum(0)) * ~ended
 
 
 def lambda_return(reward: Tensor, discount: Tensor, value: Tensor, decay: float) -> Tensor:

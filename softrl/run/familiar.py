@@ -5,6 +5,10 @@ HIDDEN = "agent.actor.trunk.hidden agent.critic.trunk.hidden"
 
 FAMILIAR = {
     "algo": "recipe",
+    "env_id": "env",
+    "env_name": "env",
+    "gym_id": "env",
+    "task": "env",
     "total_timesteps": "steps",
     "n_timesteps": "steps",
     "timesteps": "steps",
@@ -80,7 +84,6 @@ FAMILIAR = {
 """Name elsewhere, with underscores -> dotted path here, or several with spaces between them."""
 
 LEARNED = " (its first value, then it is learned; recipe fixed_temperature keeps it)"
-FIRST = ": the environment is the first word, softrl train ENV"
 ARGUMENTS = " (as in size=48,wind=true; from Python a dict)"
 REMARKS = {
     "alpha": LEARNED,
@@ -93,18 +96,17 @@ REMARKS = {
     "use_sde": " gsde",
     "autotune": " fixed_temperature, with which it is not learned (else it is)",
     "progress_bar": ", without which progress is printed",
-    "env": FIRST,
-    "env.name": FIRST,
-    "env_id": FIRST,
-    "env_name": FIRST,
-    "gym_id": FIRST,
-    "task": FIRST,
-    "policy": ": networks come with a recipe, --recipe, and have flags of their own, listed by --help",
-    "track": ": every run writes TensorBoard files and CSV tables into its folder, and nothing anywhere else",
-    "wandb": ": every run writes TensorBoard files and CSV tables into its folder, and nothing anywhere else",
-    "torch_deterministic": ": runs repeat exactly, whatever is typed",
-    "checkpoint": ": a run goes on from its newest; softrl train ENV --init RUN/checkpoints/best begins from another",
     "target_entropy": " (for each action component, not their sum)",
 }
-"""What to say beside a name here whose numbers mean something else than under the name elsewhere, and of what needs no
-name here."""
+"""What to say beside a name here whose numbers mean something else than under the name elsewhere."""
+
+FIRST = ": the environment is the first word, softrl train ENV"
+RECORDED = ": every run writes TensorBoard files and CSV tables into its folder, and nothing anywhere else"
+NAMELESS = {
+    **dict.fromkeys(("env", "env.name", "env_id", "env_name", "gym_id", "task"), FIRST),
+    **dict.fromkeys(("track", "wandb"), RECORDED),
+    "policy": ": networks come with a recipe, --recipe, and have flags of their own, listed by --help",
+    "torch_deterministic": ": runs repeat exactly, whatever is typed",
+    "checkpoint": ": a run goes on from its newest; softrl train ENV --init RUN/checkpoints/best begins from another",
+}
+"""What to say of a name elsewhere, where a command has none for it."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar, get_origin, get_type_hints
 
 from softrl.errors import UserError, either, nearest
 from softrl.run import foreign
-from softrl.run.familiar import FAMILIAR, REMARKS
+from softrl.run.familiar import FAMILIAR, NAMELESS, REMARKS
 from softrl.run.kinds import alternatives, conform, element_kinds, is_mapping, parse, parts, show
 
 C = TypeVar("C")
@@ -153,9 +153,9 @@ def suggestion(path: str, known: Iterable[str], dashes: str = "") -> str:
     """
     paths, word = list(known), path.lower().replace("-", "_")
     remark = REMARKS.get(word, "")
-    if remark and word not in FAMILIAR:
-        return remark
     meant = [other for other in FAMILIAR.get(word, "").split() if other in paths]
+    if not meant and word in NAMELESS:
+        return NAMELESS[word]
     if not meant:
         meant = [other for other in paths if other.rpartition(".")[2] == word]
         remark = own_argument(path, meant, dashes) if ARGUMENTS in paths else ""

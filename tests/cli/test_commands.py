@@ -85,6 +85,7 @@ def test_resume_refuses_what_cannot_change_and_what_there_is_not(run, refused):
         "there is no flag '--checkpoint': a run goes on from its newest; softrl train ENV --init RUN/checkpoints/best "
         "begins from another"
     )
+    assert refused("bench", "loop", "--env-id", "Hopper-v5") == "there is no flag '--env-id'; did you mean '--env'?"
     assert refused("resume", "run", "--batch", "32").endswith("did you mean '--train.batch'?")
     assert refused("resume", "run", "--train.batch", "0") == "train.batch is 0: it must be at least 1"
     assert refused("resume", "run", "--replay.dataset_share") == (

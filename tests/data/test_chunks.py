@@ -165,8 +165,8 @@ def test_plans_that_were_made_longer_are_as_long_as_a_window() -> None:
 
 
 def test_a_window_that_ended_stands_for_the_length_it_was_to_have() -> None:
-    count = torch.tensor([2, 2, 2])
-    answer = critic_actions(torch.full((4, 3, 1), FAR), count, torch.tensor([2, 3, 4]), torch.Generator())
+    inside = torch.tensor([[True], [True], [False], [False]]).expand(4, 3)
+    answer = critic_actions(torch.full((4, 3, 1), FAR), inside, torch.tensor([2, 3, 4]), torch.Generator())
     assert answer[..., 1].sum(-1).tolist() == [2, 3, 4]
     assert (answer[:, :2, 0] == FAR).all()
     assert (answer[:, 2:, 0].abs() <= 1).all()

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, strategies as st
 from torch import tensor
 
-from softrl.math.returns import bellman, first_rows, lambda_return, n_step, soft_value
+from softrl.math.returns import bellman, lambda_return, n_step, soft_value
 from softrl.types import Actions, Atoms
 
 
@@ -50,9 +50,8 @@ def test_bellman_moves_every_atom() -> None:
 def test_n_step_by_hand() -> None:
     reward = tensor([[1.0], [2.0], [4.0]]).expand(3, 4)  # [T,B]
     terminated = tensor([[False] * 4, [False, False, True, False], [False, False, False, True]])
-    count = tensor([3, 2, 2, 2])
-    ended = (terminated & first_rows(count, 3)).any(0)
-    total, discount = n_step(reward, count, ended, tensor([1.0, 0.5, 0.25, 0.125]))
+    inside = tensor([[True] * 4, [True] * 4, [True, False, False, False]])
+    total, discount = n_step(reward, inside, (terminated & inside).any(0), tensor([1.0, 0.5, 0.25, 0.125]))
     assert total.tolist() == [3.0, 2.0, 2.0, 2.0]  # 1 + 2/2 + 4/4, then 1 + 2/2
     # three decisions; a cut after two bootstraps; a terminal does not; a terminal beyond the window does not count
     assert discount.tolist() == [0.125, 0.25, 0.0, 0.25]
@@ -64,8 +63,8 @@ def test_n_step_equals_a_loop(horizon: int, gamma: float, seed: int) -> None:
     reward = torch.randn(horizon, 5, generator=generator)
     terminated = torch.rand(horizon, 5, generator=generator) < 0.2
     decisions = torch.randint(1, horizon + 1, (5,), generator=generator)
-    ended = (terminated & (torch.arange(horizon)[:, None] < decisions)).any(0)
-    total, discount = n_step(reward, decisions, ended, gamma ** torch.arange(horizon + 1))
+    inside = torch.arange(horizon)[:, None] < decisions
+    total, discount = n_step(reward, inside, (terminated & inside).any(0), gamma ** torch.arange(horizon + 1))
     for row in range(5):
         expected, alive = 0.0, 1.0
         for i in range(int(decisions[row])):
@@ -73,10 +72,6 @@ def test_n_step_equals_a_loop(horizon: int, gamma: float, seed: int) -> None:
             alive *= 1.0 - float(terminated[i, row])
         assert abs(float(total[row]) - expected) < 1e-4
         assert abs(float(discount[row]) - alive * gamma ** int(decisions[row])) < 1e-5
-
-
-def test_first_rows_by_hand() -> None:
-    assert first_rows(tensor([1, 3]), 3).tolist() == [[True, True], [False, True], [False, True]]  # [T,B]
 
 
 def test_lambda_return_by_hand() -> None:

@@ -146,7 +146,7 @@ def test_all_fields_of_a_name_are_suggested_in_their_order():
 def test_familiar_names_stand_for_fields_that_exist():
     paths = {field.path for name in ("sac", "drq") for field in fields(apply(name, Run()))}
     meant = {path for several in FAMILIAR.values() for path in several.split()}
-    assert meant - paths == {"run", "quiet"}  # which are options of the command
+    assert meant - paths == {"run", "quiet", "env"}  # which are options of commands
 
 
 def test_get_finds_values_and_parts():
