@@ -10,11 +10,14 @@ from raw import Row, Turn, by_name, flag, joined, newest, parts, read, single
 TARGETS = {
     "sac": {"sb3": 2.3, "torchrl": 2.3, "torchrl compiled": 2.3, "sbx": 1.6},
     "tqc": {"sb3": 3.0},
+    "tqc_2": {"sbx": 1.2},
     "crossq": {"sb3": 3.0, "sbx": 1.2},
     "droq": {"sbx": 1.2},
     "redq": {"torchrl": 3.0, "torchrl compiled": 3.0},
 }
 """What each recipe's loop is to be at least, times its peers'."""
+SET = {"tqc_2": ("tqc", {"agent.critic.members": 2})}
+"""What is no recipe by itself but one with other settings, as a peer has them."""
 IN_BFLOAT16 = TARGETS | {"sac": {"sb3": 3.0, "torchrl": 3.0, "torchrl compiled": 3.0, "sbx": 2.2}}
 """The same where our products are in bfloat16."""
 ON_GPU = {"sb3": 8.0, "torchrl": None, "torchrl compiled": 1.5, "torchrl CUDA graph": 1.5}

@@ -24,7 +24,7 @@ from typing import Any
 import raw
 from arguments import answered, positive
 from interpreter import interpreter
-from ratios import IN_BFLOAT16, OURS, OURS_IN_BFLOAT16, TARGETS, loop_table
+from ratios import IN_BFLOAT16, OURS, OURS_IN_BFLOAT16, SET, TARGETS, loop_table
 from speed_page import write
 
 from softrl.data.names import GEARS
@@ -125,11 +125,13 @@ def loops(options: argparse.Namespace) -> None:
 
 def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     """How each contender of a race of loops is run; ours also in bfloat16 where there is a target and the processor."""
-    each = apply(options.algorithm, Run()).train.updates_per_decision
+    recipe, settings = SET.get(options.algorithm, (options.algorithm, {}))
+    each = apply(recipe, Run()).train.updates_per_decision
     steps, settle = options.steps or int(UPDATES / each), int(SETTLING / each)
     common = ["--env", options.env, "--steps", str(steps), "--settle", str(settle), "--rows", str(ROWS)]
     common += ["--threads", str(options.threads)]
-    ours = [*softrl("loop"), "--recipe", options.algorithm, *common]
+    ours = [*softrl("loop"), "--recipe", recipe, *common]
+    ours += [word for path, value in settings.items() for word in (f"--{path}", str(value))]
     found = {OURS: ours}
     if options.algorithm in IN_BFLOAT16 and multiplies_bfloat16():
         found[OURS_IN_BFLOAT16] = [*ours, "--precision", "bfloat16"]

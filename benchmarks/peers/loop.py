@@ -25,11 +25,12 @@ ALGORITHMS: dict[tuple[str, str], tuple[str, str, dict[str, Any], dict[str, Any]
     ("sb3", "sac"): ("stable_baselines3", "SAC", {"net_arch": [256, 256]}, {}),
     ("sbx", "sac"): ("sbx", "SAC", {"net_arch": [256, 256]}, {}),
     ("sb3", "tqc"): ("sb3_contrib", "TQC", TQC, {}),
+    ("sbx", "tqc_2"): ("sbx", "TQC", {"net_arch": TQC["net_arch"], "n_quantiles": TQC["n_quantiles"]}, {}),
     ("sb3", "crossq"): ("sb3_contrib", "CrossQ", CROSSQ, {}),
     ("sbx", "crossq"): ("sbx", "CrossQ", CROSSQ, {}),
     ("sbx", "droq"): ("sbx", "SAC", DROQ, {"gradient_steps": 20, "policy_delay": 20}),
 }
-"""Package, class, policy and further arguments; SBX's TQC has two critics whatever it is told, and is left out."""
+"""Package, class, policy and further arguments; SBX's TQC always has two critics, as ours is given there."""
 COLUMNS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 """Arrays of a buffer of Stable-Baselines3, which SBX has as well."""
 

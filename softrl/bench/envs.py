@@ -4,18 +4,22 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 
 from softrl.bench import loop
+from softrl.bench.settings import Settings, texts, told
 from softrl.bench.timing import table
 from softrl.data.envs import EnvConfig, step, vector
 from softrl.errors import UserError
-from softrl.run.config import at_least
+from softrl.run.config import Run, at_least
 from softrl.run.fields import override
 
 Workers = Literal["sync", "async", "envpool"]
+FIXED = ("env.workers", "train.updates_per_decision")
+"""Settings of a loop that are flags here."""
 Cells = dict[Workers, dict[int, Any]]
 """What was measured: kind of workers -> number of environments -> figure."""
 
@@ -62,9 +66,15 @@ class Options:
         at_least(1, {"--settle": self.settle, "--threads": self.threads})
 
 
-def report(options: Options) -> Iterator[str]:
+def settable(options: Options) -> tuple[Run, list[str]]:
+    """The recipe's run, and the paths of the settings of it that count here."""
+    run, paths = loop.settable(loop.Options(env=options.env, recipe=options.recipe))
+    return run, [path for path in paths if path not in FIXED]
+
+
+def report(options: Options, settings: Settings = MappingProxyType({})) -> Iterator[str]:
     """The lines of the tables, or one JSON object."""
-    base = loop.configured(loop.Options(env=options.env, recipe=options.recipe)).env
+    base = loop.configured(loop.Options(env=options.env, recipe=options.recipe), settings).env
     kinds = options.workers or usable(base)
     stepping: Cells = {
         kind: {
@@ -73,17 +83,20 @@ def report(options: Options) -> Iterator[str]:
         for kind in kinds
     }
     training: Cells = {
-        kind: {count: trained(options, count, kind) for count in options.envs} for kind in kinds if options.steps
+        kind: {count: trained(options, settings, count, kind) for count in options.envs}
+        for kind in kinds
+        if options.steps
     }
     if options.json:
-        yield json.dumps({**asdict(options), "decisions_per_second": stepping, "training": training})
+        measured = {"decisions_per_second": stepping, "training": training}
+        yield json.dumps({**asdict(options), "settings": texts(settings), **measured})
         return
     yield f"{options.env}: decisions a second, actions drawn at random"
     yield from grid(options, stepping)
     if training:
         yield (
-            f"{options.env}, {options.recipe}, collect {options.collect}: env steps a second of training, "
-            f"{options.updates:g} updates a decision"
+            f"{options.env}, {told(options.recipe, settings)}, collect {options.collect}: env steps a second of "
+            f"training, {options.updates:g} updates a decision"
         )
         yield from grid(
             options,
@@ -123,7 +136,7 @@ def decisions_per_second(config: EnvConfig, count: int, seconds: float) -> float
     return decisions / spent
 
 
-def trained(options: Options, count: int, workers: Workers) -> dict[str, float]:
+def trained(options: Options, settings: Settings, count: int, workers: Workers) -> dict[str, float]:
     """Environment steps a second of training in `count` environments, and updates for each."""
     given = loop.Options(
         env=options.env,
@@ -136,5 +149,5 @@ def trained(options: Options, count: int, workers: Workers) -> dict[str, float]:
         device=options.device,
     )
     asked = {"env.workers": workers, "collect": options.collect, "train.updates_per_decision": options.updates}
-    result = loop.measure(override(loop.configured(given), {**asked, "eval.episodes": 1}), given)
+    result = loop.measure(override(loop.configured(given, settings), {**asked, "eval.episodes": 1}), given)
     return {name: result[name] for name in ("steps_per_second", "updates_per_step")}

@@ -8,12 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 from softrl.bench.memory import peak
+from softrl.bench.settings import DATA, Settings, taken, texts, told
 from softrl.bench.timing import Stopwatch, block, settle, table, timed
 from softrl.bench.update import full, least, listed
 from softrl.data.envs import ASYNCHRONOUS
@@ -32,6 +34,9 @@ COPIES = ("Memcpy HtoD", "Memcpy DtoH")
 PROFILED = 100  # environment steps in which the profiler looks for them
 WARMUP = 1_000  # random actions before the first update
 FLOOR_SECONDS, FLOOR_BLOCKS = 0.1, 5  # length and number of the blocks in which the floor is timed
+GROUPS = ("agent.", "env.", "replay.", "train.")
+FIXED = ("env.name", "train.warmup", *DATA)
+"""Of these groups what has a flag of its own, or is the same in every loop."""
 LONG = 100_000_000  # no clock of evaluations or checkpoints is due so far out
 
 
@@ -67,15 +72,21 @@ class Options:
         at_least(0, {"--rows": self.rows})
 
 
-def report(options: Options) -> Iterator[str]:
+def settable(options: Options) -> tuple[Run, list[str]]:
+    """The recipe's run, and the paths of the settings of it that count for a loop."""
+    run = chosen(options)
+    return run, taken(run, GROUPS, FIXED)
+
+
+def report(options: Options, settings: Settings = MappingProxyType({})) -> Iterator[str]:
     """The lines of the table, or one JSON object."""
-    run = configured(options)
+    run = configured(options, settings)
     result = measure(run, options)
     if options.json:
-        yield json.dumps(result)
+        yield json.dumps(result | {"settings": texts(settings)})
         return
     yield (
-        f"{options.env}, {run.recipe}, {run.device}, {run.threads} threads, compile {run.compile}: "
+        f"{options.env}, {told(run.recipe, settings)}, {run.device}, {run.threads} threads, compile {run.compile}: "
         f"{result['steps_per_second']:.1f} env steps/s, {result['updates_per_step']:.2f} updates a step, "
         f"{result['peak_mib']:.0f} MiB at most"
     )
@@ -95,9 +106,14 @@ def report(options: Options) -> Iterator[str]:
     )
 
 
-def configured(options: Options) -> Run:
-    """The recipe's run on this environment, with nothing due while it is measured but the log."""
-    run = apply(options.recipe, override(Run(), {"env.name": options.env}))
+def chosen(options: Options) -> Run:
+    """The recipe's run on this environment."""
+    return apply(options.recipe, override(Run(), {"env.name": options.env}))
+
+
+def configured(options: Options, settings: Settings = MappingProxyType({})) -> Run:
+    """The run with these settings, and with nothing due while it is measured but the log."""
+    run = override(chosen(options), settings)
     run = replace(run, envs=options.envs, threads=options.threads, compile=options.compile, device=options.device)
     run = replace(run, precision=options.precision)
     far = {"steps": LONG, "train.warmup": WARMUP, "eval.every": LONG, "checkpoint.every": LONG, "video.every": "never"}

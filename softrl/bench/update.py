@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -16,6 +17,7 @@ from softrl.agent.agent import Agent
 from softrl.agent.capture import WARM_UPS, CudaGraphs, Graph
 from softrl.agent.compile import Mode, compiled, packed
 from softrl.bench.floor import Work, floor, products
+from softrl.bench.settings import DATA, Settings, taken, texts, told
 from softrl.bench.timing import Call, paired, table
 from softrl.data.replay import Replay
 from softrl.errors import UserError
@@ -23,6 +25,7 @@ from softrl.nn.augment import Still
 from softrl.nn.layers import set_precision
 from softrl.recipes import apply
 from softrl.run.config import Run, at_least
+from softrl.run.fields import override
 from softrl.run.heap import keep_freed
 from softrl.run.resolve import resolve
 from softrl.run.seed import repeatable
@@ -38,6 +41,9 @@ MODES: dict[str, tuple[Mode, ...]] = {
 NAMES = {"graph": "compiled", "off": "eager", "cudagraph": "CUDA graph"}
 SAMPLE, AUGMENTATION = "replay sample", "augmentation"
 FIRST = "first_seconds"  # from the start of an agent to where each kind of its updates has run once, compiling included
+GROUPS = ("agent.", "replay.", "train.", "env.pixels.")
+FIXED = ("train.batch", "train.warmup", "train.updates_per_decision", "replay.capacity", "replay.memory_map", *DATA)
+"""Of these groups what has a flag of its own, or does nothing to an update."""
 ROWS, PICTURES = 100_000, 4_000  # in replay while something is timed, of states and of pictures
 
 
@@ -78,18 +84,24 @@ class Options:
             raise UserError("an action needs numbers or choices of 2 at least: raise --actions or --choices")
 
 
-def report(options: Options) -> Iterator[str]:
+def settable(options: Options) -> tuple[Run, list[str]]:
+    """The recipe's run, and the paths of the settings of it that count for an update."""
+    run = apply(options.recipe, Run())
+    return run, taken(run, GROUPS, FIXED)
+
+
+def report(options: Options, settings: Settings = MappingProxyType({})) -> Iterator[str]:
     """The lines of the table, or one JSON object."""
-    run = configured(options)
+    run = configured(options, settings)
     torch.set_num_threads(run.threads or 1)
     keep_freed()  # as training does
     repeatable()
     result = measure(run, options)
     if options.json:
-        yield json.dumps(result)
+        yield json.dumps(result | {"settings": texts(settings)})
         return
     yield (
-        f"{run.recipe}: {seen(run, options)}, actions of {options.actions + sum(options.choices)}, "
+        f"{told(run.recipe, settings)}: {seen(run, options)}, actions of {options.actions + sum(options.choices)}, "
         f"batch {run.train.batch}, {run.device}, "
         f"{run.threads} threads, {run.precision}; floor: {result['products']:g} products, {result['gflop']:.2f} GFLOP"
     )
@@ -107,9 +119,9 @@ def report(options: Options) -> Iterator[str]:
     yield f"beside: {' and '.join(took)}, compiling included"
 
 
-def configured(options: Options) -> Run:
-    """The recipe's run with the options' sizes."""
-    run = apply(options.recipe, Run())
+def configured(options: Options, settings: Settings = MappingProxyType({})) -> Run:
+    """The recipe's run with the settings and the options' sizes."""
+    run = override(apply(options.recipe, Run()), settings)
     train = replace(run.train, batch=options.batch or run.train.batch)
     run = replace(run, train=train, threads=options.threads, precision=options.precision)
     return resolve(replace(run, device=options.device, compile="off"))

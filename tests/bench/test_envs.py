@@ -42,12 +42,14 @@ def test_flags_reach_the_run_and_its_speed_the_table(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(envs.loop, "measure", measured)
     options = envs.Options(**TRAINED, steps=7, updates=2.0, collect="async", envs=(1, 4), workers=("async",))
-    *_, title, head, first, second = envs.report(options)
-    assert title == "Pendulum-v1, sac+tiny, collect async: env steps a second of training, 2 updates a decision"
+    *_, title, head, first, second = envs.report(options, {"train.gamma": 0.9})
+    told = "Pendulum-v1, sac+tiny, train.gamma 0.9, collect async: "
+    assert title == f"{told}env steps a second of training, 2 updates a decision"
     assert [line.split() for line in (head, first, second)] == [["environments", "async"], ["1", "100"], ["4", "400"]]
     run, given = seen[1]
     assert (run.env.name, run.env.workers, run.envs, run.collect) == ("Pendulum-v1", "async", 4, "async")
     assert (run.train.updates_per_decision, run.threads, run.compile, run.device) == (2.0, 1, "off", "cpu")
+    assert run.train.gamma == 0.9
     assert (given.steps, given.settle, run.recipe) == (7, 4, "sac+tiny")
 
 

@@ -49,6 +49,12 @@ def test_the_waiting_for_worker_processes_is_told() -> None:
     assert result["ms"]["environment"] > 0
 
 
+def test_settings_of_the_recipe_reach_the_run_after_those_of_the_task() -> None:
+    options = loop.Options(env="Hopper-v5", recipe="tqc")
+    assert loop.configured(options).agent.target_rule.drop == 5
+    assert loop.configured(options, {"agent.target_rule.drop": 3}).agent.target_rule.drop == 3
+
+
 def test_updates_are_there_however_long_a_window_is_in_coming() -> None:
     """A sequence of ten rows in many environments begins after the warm-up and what was to settle."""
     options = loop.Options(

@@ -100,6 +100,15 @@ def test_too_few_turns_say_nothing_and_the_newest_measurement_counts(
     assert len(figure.turns) == 4
 
 
+def test_a_recipe_is_raced_with_the_settings_that_a_peer_has(pretended: Pretended, tmp_path: Path) -> None:
+    speed.main(["loop", "--algorithm", "tqc_2", "--peers", "python", "--rounds", "3"])
+    ours, theirs = (" ".join(words) for words in pretended.commands[:2])
+    assert "--recipe tqc " in ours
+    assert ours.endswith(" --agent.critic.members 2")
+    assert "sbx --algorithm tqc_2 " in theirs
+    assert named(figures(tmp_path))["softrl over SBX, HalfCheetah-v5"].target == 1.2
+
+
 def test_machines_and_environments_are_told_apart() -> None:
     def row(cpu: str, env: str, measurement: str) -> raw.Row:
         place = {"cpu": cpu, "processors": "2", "threads": "2", "command": f"softrl bench loop --env {env} --steps 9"}

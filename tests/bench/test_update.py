@@ -9,6 +9,17 @@ from softrl.bench import update
 from softrl.errors import UserError
 
 
+def test_settings_of_the_recipe_count_and_are_told() -> None:
+    options = update.Options(recipe="sac+tiny", threads=1, compile="off", pairs=1, seconds=0.0)
+    head, *_ = update.report(options, {"agent.critic.members": 5})
+    assert head.startswith("sac+tiny, agent.critic.members 5: ")
+    two, five = (
+        update.measure(update.configured(options, {"agent.critic.members": members}), options)["gflop"]
+        for members in (2, 5)
+    )
+    assert five > 1.5 * two
+
+
 def test_update_reports_a_ratio_for_each_mode_and_the_share_of_sampling() -> None:
     options = update.Options(recipe="sac+tiny", threads=1, compile="off", pairs=3, seconds=0.001)
     (line,) = update.report(update.Options(**{**vars(options), "json": True}))

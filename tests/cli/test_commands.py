@@ -86,6 +86,12 @@ def test_resume_refuses_what_cannot_change_and_what_there_is_not(run, refused):
         "begins from another"
     )
     assert refused("bench", "loop", "--env-id", "Hopper-v5") == "there is no flag '--env-id'; did you mean '--env'?"
+    assert refused("bench", "loop", "--env.name", "Hopper-v5") == "there is no flag '--env.name'; here it is '--env'"
+    assert refused("bench", "envs", "--train.updates_per_decision", "2").endswith("; here it is '--updates'")
+    assert refused("bench", "--train.warmup", "9").endswith("; nothing that is measured here depends on it")
+    assert ", which belongs to a part of other recipes: c51, " in refused("bench", "--agent.critic.head.bins", "9")
+    assert refused("bench", "--agent.critic", "9").startswith("'agent.critic' is a part: ")
+    assert refused("bench", "--agent.critic.members", "0").startswith("agent.critic.members is 0: ")
     assert refused("resume", "run", "--batch", "32").endswith("did you mean '--train.batch'?")
     assert refused("resume", "run", "--train.batch", "0") == "train.batch is 0: it must be at least 1"
     assert refused("resume", "run", "--replay.dataset_share") == (

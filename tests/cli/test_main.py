@@ -13,6 +13,7 @@ from softrl.cli.commands import COMMANDS
 from softrl.cli.main import main
 from softrl.cli.output import answer
 from softrl.errors import UserError
+from softrl.run.config import Run
 
 
 def test_help_names_every_command(capsys):
@@ -187,7 +188,9 @@ def test_python_finds_the_command_as_a_module():
 @pytest.mark.parametrize(("what", "about"), [("update", "The time of one update"), ("envs", "What N environments")])
 def test_each_page_of_bench_says_what_is_measured(what, about, capsys):
     assert main(["bench", what, "--help"]) == 0
-    assert about in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert about in told
+    assert "Flags of softrl train that begin with --agent, " in told
 
 
 def test_bench_prints_the_lines_that_its_module_reports(monkeypatch, capsys):
@@ -198,7 +201,13 @@ def test_bench_prints_the_lines_that_its_module_reports(monkeypatch, capsys):
         pairs: int = 10
         """Pairs of measurements."""
 
-    module = SimpleNamespace(Options=Options, report=lambda options: [f"{options.pairs} pairs", "done"])
+    module = SimpleNamespace(
+        Options=Options,
+        settable=lambda options: (Run(), ["train.gamma"]),
+        report=lambda options, settings: [f"{options.pairs} pairs", f"{settings}"],
+    )
     monkeypatch.setitem(sys.modules, "softrl.bench.update", module)
     assert main(["bench", "--pairs", "3"]) == main(["bench", "update", "--pairs=3"]) == 0
-    assert capsys.readouterr().out == "3 pairs\ndone\n" * 2
+    assert capsys.readouterr().out == "3 pairs\n{}\n" * 2
+    assert main(["bench", "--train.gamma", "0.9"]) == 0
+    assert capsys.readouterr().out == "10 pairs\n{'train.gamma': 0.9}\n"
