@@ -83,7 +83,10 @@ def collect(jobs: list[Job], benchmarks: Path) -> int:
     ours = [row for recipe in sorted(results.iterdir()) if recipe.is_dir() for row in measured(recipe)]
     rows = sorted(ours + published(benchmarks / "reference.csv", ours), key=lambda row: (row.task, row.steps))
     learned = table(HEADER, (row.cells() for row in rows))
-    write(results / "README.md", [*learned, "", *verdicts(rows), "", *clocked(results), "", *reached(results)])
+    write(
+        results / "README.md",
+        [*learned, "", *verdicts(rows), "", *clocked(results), "", *reached(results), *altered(results)],
+    )
     return 0 if all(job.done() for job in jobs) else 1
 
 
@@ -189,6 +192,16 @@ def target(row: Row, rows: list[Row]) -> Row | None:
     beside = {other.method: other for other in others if other.contest == row.contest}
     names = next((names for start, names in TARGETS[row.sees].items() if row.method.startswith(start)), [])
     return next((beside[name] for name in names if name in beside), None)
+
+
+def altered(folder: Path) -> list[str]:
+    """A line on the runs whose code had changes beside the commit that they name; none where there are none."""
+    runs = sorted(folder.glob("**/seed*/versions.json"))
+    dirty = [run for run in runs if json.loads(run.read_text()).get("commit", "").endswith("-dirty")]
+    if not dirty:
+        return []
+    names = ", ".join(f"`{run.parent.relative_to(folder)}`" for run in dirty)
+    return [f"The code of {len(dirty)} of these {len(runs)} runs had changes beside the commit it names: {names}."]
 
 
 def write(path: Path, lines: list[str]) -> None:

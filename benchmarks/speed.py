@@ -53,6 +53,8 @@ DISCRETE = ("sac_discrete", "sd_sac", "ddsac")
 CHOICES = ["--choices", "6", "--actions", "0"]
 ACTIONS = {**dict.fromkeys(DISCRETE, CHOICES), "sac_hybrid": ["--choices", "6"]}
 """Flags of the recipes that have something to choose; all others have HalfCheetah's actions."""
+WORLDS = ("dreamer", "dreamer_discrete", "latent_sac", "smac")
+"""Recipes with a world model of pictures, which have no choices."""
 SHORT = ["--settle", "20", "--steps", "20", "--rows", "0"]
 """Steps with updates before the memory of a run is read; world models make few of them in a minute."""
 FROM_PIXELS = "sac_ae,sac_pixels,drq"
@@ -223,6 +225,8 @@ def task(recipe: str, env: str) -> str:
     """Where the memory of a recipe is measured: here, unless it has choices, or sees pictures that would be slow."""
     if recipe in DISCRETE:
         return "CartPole-v1"
+    if recipe.split("+")[0] in WORLDS:
+        return "cartpole_swingup"
     return GEARS if recipe in ACTIONS or apply(recipe, Run()).env.pixels else env
 
 

@@ -5,6 +5,7 @@ import gc
 import importlib
 import os
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Leave out what needs a GPU where none is seen."""
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("no GPU is seen")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what tests counted: sums of the numbers that they recorded as the property `counted`, by name."""
+    counted: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            counted.update({value[0]: value[1]} if name == "counted" else {})
+    if counted:
+        told = ", ".join(f"{count} {name}" for name, count in sorted(counted.items()))
+        terminalreporter.write_line(f"counted: {told}")
 
 
 @pytest.fixture(autouse=True)

@@ -47,6 +47,8 @@ def worlds(run: Run) -> list[Spec]:
 NAMES = [name for name in RECIPES if name != "tiny"]
 PAIRS = list(itertools.permutations(NAMES, 2))
 SEEDED = random.Random(0).sample(PAIRS, 40)
+COUNTED = "counted"
+"""The property under which a test tells what it counted; all are printed at the end."""
 SOON: dict[type, dict[str, float]] = {
     Reset: {"every": 3},
     ShrinkAndPerturb: {"every": 3},
@@ -208,7 +210,9 @@ def definition(name: str, run: Run) -> dict[str, Any]:
     ("env", "stride"),
     [("", 1), *((env, 7) for env in TASKS), *(pytest.param(env, 1, marks=pytest.mark.slow) for env in TASKS)],
 )
-def test_no_pair_is_refused_without_a_sentence_and_none_loses_what_defines_it(env: str, stride: int) -> None:
+def test_no_pair_is_refused_without_a_sentence_and_none_loses_what_defines_it(
+    env: str, stride: int, record_property: Any
+) -> None:
     counts: Counter[str] = Counter()
     alone = {name: apply(find(name).complete_name, override(Run(), {"env.name": env})) for name in NAMES}
     definitions = {name: definition(name, alone[name]) for name in NAMES}
@@ -225,7 +229,8 @@ def test_no_pair_is_refused_without_a_sentence_and_none_loses_what_defines_it(en
             for path, value in definitions[name].items():
                 assert show(get(run[0], path)) == show(value), f"{first}+{second} is no {name}: {path}"
             assert IS.get(name, lambda agent: True)(run[0].agent), f"{first}+{second} is no {name}"
-    print(dict(counts))
+    for outcome, count in counts.items():
+        record_property(COUNTED, (f"pairs {outcome} in {env or 'any task'}", count))
     assert counts["accepted"] > counts["refused"] > 0
 
 
@@ -257,8 +262,9 @@ def test_the_update_of_2018_follows_the_rule_of_the_target(rules: str) -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), SEEDED, ids=["+".join(pair) for pair in SEEDED])
-def test_a_seeded_pair_trains_or_is_refused(first: str, second: str) -> None:
-    verdict(first, second)  # which asserts
+def test_a_seeded_pair_trains_or_is_refused(first: str, second: str, record_property: Any) -> None:
+    outcome, _ = verdict(first, second)  # which asserts
+    record_property(COUNTED, (f"seeded pairs {outcome}", 1))
 
 
 @pytest.mark.parametrize("policy", ["sac_discrete", "sd_sac", "ddsac", "beta", "deterministic", "gsde"])
@@ -267,9 +273,10 @@ def test_policies_of_every_kind_train_from_pixels(policy: str) -> None:
 
 
 @pytest.mark.slow
-def test_every_pair_trains_or_is_refused() -> None:
+def test_every_pair_trains_or_is_refused(record_property: Any) -> None:
     counts = Counter(verdict(first, second)[0] for first, second in PAIRS)
-    print(dict(counts))
+    for outcome, count in counts.items():
+        record_property(COUNTED, (f"all pairs {outcome}", count))
     assert counts["trained"] > counts["refused"]
 
 

@@ -141,9 +141,14 @@ def replaced(config: "AgentConfig", spec: Spec) -> list[str]:
         told.append(
             f"agent.explorer {name} moves continuous actions, and this action space has choices: the policy explores"
         )
-    joint = math.prod(spec.choices)
+    joint, space = math.prod(spec.choices), space_of(spec)
+    if space == MANY:
+        told.append(
+            f"the choices have {joint} joint values, and at most {LARGEST_JOINT} are listed: the policy takes each "
+            "choice as independent of the others given the state, and judges its options with the others drawn"
+        )
     separate = "shared parameters" not in adapt_to_action_space(config, spec).actor.offers
-    if space_of(spec) == HYBRID and separate and joint >= MANY_DRAWS:
+    if space == HYBRID and separate and joint >= MANY_DRAWS:
         told.append(
             f"an update draws numbers for each of {joint} joint choices and judges them all, which takes long: recipe "
             "sac_hybrid with --agent.actor.dependent false draws one set for all of them"

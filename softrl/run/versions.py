@@ -4,6 +4,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -13,6 +14,8 @@ _PACKAGES = ("softrl", "torch", "numpy", "mujoco", "gymnasium", "dm-control", "s
 _DESCRIPTION = Path("/proc/cpuinfo")
 COMPUTING = _PACKAGES[:-1]
 """Packages whose versions may change numbers."""
+CODE = ("softrl", "benchmarks/*.py")
+"""Files of a checkout that decide what a run or a measurement is; results that are collected there do not."""
 
 
 def moved_on(run: Path, log: Callable[[str], None]) -> list[str]:
@@ -50,14 +53,19 @@ def _version(package: str) -> str | None:
 
 
 def _commit(package: Path) -> str | None:
-    """Commit of the checkout that holds the package, with "-dirty" after local changes; None when it is installed."""
+    """Commit of the checkout that holds the package, with "-dirty" where its code is not that of the commit.
+
+    None when the package is installed, or git does not answer.
+    """
     if not (package.parent / ".git").exists():
         return None  # a virtual environment inside somebody's repository is not a checkout of softrl
-    command = ["git", "-C", str(package.parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    git = partial(subprocess.run, cwd=package.parent, capture_output=True, text=True, timeout=10)
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        commit = git(["git", "rev-parse", "HEAD"], check=True).stdout.strip()
+        changed = git(["git", "diff", "--quiet", "HEAD", "--", *CODE]).returncode
     except (OSError, subprocess.SubprocessError):
         return None
+    return f"{commit}-dirty" if changed == 1 else commit
 
 
 def _cpu() -> str:

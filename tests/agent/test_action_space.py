@@ -115,9 +115,9 @@ def test_an_explorer_of_numbers_gives_way_to_the_policy_and_that_is_told(explore
     """It is a part of whole algorithms, such as FlashSAC and BRO."""
     config = dataclasses.replace(CONFIG, explorer=explorer)
     assert adapt_to_action_space(config, space) == adapt_to_action_space(CONFIG, space)
-    (line,) = replaced(config, space)
+    line, *_ = replaced(config, space)  # behind it, where there are many choices, that they are independent
     assert line.startswith(f"agent.explorer {type(explorer).__name__} moves continuous actions")
-    assert replaced(CONFIG, space) == []
+    assert replaced(CONFIG, space) == replaced(config, space)[1:]
     assert adapt_to_action_space(config, spec(continuous=2)).explorer is explorer
     assert replaced(config, spec(continuous=2)) == []
 
@@ -165,4 +165,9 @@ def test_many_draws_of_numbers_are_told() -> None:
     shared = dataclasses.replace(CONFIG, actor=Hybrid(NARROW, dependent=False))
     for config, space in ((CONFIG, spec(8, 7, continuous=2)), (CONFIG, spec(64)), (shared, spec(8, 8, continuous=2))):
         assert replaced(config, space) == []
-    assert replaced(CONFIG, spec(40, 40, continuous=2)) == []  # whose options are judged one by one
+
+
+def test_that_choices_are_taken_as_independent_is_told_where_they_are_too_many() -> None:
+    [told] = replaced(CONFIG, spec(40, 40, continuous=2))
+    assert told.startswith("the choices have 1600 joint values, and at most 1024 are listed: ")
+    assert replaced(CONFIG, spec(32, 32)) == []

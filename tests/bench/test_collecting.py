@@ -174,3 +174,15 @@ def test_runs_that_the_clock_ends_have_a_table_of_their_own(tmp_path: Path) -> N
         "| cheetah_run | half_hour_sac | 3 | 400 | 15.0 | 20.0 | 40.0 | 14.1 | 2 |",
     ]
     assert "| cheetah_run | sac | state | 300 | 1 | 90.0 |  |  | 1 |  | these runs |" in lines
+
+
+def test_runs_of_altered_code_are_named(tmp_path: Path) -> None:
+    jobs = [run(tmp_path, "sac", "cheetah_run", seed, [0, 60, 90, 120]) for seed in (1, 2)]
+    for job, commit in zip(jobs, ("abc", "abc-dirty"), strict=True):
+        (job.folder / "versions.json").write_text(json.dumps({"commit": commit}))
+    folder = benchmarks(tmp_path)
+    assert collecting.collect(jobs, folder) == 0
+    told = "The code of 1 of these 2 runs had changes beside the commit it names: `sac/cheetah_run/seed2`."
+    assert told in (folder / "results" / "README.md").read_text()
+    (folder / "results" / "sac" / "cheetah_run" / "seed2" / "versions.json").write_text("{}")
+    assert collecting.altered(folder / "results") == []

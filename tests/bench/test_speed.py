@@ -174,6 +174,21 @@ def test_measurements_without_the_time_of_compiling_say_nothing_of_it() -> None:
     assert ratios.first_call([{}, {"first_seconds": "9.04"}]) == "9.0"
 
 
+@pytest.mark.parametrize(
+    ("recipe", "env"),
+    [
+        ("tqc", "Hopper-v5"),
+        ("ddsac", "CartPole-v1"),
+        ("sac_hybrid", speed.GEARS),
+        ("drq", speed.GEARS),
+        ("dreamer", "cartpole_swingup"),
+        ("latent_sac+discrete_latents", "cartpole_swingup"),
+    ],
+)
+def test_memory_is_measured_where_a_recipe_can_act(recipe: str, env: str) -> None:
+    assert speed.task(recipe, "Hopper-v5") == env
+
+
 def test_recipes_have_a_ratio_and_the_memory_of_a_run(pretended: Pretended, tmp_path: Path) -> None:
     for what in ("recipes", "memory"):
         speed.main([what, "--only", "tqc,sac_discrete,sac_hybrid,sac_ae"])

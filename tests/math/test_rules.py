@@ -78,6 +78,35 @@ def test_every_pair_is_drawn_equally_often() -> None:
     assert sum((count - expected) ** 2 / expected for count in counts.values()) < 15.1  # chi squared, 1% at 5 degrees
 
 
+@pytest.mark.parametrize("members", [1, 3])
+def test_minimum_equals_a_loop_over_members(members: int) -> None:
+    value, prob = torch.randn(members, 2, 4, 5), torch.rand(members, 2, 4, 5).softmax(-1)
+    kept = Minimum()(Atoms(value, prob))
+    for k in range(2):
+        for b in range(4):
+            means = [sum(v * p for v, p in zip(*pair(value, prob, e, k, b), strict=True)) for e in range(members)]
+            found = (kept.value[k, b].tolist(), kept.prob[k, b].tolist())
+            assert found == pair(value, prob, means.index(min(means)), k, b)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_a_subsets_minimum_equals_a_loop_over_one_of_the_subsets(members: int) -> None:
+    """REDQ (arXiv 2101.05982): some members, the same for every row, and the least of them."""
+    size = min(2, members)
+    value = torch.randn(members, 2, 50, 1)
+    found = SubsetMinimum(size)(equal(value)).value[..., 0].tolist()
+    candidates = [
+        [[min(float(value[e, k, b, 0]) for e in chosen) for b in range(50)] for k in range(2)]
+        for chosen in combinations(range(members), size)
+    ]
+    assert candidates.count(found) == 1
+
+
+def pair(value: Tensor, prob: Tensor, e: int, k: int, b: int) -> tuple[list[float], list[float]]:
+    """A member's atoms in a row and their weights."""
+    return value[e, k, b].tolist(), prob[e, k, b].tolist()
+
+
 def test_a_subset_of_everyone_is_the_minimum() -> None:
     q = equal(torch.randn(5, 2, 3, 4))
     torch.testing.assert_close(SubsetMinimum(5)(q), Minimum()(q))

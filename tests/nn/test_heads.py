@@ -138,6 +138,68 @@ def test_categorical_critics_equal_a_loop(members: int) -> None:
     torch.testing.assert_close(loss, expected, atol=1e-5, rtol=1e-5)
 
 
+def smallest_mean(following: Tensor, b: int, support: list[float]) -> float:
+    """The least of the members' expectations in row b."""
+    members = [following[e, 0, b].softmax(-1).tolist() for e in range(len(following))]
+    return min(sum(p * z for p, z in zip(prob, support, strict=True)) for prob in members)
+
+
+def split(y: float, low: float, gap: float, bins: int) -> list[float]:
+    """A return between its two neighbours, as DreamerV3 writes it (arXiv 2301.04104)."""
+    position = (y - low) / gap
+    lower = math.floor(position)
+    return [position - lower if i == lower + 1 else (lower + 1 - position) * (i == lower) for i in range(bins)]
+
+
+def smeared(y: float, low: float, gap: float, bins: int) -> list[float]:
+    """A return with a Gaussian of 0.75 gaps around it, within the outer edges (HL-Gauss, arXiv 2403.03950)."""
+    edges = [0.5 * math.erf((low + gap * (i - 0.5) - y) / (0.75 * gap * math.sqrt(2))) for i in range(bins + 1)]
+    return [(edges[i + 1] - edges[i]) / (edges[-1] - edges[0]) for i in range(bins)]
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize(("target", "written"), [("two_hot", split), ("hl_gauss", smeared)])
+def test_critics_of_a_mean_equal_a_loop(members: int, target: Any, written: Any) -> None:
+    """Soft value of the most pessimistic member, backed up, clipped, written as weights of the support."""
+    bins, rows, alpha, low, gap = 9, 4, 0.3, -2.0, 0.5
+    head = Categorical(bins, low, -low, target)
+    now, following = torch.randn(members, rows, bins), torch.randn(members, 1, rows, bins)
+    reward, discount, log_prob = torch.randn(rows), torch.rand(rows), torch.randn(rows)
+    support = [low + gap * i for i in range(bins)]
+
+    expected = torch.zeros(members, rows)
+    for b in range(rows):
+        value = smallest_mean(following, b, support) - alpha * float(log_prob[b])
+        y = min(max(float(reward[b]) + float(discount[b]) * value, low), -low)
+        for e in range(members):
+            expected[e, b] = F.cross_entropy(now[e, b], tensor(written(y, low, gap, bins)))
+
+    value = soft_value(Minimum()(head.atoms(following)), one_action(rows, log_prob), tensor([alpha]))
+    loss = head.loss(now, bellman(reward, discount, value))
+    torch.testing.assert_close(loss, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("error", ["squared", "huber"])
+def test_scalar_critics_equal_a_loop(members: int, error: Any) -> None:
+    """Clipped double Q-learning with entropy, for any number of members (arXiv 1812.05905)."""
+    rows, alpha, head = 6, 0.3, Scalar(error)
+    now, following = 3 * torch.randn(members, rows, 1), torch.randn(members, 1, rows, 1)
+    reward, discount, log_prob = torch.randn(rows), torch.rand(rows), torch.randn(rows)
+
+    expected = torch.zeros(members, rows)
+    for b in range(rows):
+        least = min(float(following[e, 0, b, 0]) for e in range(members))
+        y = float(reward[b]) + float(discount[b]) * (least - alpha * float(log_prob[b]))
+        for e in range(members):
+            u = y - float(now[e, b, 0])
+            expected[e, b] = 0.5 * u * u if error == "squared" or abs(u) <= 1 else abs(u) - 0.5
+
+    value = soft_value(Minimum()(head.atoms(following)), one_action(rows, log_prob), tensor([alpha]))
+    loss = head.loss(now, bellman(reward, discount, value))
+    torch.testing.assert_close(loss, expected, atol=1e-5, rtol=1e-5)
+
+
 def test_two_hot_and_gaussian_learn_the_mean_only() -> None:
     row, target = torch.randn(2, 4, 11), some_target()
     mean = Atoms(target.mean()[:, None], torch.ones(4, 1))

@@ -56,7 +56,10 @@ def checkout(tmp_path):
     git(tmp_path, "init", "-q")
     (tmp_path / "softrl").mkdir()
     (tmp_path / "softrl" / "__init__.py").write_text("")
-    git(tmp_path, "add", "softrl")
+    (tmp_path / "benchmarks" / "peers").mkdir(parents=True)
+    for name in ("README.md", "peers/loop.py"):
+        (tmp_path / "benchmarks" / name).write_text("")
+    git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-q", "-m", "first")
     git(tmp_path, "tag", "v1")
     return tmp_path
@@ -65,6 +68,11 @@ def checkout(tmp_path):
 def test_the_commit_of_a_checkout_and_its_local_changes(checkout):
     commit = git(checkout, "rev-parse", "HEAD")
     assert module._commit(checkout / "softrl") == commit
+    (checkout / "benchmarks" / "README.md").write_text("results that were collected")
+    assert module._commit(checkout / "softrl") == commit
+    (checkout / "benchmarks" / "peers" / "loop.py").write_text("changed = True")
+    assert module._commit(checkout / "softrl") == f"{commit}-dirty"
+    git(checkout, "checkout", "-q", ".")
     (checkout / "softrl" / "__init__.py").write_text("changed = True")
     assert module._commit(checkout / "softrl") == f"{commit}-dirty"
 

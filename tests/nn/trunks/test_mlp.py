@@ -8,7 +8,7 @@ from torch.nn import functional
 from softrl.errors import UserError
 from softrl.nn.dropout import Dropout
 from softrl.nn.layers import Linear
-from softrl.nn.norms import batch_statistics
+from softrl.nn.norms import BatchRenorm, batch_statistics
 from softrl.nn.trunks.mlp import MLP
 
 
@@ -60,8 +60,11 @@ def test_droq_drops_then_normalises_then_activates(members: int, shaken, member)
 
 @pytest.mark.parametrize("members", [1, 3])
 @pytest.mark.parametrize("inside", [True, False])
-def test_crossq_normalises_its_inputs_and_what_it_activated(members: int, inside: bool, shaken, member) -> None:
-    config = MLP((6, 5), norm="batch", norm_place="after", norm_inputs=True)
+@pytest.mark.parametrize("unit_norm", [False, True])  # CrossQ with weight normalisation, arXiv 2502.07523
+def test_crossq_normalises_its_inputs_and_what_it_activated(
+    members: int, inside: bool, unit_norm: bool, shaken, member
+) -> None:
+    config = MLP((6, 5), norm="batch", norm_place="after", norm_inputs=True, unit_norm=unit_norm)
     trunk, x = shaken(config.build(4, members)), torch.randn(7, 4)
 
     def batch_norm(x: torch.Tensor, p: dict[str, torch.Tensor], name: str) -> torch.Tensor:
@@ -80,6 +83,33 @@ def test_crossq_normalises_its_inputs_and_what_it_activated(members: int, inside
             torch.testing.assert_close(trunk(x), torch.stack(expected))
     else:
         torch.testing.assert_close(trunk(x), torch.stack(expected))
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("ready", [True, False])
+def test_crossq_renormalises_once_its_warm_up_is_over(members: int, ready: bool, shaken, member) -> None:
+    """Every batch norm's output moved towards the running statistics, with its two corrections held in their limits."""
+    trunk = shaken(MLP((6, 5), norm="batch_renorm", norm_place="after", norm_inputs=True).build(4, members))
+    x = 9 * torch.randn(7, 4)
+    for norm in (part for part in trunk.modules() if isinstance(part, BatchRenorm)):
+        norm.warmup = 0 if ready else 1
+
+    def renormalised(x: torch.Tensor, p: dict[str, torch.Tensor], name: str) -> torch.Tensor:
+        spread = (x.var(0, correction=0) + 1e-3).sqrt()
+        running = (p[f"{name}.variance"] + 1e-3).sqrt()
+        ratio = (spread / running).clamp(1 / 3, 3) if ready else 1
+        shift = ((x.mean(0) - p[f"{name}.mean"]) / running).clamp(-5, 5) if ready else 0
+        return ((x - x.mean(0)) / spread * ratio + shift) * p[f"{name}.weight"] + p[f"{name}.bias"]
+
+    expected = []
+    for e in range(members):
+        p = member(trunk, e)
+        h = renormalised(x, p, "norm_inputs")
+        for n in range(2):
+            h = renormalised((h @ p[f"layers.{n}.weight"] + p[f"layers.{n}.bias"]).relu(), p, f"after.{n}.1")
+        expected.append(h)
+    with batch_statistics(trunk):
+        torch.testing.assert_close(trunk(x), torch.stack(expected), atol=1e-4, rtol=1e-4)
 
 
 def test_unit_norm_holds_hidden_layers_with_their_biases_and_leaves_the_output() -> None:
