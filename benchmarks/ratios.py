@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from raw import Row, Turn, by_name, flag, joined, newest, parts, read, single
 
+from softrl.bench.settings import told
+
 TARGETS = {
     "sac": {"sb3": 2.3, "torchrl": 2.3, "torchrl compiled": 2.3, "sbx": 1.6},
     "tqc": {"sb3": 3.0},
@@ -132,7 +134,8 @@ def figures(folder: Path) -> list[Figure]:
 
 def loops(folder: Path, algorithm: str) -> Iterator[Figure]:
     """A recipe's loop against those of its peers."""
-    family, table = f"{algorithm}: environment steps a second, over a peer's", loop_table(algorithm)
+    trained = told(*SET.get(algorithm, (algorithm, {})))
+    family, table = f"{trained}: environment steps a second, over a peer's", loop_table(algorithm)
     contenders = [(OURS, TARGETS), (OURS_IN_BFLOAT16, IN_BFLOAT16)]
     for name, targets in contenders:
         for peer, target in targets.get(algorithm, {}).items():

@@ -106,7 +106,8 @@ def test_a_recipe_is_raced_with_the_settings_that_a_peer_has(pretended: Pretende
     assert "--recipe tqc " in ours
     assert ours.endswith(" --agent.critic.members 2")
     assert "sbx --algorithm tqc_2 " in theirs
-    assert named(figures(tmp_path))["softrl over SBX, HalfCheetah-v5"].target == 1.2
+    figure = named(figures(tmp_path))["softrl over SBX, HalfCheetah-v5"]
+    assert (figure.target, figure.family.partition(":")[0]) == (1.2, "tqc, agent.critic.members 2")
 
 
 def test_machines_and_environments_are_told_apart() -> None:
