@@ -12,7 +12,6 @@ do not say how much other seeds of training would differ.
 """
 
 import argparse
-import csv
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +22,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from arguments import answered, positive
+from tables import keep
 
 from softrl import api
 from softrl.data import envs
@@ -65,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         played += evaluated(run, push, options.episodes)
         print(f"{run}: {', '.join(told(played[-2 * options.episodes :]))}", flush=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    write(RESULTS / "episodes.csv", [asdict(episode) for episode in played])
+    keep(RESULTS / "episodes.csv", [asdict(episode) for episode in played])
     lines = [*summary(played), *contests(played)]
-    write(RESULTS / "summary.csv", lines)
+    keep(RESULTS / "summary.csv", lines)
     for line in lines:
         print("  ".join(shown(value) for value in line.values()))
 
@@ -213,14 +213,6 @@ def told(played: list[Episode]) -> Iterable[str]:
 def shown(value: Any) -> str:
     """A cell for people."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def write(path: Path, lines: list[dict[str, Any]]) -> None:
-    """A CSV file."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(lines[0]))
-        writer.writeheader()
-        writer.writerows(lines)
 
 
 if __name__ == "__main__":

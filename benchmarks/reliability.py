@@ -13,7 +13,6 @@ values that count entropy; gains are of the plans of evaluations, and of returns
 """
 
 import argparse
-import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ import gymnasium
 import numpy as np
 import torch
 from arguments import answered, positive
+from tables import keep
 from torch import Tensor
 
 from softrl import api
@@ -32,13 +32,15 @@ from softrl.agent.agent import Agent
 from softrl.data import envs
 from softrl.data.collect import tensors
 from softrl.data.snapshot import restore, snapshot
+from softrl.errors import UserError
+from softrl.math.stats import bootstrap_interval
 from softrl.run.evaluate import Policy
 from softrl.run.seed import derive
+from softrl.types import Obs
 
 RESULTS = Path(__file__).resolve().parent / "results" / "reliability"
-EACH = 25  # states of an episode that are judged, on average
+SHARE = 1 / 16  # of the plans of an episode, those that are judged
 EDGES = (0.0, 0.25, 0.5, 0.75, 1.0)
-SAMPLES, LEVEL = 1000, (2.5, 97.5)
 Env = gymnasium.Env[Any, Any]
 
 
@@ -64,9 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     found = [gain for run in options.runs for gain in judged(run, options.states, options.horizon)]
     RESULTS.mkdir(parents=True, exist_ok=True)
-    write(RESULTS / "gains.csv", [asdict(gain) for gain in found])
+    keep(RESULTS / "gains.csv", [asdict(gain) for gain in found])
     lines = summary(found)
-    write(RESULTS / "summary.csv", lines)
+    keep(RESULTS / "summary.csv", lines)
     for line in lines:
         print("  ".join(f"{value:.3g}" if isinstance(value, float) else str(value) for value in line.values()))
 
@@ -77,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def judged(run: Path, states: int, horizon: int) -> list[Gain]:
     """The gains of a run's plans at so many states, those of whole episodes."""
     policy, found = api.load(run), list[Gain]()
+    if not policy.run.agent.chunk.prefixes:
+        raise UserError(f"{run} has no confidences: give runs of qc_adaptive")
     env = envs.make(policy.run.env.name, policy.run.env)
     episode = 0
     while len(found) < states * (policy.agent.spec.chunk - 1):
@@ -92,16 +96,15 @@ def of_an_episode(policy: Policy, env: Env, episode: int, horizon: int) -> Itera
     draw = np.random.default_rng(episode)
     observation, _ = env.reset(seed=derive(0, "evaluation", episode))
     carry, step, over = agent.initial(1), 0, False
-    limit = envs.limit(env) or 1000
     while not over:
         plans = bool(carry["plan.done"] >= carry["plan.length"])
-        if plans and draw.random() < EACH / limit * max(1.0, agent.spec.chunk / 2):
+        if plans and draw.random() < SHARE:
             confidences, returns = both_ways(agent, env, observation, horizon)
             for i in range(1, len(returns)):
                 gain = returns[i] - returns[i - 1]
                 yield Gain(config.env.name, config.seed, episode, step, i + 1, confidences[i - 1], gain)
-        action, carry = agent.act(tensors(agent.spec, observation[None], "cpu"), carry, deterministic=True)
-        observation, _, terminated, truncated, _ = env.step(action[0].numpy())
+        action, carry = agent.act(seen(agent, observation), carry, deterministic=True)
+        observation, _, terminated, truncated, _ = env.step(action[0].cpu().numpy())
         over, step = bool(terminated or truncated), step + 1
 
 
@@ -109,8 +112,9 @@ def of_an_episode(policy: Policy, env: Env, episode: int, horizon: int) -> Itera
 def both_ways(agent: Agent, env: Env, observation: np.ndarray, horizon: int) -> tuple[list[float], list[float]]:
     """Confidences c_2..c_h here, and returns of beginnings of 1..h actions of a plan; the environment stays here."""
     here = snapshot(env)
-    assert here is not None, "this environment cannot be put back"
-    z, _ = agent.encoder.act(tensors(agent.spec, observation[None], "cpu"), agent.initial(1))
+    if here is None:
+        raise UserError("this environment has no snapshots: it cannot be put back to execute a plan both ways")
+    z, _ = agent.encoder.act(seen(agent, observation), agent.initial(1))
     plan = agent.actor.mode(z)[0].unflatten(-1, (agent.spec.chunk, -1))  # [h,A]
     returns = []
     for length in range(1, len(plan) + 1):
@@ -127,12 +131,17 @@ def outcome(agent: Agent, env: Env, beginning: Tensor, horizon: int) -> float:
         if t < len(beginning):
             action = beginning[t : t + 1]
         else:
-            action, carry = agent.act(tensors(agent.spec, observation[None], "cpu"), carry, deterministic=True)
-        observation, reward, terminated, truncated, _ = env.step(action[0].numpy())
+            action, carry = agent.act(seen(agent, observation), carry, deterministic=True)
+        observation, reward, terminated, truncated, _ = env.step(action[0].cpu().numpy())
         total += agent.spec.gamma**t * float(reward)
         if terminated or truncated:
             break
     return total
+
+
+def seen(agent: Agent, observation: np.ndarray) -> Obs:
+    """One observation as the agent reads it, [1,..] where its weights are."""
+    return tensors(agent.spec, observation[None], agent.temperature.target.device)
 
 
 # ------------------------------------------------------------ summing up
@@ -188,11 +197,15 @@ def told_apart(pairs: np.ndarray) -> float:
 def line(
     task: str, name: str, of: str, runs: list[np.ndarray], statistic: Callable[[np.ndarray], float]
 ) -> dict[str, Any]:
-    """A statistic of the pairs of all runs, [states,h-1,2] each, and its interval; pairs of NaN are left out."""
-    draw = np.random.default_rng(0)
-    drawn = [statistic(pairs([run[draw.integers(len(run), size=len(run))] for run in runs])) for _ in range(SAMPLES)]
-    known = [value for value in drawn if not np.isnan(value)]
-    low, high = np.percentile(known, LEVEL) if known else (np.nan, np.nan)
+    """A statistic of the pairs of all runs, [states,h-1,2] each, and its interval; pairs of NaN are left out.
+
+    The interval is NaN where states that are drawn again may have no pair at all.
+    """
+
+    def of_each(drawn: np.ndarray, axis: int) -> np.ndarray:
+        return np.array([statistic(pairs([sample])) for sample in drawn])
+
+    low, high = bootstrap_interval(runs, of_each)
     here = pairs(runs)
     told = {"task": task, "where": name, "of": of, "value": statistic(here), "low": float(low), "high": float(high)}
     return told | {"actions": len(here), "runs": len(runs)}
@@ -202,14 +215,6 @@ def pairs(runs: list[np.ndarray]) -> np.ndarray:
     """All pairs that are known, [N,2]."""
     every = np.concatenate([run.reshape(-1, 2) for run in runs])
     return every[~np.isnan(every[:, 0])]
-
-
-def write(path: Path, lines: list[dict[str, Any]]) -> None:
-    """A CSV file."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(lines[0]))
-        writer.writeheader()
-        writer.writerows(lines)
 
 
 if __name__ == "__main__":

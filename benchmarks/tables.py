@@ -1,9 +1,10 @@
-"""What the pages of results have in common: tables in Markdown, and the evaluations that make a return."""
+"""What the pages of results have in common: tables in Markdown and CSV, and the evaluations that make a return."""
 
 import csv
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 LAST = 3
 """Evaluations that are averaged: the last ones of a run, or the last ones before some moment."""
@@ -17,6 +18,14 @@ def line(cells: Sequence[str]) -> str:
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """A table with a header, line by line."""
     return [line(header), line(["---"] * len(header)), *map(line, rows)]
+
+
+def keep(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    """Write a CSV file, a row for each line."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
 
 
 def evaluations(run: Path) -> list[dict[str, str]]:

@@ -42,7 +42,10 @@ NAMES = {"graph": "compiled", "off": "eager", "cudagraph": "CUDA graph"}
 SAMPLE, AUGMENTATION = "replay sample", "augmentation"
 FIRST = "first_seconds"  # from the start of an agent to where each kind of its updates has run once, compiling included
 GROUPS = ("agent.", "replay.", "train.", "env.pixels.")
-FIXED = ("train.batch", "train.warmup", "train.updates_per_decision", "replay.capacity", "replay.memory_map", *DATA)
+FIXED = (
+    *("train.batch", "train.warmup", "train.updates_per_decision"),
+    *("replay.capacity", "replay.memory_map", "env.pixels.camera", *DATA),
+)
 """Of these groups what has a flag of its own, or does nothing to an update."""
 ROWS, PICTURES = 100_000, 4_000  # in replay while something is timed, of states and of pictures
 

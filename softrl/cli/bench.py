@@ -32,15 +32,16 @@ def main(words: Sequence[str]) -> None:
 def measure(what: str, words: Sequence[str]) -> None:
     """Measure one of them; raises UserError."""
     module = import_module(f"softrl.bench.{what}")
-    found = split(words, switches(module.Options()) | {"help"})
-    valued = found._replace(flags={name: text for name, text in found.flags.items() if text})
-    options, own = choose(module.Options(), valued), flat(module.Options())
+    defaults = module.Options()
+    found, own = split(words, switches(defaults) | {"help"}), flat(defaults)
+    # Before anything is checked, as the recipe says what there is to set; a flag without its value is refused below.
+    options = choose(defaults, found._replace(flags={name: text for name, text in found.flags.items() if text}))
     run, paths = module.settable(options)
     if "help" in found.switches:
         groups = ", ".join(f"--{group}" for group in sorted({path.partition(".")[0] for path in paths}))
         also = f"Flags of softrl train that begin with {groups} set what is measured, as they do there."
         about = (module.__doc__ or "").partition(": ")[2].strip()
-        answer(page("bench", [*sections(module.Options(), "options"), also], about[:1].upper() + about[1:]))
+        answer(page("bench", [*sections(defaults, "options"), also], about[:1].upper() + about[1:]))
         return
     whole = settings(run)
 

@@ -9,6 +9,7 @@ import pytest
 
 from softrl import api
 from softrl.data import envs
+from softrl.errors import UserError
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import reliability
@@ -72,3 +73,9 @@ def test_gains_of_a_run_are_kept_and_summed_up(run: Path, tmp_path: Path, monkey
     summed = list(csv.DictReader((tmp_path / "summary.csv").open()))
     assert {row["task"] for row in summed} == {"Pendulum-v1"}
     assert sum(int(row["actions"]) for row in summed if row["of"] == "gain" and row["where"] != "all") == 10
+
+
+def test_runs_without_confidences_are_refused(tmp_path: Path) -> None:
+    api.train("Pendulum-v1", recipe="qc+tiny", steps=64, seed=1, run=tmp_path / "qc")
+    with pytest.raises(UserError, match="no confidences"):
+        reliability.judged(tmp_path / "qc", 1, 1)

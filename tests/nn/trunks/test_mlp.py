@@ -1,5 +1,7 @@
 """The perceptron against torch.nn, at one and at three members; its published variants layer by layer."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -58,6 +60,17 @@ def test_droq_drops_then_normalises_then_activates(members: int, shaken, member)
     assert torch.equal(trunk.eval()(x), trunk(x))
 
 
+Norm = Callable[[torch.Tensor, dict[str, torch.Tensor], str], torch.Tensor]
+
+
+def crossq(p: dict[str, torch.Tensor], x: torch.Tensor, norm: Norm) -> torch.Tensor:
+    """Two layers of a member with these parameters: inputs and what was activated are normalised (arXiv 1902.05605)."""
+    h = norm(x, p, "norm_inputs")
+    for n in range(2):
+        h = norm((h @ p[f"layers.{n}.weight"] + p[f"layers.{n}.bias"]).relu(), p, f"after.{n}.1")
+    return h
+
+
 @pytest.mark.parametrize("members", [1, 3])
 @pytest.mark.parametrize("inside", [True, False])
 @pytest.mark.parametrize("unit_norm", [False, True])  # CrossQ with weight normalisation, arXiv 2502.07523
@@ -71,18 +84,12 @@ def test_crossq_normalises_its_inputs_and_what_it_activated(
         running = (p[f"{name}.mean"].clone(), p[f"{name}.variance"].clone())
         return functional.batch_norm(x, *running, p[f"{name}.weight"], p[f"{name}.bias"], inside, 0.01, 1e-3)
 
-    expected = []
-    for e in range(members):
-        p = member(trunk, e)
-        h = batch_norm(x, p, "norm_inputs")
-        for n in range(2):
-            h = batch_norm((h @ p[f"layers.{n}.weight"] + p[f"layers.{n}.bias"]).relu(), p, f"after.{n}.1")
-        expected.append(h)
+    expected = torch.stack([crossq(member(trunk, e), x, batch_norm) for e in range(members)])
     if inside:
         with batch_statistics(trunk):
-            torch.testing.assert_close(trunk(x), torch.stack(expected))
+            torch.testing.assert_close(trunk(x), expected)
     else:
-        torch.testing.assert_close(trunk(x), torch.stack(expected))
+        torch.testing.assert_close(trunk(x), expected)
 
 
 @pytest.mark.parametrize("members", [1, 3])
@@ -101,15 +108,9 @@ def test_crossq_renormalises_once_its_warm_up_is_over(members: int, ready: bool,
         shift = ((x.mean(0) - p[f"{name}.mean"]) / running).clamp(-5, 5) if ready else 0
         return ((x - x.mean(0)) / spread * ratio + shift) * p[f"{name}.weight"] + p[f"{name}.bias"]
 
-    expected = []
-    for e in range(members):
-        p = member(trunk, e)
-        h = renormalised(x, p, "norm_inputs")
-        for n in range(2):
-            h = renormalised((h @ p[f"layers.{n}.weight"] + p[f"layers.{n}.bias"]).relu(), p, f"after.{n}.1")
-        expected.append(h)
+    expected = torch.stack([crossq(member(trunk, e), x, renormalised) for e in range(members)])
     with batch_statistics(trunk):
-        torch.testing.assert_close(trunk(x), torch.stack(expected), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(trunk(x), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_unit_norm_holds_hidden_layers_with_their_biases_and_leaves_the_output() -> None:
