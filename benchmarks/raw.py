@@ -8,6 +8,8 @@ from pathlib import Path
 Row = dict[str, str]
 Turn = tuple[Row, ...]
 """The raw rows that one ratio comes from."""
+RATES = "rates"
+"""The table with the environment steps a second of runs that a clock ends."""
 
 
 def path(folder: Path, table: str, name: str) -> Path:
