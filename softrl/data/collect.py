@@ -14,10 +14,10 @@ from torch.nn.functional import one_hot
 
 from softrl.data.envs import begin
 from softrl.data.snapshot import fitting, restores, snapshots
-from softrl.data.transfer import sent
 from softrl.data.workers import worker_errors
 from softrl.data.wrappers import VectorStepResult
 from softrl.errors import UserError
+from softrl.math.transfer import sent
 from softrl.types import Carry, Obs, Spec, Step
 
 DTYPES = {"pixels": np.uint8, "state": np.float32}

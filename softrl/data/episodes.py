@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softrl.data.transfer import sent
+from softrl.math.transfer import sent
 
 ENV, FIRST, FINAL, RETURN = range(4)
 """Columns of what is known of a finished episode: environment, absolute numbers of its first and final row, return."""

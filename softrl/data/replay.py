@@ -15,9 +15,9 @@ from softrl.data.layout import PICTURES, Layout
 from softrl.data.memory import reserved
 from softrl.data.priority import LAP, Proportional, Recency, Ring, Sampler, Uniform, Unprioritised
 from softrl.data.starts import StartMask
-from softrl.data.transfer import delivered, sent
 from softrl.data.windows import ReplayView, reader
 from softrl.errors import UserError
+from softrl.math.transfer import delivered, sent
 from softrl.types import Obs, Spec, Step, Window
 
 Columns = dict[str, Tensor]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from softrl.data.transfer import sent
+from softrl.math.transfer import sent
 from softrl.types import Step
 
 HOST = torch.device("cpu")

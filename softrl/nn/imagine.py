@@ -71,18 +71,20 @@ def open_loop(world: "WorldModel", window: Window, seen: int) -> Tensor:
 
 
 def prediction_error(world: "WorldModel", window: Window, seen: int = 5) -> Tensor:
-    """Mean squared error of open-loop prediction at every time, [T]; the first `seen` are reconstructions."""
+    """Mean squared error of open-loop prediction in every row, [T,B]; the first `seen` are reconstructions."""
     target = world.sight.target(window.obs).transpose(0, 1)
-    return (open_loop(world, window, seen) - target).square().flatten(1).mean(1)
+    return (open_loop(world, window, seen) - target).square().flatten(2).mean(2)
 
 
 def foreseen_error(world: "WorldModel", window: Window, seen: int = 5) -> Tensor:
-    """Mean squared error of open-loop prediction over all that was not seen, a number.
+    """Mean squared error of open-loop prediction over all that follows from what was seen, a number.
 
-    `seen` observations, or all but the last of a shorter window, are seen.
+    `seen` observations, or all but the last of a shorter window, are seen. Nobody can tell where an episode that opens
+    later begins, so it does not count; the error is not a number where every row is of such an episode.
     """
     seen = min(seen, window.action.shape[1] - 1)
-    return prediction_error(world, window, seen)[seen:].mean()
+    follows = window.first[:, seen:].cumsum(1).T == 0
+    return prediction_error(world, window, seen)[seen:][follows].mean()
 
 
 def film(world: "WorldModel", window: Window, rows: int = 6, seen: int = 5) -> dict[str, Tensor]:

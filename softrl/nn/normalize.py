@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from softrl.errors import UserError
+from softrl.math.transfer import sent
 from softrl.types import Carry, Spec
 
 
@@ -206,7 +207,7 @@ class ReturnNormalizer(RewardNormalizer):
 
     def observe(self, reward: Tensor, counted: Tensor, carry: Carry) -> Carry:
         # Rows come from the host, where the environment is.
-        reward, counted = (x.to(self.extreme.device, non_blocking=True) for x in (reward, counted))
+        reward, counted = (sent(x, self.extreme.device) for x in (reward, counted))
         total = torch.where(counted, reward + self.gamma * carry["return"], carry["return"])  # [N]
         self.moments.add(total[:, None], counted)
         self.extreme.copy_(torch.maximum(self.extreme, (total.abs() * counted).max()))

@@ -4,6 +4,8 @@ Shapes: see `softrl.types`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,10 +22,12 @@ from softrl.data.collect import diverged, finite, success, tensors
 from softrl.data.origin import source_of
 from softrl.data.sources import Source
 from softrl.data.spaces import FlatActions
+from softrl.data.workers import worker_errors
 from softrl.errors import UserError
 from softrl.run.config import Run
 from softrl.run.observations import NUMBERS, rows
 from softrl.run.seed import isolated_generators
+from softrl.run.threads import processors
 from softrl.run.video import EndlessError, Reel
 from softrl.types import Carry
 
@@ -50,6 +54,17 @@ def never() -> None:
     """Nobody wants the process to end."""
 
 
+def places(source: Source, config: envs.EnvConfig, episodes: int, seed: int) -> VectorEnv:
+    """Environments for so many episodes: in this process, or where they draw, in processes as many as processors.
+
+    Drawing takes most of an evaluation's time, and goes on side by side there. Raises UserError.
+    """
+    count = min(episodes, processors())
+    if config.pixels is None or config.workers == "sync" or count == 1:
+        return envs.vector(source, replace(config, workers="sync"), episodes, seed)
+    return envs.vector(source, replace(config, workers="async"), count, seed)
+
+
 def evaluate(
     agent: Agent,
     env: VectorEnv,
@@ -57,41 +72,50 @@ def evaluate(
     deterministic: bool = True,
     look: Callable[[], None] = never,
 ) -> Evaluation:
-    """One episode for each seed, side by side in as many environments; `look` is called at every decision.
+    """One episode for each seed, in rounds of as many as there are environments; `look` is called at every decision.
 
     The generators of training are left as they were, and nothing of the agent changes. An episode that does not seem to
     end is cut. Raises UserError where the environment fails or returns numbers that are not finite, or the actions are
     not.
     """
-    count = len(seeds)
-    target = agent.temperature.target
+    rounds = [seeds[i : i + env.num_envs] for i in range(0, len(seeds), env.num_envs)]
+    with isolated_generators(seeds[0], agent.temperature.target):
+        parts = [side_by_side(agent, env, each, deterministic, look) for each in rounds]
+    return Evaluation(*(list(chain(*column)) for column in zip(*parts, strict=True)))
+
+
+def side_by_side(
+    agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: bool, look: Callable[[], None]
+) -> Evaluation:
+    """One episode for each seed, at once; environments that are left over play the last one as well, for nobody."""
+    count, target = env.num_envs, agent.temperature.target
     returns, lengths = np.zeros(count), np.zeros(count, np.int64)
     successes: dict[int, float] = {}
     plans: list[tuple[float | None, ...]] = [()] * count
-    with isolated_generators(seeds[0], target):
-        observation, _ = env.reset(seed=list(seeds))  # type: ignore[arg-type]
-        carry = agent.initial(count)
-        running, cut = np.ones(count, bool), np.zeros(count, bool)
-        decisions = 0
-        while running.any():
-            look()
-            decisions += 1
-            finite(observation, "an observation")
-            action, carry = agent.act(tensors(agent.spec, observation, target.device), carry, deterministic)
-            observation, reward, terminated, truncated, info = envs.step(env, executable(action))
-            finite(reward, "a reward")
-            returns += np.where(running, reward, 0.0)
-            lengths += np.where(running, info.get("frames", 0), 0)
-            if decisions == LONGEST:
-                cut = running & ~(terminated | truncated)
-            ended = running & (terminated | truncated | cut)
-            for i in np.flatnonzero(ended).tolist():
-                plans[i] = mean_executed(carry, i)
-                said = success(info, i)
-                successes |= {} if said is None else {i: said}
-            running &= ~ended
-    told = [successes[i] for i in sorted(successes)]
-    return Evaluation(returns.tolist(), lengths.tolist(), told, plans, cut.tolist())
+    with worker_errors(env):
+        observation, _ = env.reset(seed=[*seeds, *[seeds[-1]] * (count - len(seeds))])  # type: ignore[arg-type]
+    carry = agent.initial(count)
+    running, cut = np.arange(count) < len(seeds), np.zeros(count, bool)
+    decisions = 0
+    while running.any():
+        look()
+        decisions += 1
+        finite(observation, "an observation")
+        action, carry = agent.act(tensors(agent.spec, observation, target.device), carry, deterministic)
+        observation, reward, terminated, truncated, info = envs.step(env, executable(action))
+        finite(reward, "a reward")
+        returns += np.where(running, reward, 0.0)
+        lengths += np.where(running, info.get("frames", 0), 0)
+        if decisions == LONGEST:
+            cut = running & ~(terminated | truncated)
+        ended = running & (terminated | truncated | cut)
+        for i in np.flatnonzero(ended).tolist():
+            plans[i] = mean_executed(carry, i)
+            said = success(info, i)
+            successes |= {} if said is None else {i: said}
+        running &= ~ended
+    told, played = [successes[i] for i in sorted(successes)], slice(len(seeds))
+    return Evaluation(returns[played].tolist(), lengths[played].tolist(), told, plans[played], cut[played].tolist())
 
 
 def caution(result: Evaluation) -> str:
@@ -228,7 +252,8 @@ class Policy:
         `softrl.make` has it. One action is exactly what the environment's space declares. N of them are what
         Gymnasium's vector environments take: an array [N,..] for Box, Discrete, MultiDiscrete and MultiBinary; for
         Tuple and Dict the same nest with such an array in each place, which `gymnasium.vector.utils.iterate` splits.
-        With `deterministic=False` they are those of the agent while it collects, exploration included.
+        With `deterministic=False` they are those of the agent while it collects, exploration included. A world model
+        draws what it believes of the world in both cases, from torch's generator.
         `episode_start`, [N] bool, says which of them have just begun an episode: these forget what `state` remembers.
         Raises UserError for observations of another kind, for numbers that are not finite, and for a state or an
         `episode_start` of another number of environments.

@@ -64,6 +64,8 @@ KNOWN = (
         lambda run, agent: agent.config.encoder.latents == 1,
         "agent.encoder.particles.count is 0",
     ),
+    Idle("agent.encoder.sight.pictures.*", lambda run, agent: "pixels" not in agent.spec.obs, "no pixels are observed"),
+    Idle("agent.encoder.sight.vectors.*", lambda run, agent: "pixels" in agent.spec.obs, "pixels are observed"),
     Idle("replay.dataset_share", lambda run, agent: run.replay.dataset is None, "there is no replay.dataset"),
 )
 

@@ -19,7 +19,7 @@ from softrl.errors import UserError
 from softrl.nn.norms import BATCH_STATISTICS
 from softrl.nn.processor import multiplies_bfloat16, quicken_products
 from softrl.run.config import Run
-from softrl.run.threads import fastest_thread_count
+from softrl.run.threads import fastest_thread_count, granted
 
 WORTH_COMPILING = 10_000
 """Updates below which compiling (half a minute) costs more than it saves."""
@@ -47,8 +47,7 @@ def resolve(run: Run) -> Run:
     check_device(device, "use --device cpu or auto")
     mode = run.compile
     if mode == "auto":
-        worth = updates_in_time(run) >= WORTH_COMPILING and not (run.agent.encoder.sequence and device == "cpu")
-        mode = "graph" if worth and compiler() else "off"
+        mode = "graph" if worth_compiling(run, device, updates_in_time(run)) else "off"
     if device == "cpu":
         quicken_products()  # before threads are chosen by the time of a product
     threads = run.threads or fastest_thread_count(run.train.batch)
@@ -109,6 +108,29 @@ def cautions(run: Run) -> list[str]:
         )
     if apart(run.env, run.envs) and (crowded := room.caution(run.envs)):
         told.append(crowded)
+    return told
+
+
+def worth_compiling(run: Run, device: str, made: float) -> bool:
+    """Whether compiling pays where so many updates are made, and can be done."""
+    unrolled = run.agent.encoder.sequence and device == "cpu"
+    return made >= WORTH_COMPILING and not unrolled and compiler() is not None
+
+
+def going_on(run: Run, made: int) -> list[str]:
+    """Sentences to tell before a run goes on after so many updates, as it was begun, where another machine or a longer
+    run would choose otherwise.
+    """
+    told, left = [], updates(run) - made
+    if run.compile == "off" and run.minutes is None and worth_compiling(run, run.device, left):
+        told.append(
+            f"{left:.0f} updates are left and go on uncompiled, as they began: --compile auto makes them faster"
+        )
+    if run.threads and run.threads > granted():
+        told.append(
+            f"the run goes on with {run.threads} threads, as it began, and is granted {granted()} here: "
+            f"--threads {granted()} makes it faster"
+        )
     return told
 
 

@@ -36,6 +36,10 @@ RATE = "agent.optim.encoder.learning_rate"
         ("dreamer+states+tiny", STATES, {"agent.temperature.value": 1e-4}, "in_actor"),
         ("latent_sac+states+tiny", STATES, {"agent.encoder.particles.pool": "mean"}, "count is 0"),
         ("smac+states+tiny", STATES, {"agent.encoder.particles.pool": "minimum"}, None),
+        ("dreamer+states+tiny", STATES, {"agent.encoder.sight.pictures.depth": 16}, "no pixels"),
+        ("dreamer+states+tiny", STATES, {"agent.encoder.sight.vectors.deviation": 0.2}, None),
+        ("dreamer+tiny", PIXELS, {"agent.encoder.sight.vectors.deviation": 0.2}, "pixels are observed"),
+        ("dreamer+tiny", PIXELS, {"agent.encoder.sight.pictures.depth": 8}, None),
     ],
 )
 def test_what_was_set_in_vain(recipe: str, spec: Spec, given: dict[str, Any], told: str | None) -> None:

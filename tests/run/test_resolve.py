@@ -14,7 +14,7 @@ from softrl.recipes import apply
 from softrl.run import resolve as resolving
 from softrl.run.config import Run
 from softrl.run.fields import override
-from softrl.run.resolve import Begun, cautions, launch_sizes, replay_config, resolve, updates
+from softrl.run.resolve import Begun, cautions, going_on, launch_sizes, replay_config, resolve, updates
 
 
 def test_nothing_is_left_to_choose() -> None:
@@ -46,6 +46,26 @@ def test_bfloat16_without_instructions_for_it_is_cautioned_against(
     assert len(cautions(run)) == told
     assert cautions(replace(run, precision="float32")) == []
     assert cautions(replace(run, device="cuda")) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "made", "told"),
+    [
+        ({"compile": "off"}, 0, 1),
+        ({"compile": "off"}, 5_001, 0),  # so few are left that compiling would take longer
+        ({"compile": "graph"}, 0, 0),
+        ({"compile": "off", "minutes": 5.0}, 0, 0),
+        ({"threads": 2}, 0, 0),
+        ({"threads": 3}, 0, 1),
+    ],
+)
+def test_a_run_that_goes_on_otherwise_than_it_would_begin_is_told(
+    more: dict[str, Any], made: int, told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolving, "granted", lambda: 2)
+    monkeypatch.setattr(resolving, "compiler", lambda: "g++")
+    run = override(Run(), {"steps": 15_000, "train.warmup": 0, "device": "cpu", **more})
+    assert len(going_on(run, made)) == told
 
 
 @pytest.mark.parametrize(

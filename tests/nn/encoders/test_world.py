@@ -1,6 +1,8 @@
 """The world model as an encoder: its losses, the real decisions it hands on, what it remembers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
@@ -22,6 +24,9 @@ from softrl.nn.particles import Particles
 from softrl.nn.rssm import RSSM
 from softrl.nn.sights import Vectors
 from softrl.nn.trunks.mlp import MLP
+from softrl.recipes import apply
+from softrl.run.config import Run
+from softrl.run.fields import override
 from softrl.types import Spec, Window
 
 SPEC = Spec({"state": (3,)}, 2, sequence=6)
@@ -280,9 +285,22 @@ def test_no_critic_and_no_policy_reaches_the_world() -> None:
         assert not torch.equal(was, p)
 
 
-def test_no_particles_are_latent_soft_actor_critic_bit_by_bit() -> None:
+def recipe(name: str, **more: Any) -> Agent:
+    torch.manual_seed(0)
+    return override(apply(f"{name}+states+tiny", Run()), more).agent.build(SPEC)
+
+
+@pytest.mark.parametrize(
+    "agents",
+    [
+        lambda: (agent(), agent(replace(WORLD, particles=Particles(0)), Marginal(TINY))),
+        lambda: (recipe("latent_sac"), recipe("smac", **{"agent.encoder.particles.count": 0})),
+    ],
+    ids=["parts", "recipes"],
+)
+def test_no_particles_are_latent_soft_actor_critic_bit_by_bit(agents: Callable[[], tuple[Agent, Agent]]) -> None:
     w, states = window(), []
-    for a in (agent(), agent(replace(WORLD, particles=Particles(0)), Marginal(TINY))):
+    for a in agents():
         torch.manual_seed(1)
         for _ in range(2):
             a.update(w)

@@ -1,12 +1,14 @@
 """Where tensors go, and from what memory."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from softrl.data.transfer import delivered, sent
+import softrl
+from softrl.math.transfer import delivered, sent
 from softrl.types import Window
 
 META = torch.device("meta")
@@ -69,3 +71,10 @@ def test_a_window_is_delivered_but_for_its_index(last: Tensor | None) -> None:
     }
     assert len(rest) == (5 if last is None else 6)
     assert all(value.device == META for value in rest.values())
+
+
+def test_nobody_else_copies_without_waiting() -> None:
+    """A copy from memory that is not page-locked may make the host wait all the same, whatever it is told."""
+    root = Path(softrl.__file__).parent
+    ask = [path.relative_to(root).as_posix() for path in root.rglob("*.py") if "non_blocking" in path.read_text()]
+    assert sorted(ask) == ["agent/capture.py", "math/transfer.py"]  # the first from one place on a device to another
