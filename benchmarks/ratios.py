@@ -145,6 +145,8 @@ def loops(folder: Path, algorithm: str) -> Iterator[Figure]:
                 ratios = [speed(ours) / speed(theirs) for ours, theirs in group]
                 speeds = (statistics.median(map(speed, rows)) for rows in zip(*group, strict=True))
                 more = {"env steps/s, ours and theirs": " and ".join(f"{value:.1f}" for value in speeds)}
+                first = " and ".join(filter(None, map(first_call, zip(*group, strict=True))))
+                more |= {FIRST_CALL: first} if first else {}
                 yield Figure(family, f"{what}, {flag(group[0][0], '--env')}", spread(ratios), target, True, group, more)
             if not turns and name == OURS_IN_BFLOAT16:
                 cannot = [group for group in newest(single(read(folder, table, OURS)), LEAST) if lacks(group)]
@@ -268,7 +270,7 @@ def over_floor(family: str, what: str, target: float | None, group: tuple[Turn, 
 
 
 def first_call(rows: Sequence[Row]) -> str:
-    """Seconds until an update has run once, of the first process, and the least of those that found its code."""
+    """Seconds more that the first updates take, of the first process, and the least of those that found its code."""
     seconds = [float(row["first_seconds"]) for row in rows if row.get("first_seconds")]
     return ", then ".join(f"{value:.1f}" for value in (*seconds[:1], *sorted(seconds[1:])[:1]))
 

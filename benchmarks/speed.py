@@ -4,6 +4,7 @@
     .venv/bin/python benchmarks/speed.py envs [--counts 1,4,16,64] [--rounds 5]
     .venv/bin/python benchmarks/speed.py [recipes | memory] [--only tqc,crossq] [--threads 2]
     .venv/bin/python benchmarks/speed.py waiting [--only sac_ae,drq] [--rounds 5]
+    .venv/bin/python benchmarks/speed.py everything [--rounds 3]
     .venv/bin/python benchmarks/speed.py table
 
 Each measurement is a process of its own, on the same processors; raw numbers are added to benchmarks/results/speed/.
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("loop", "update", "all", "envs", "recipes", "memory", "waiting", "table"),
+        choices=(*MEASURES, "all", "everything", "table"),
         default="all",
     )
     parser.add_argument("--rounds", type=positive, default=5, help="turns of each contender (default 5)")
@@ -87,18 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.what != "table":
         keep_processors(options.threads)
-    if options.what in ("loop", "all"):
-        loops(options)
-    if options.what in ("update", "all"):
-        updates(options)
-    if options.what == "envs":
-        environments(options)
-    if options.what == "recipes":
-        recipes(options)
-    if options.what == "memory":
-        memory(options)
-    if options.what == "waiting":
-        waiting(options)
+    for name in {"all": ALL, "everything": MEASURES, "table": ()}.get(options.what, (options.what,)):
+        for algorithm in TARGETS if name == "loop" and options.what == "everything" else (options.algorithm,):
+            MEASURES[name](argparse.Namespace(**{**vars(options), "algorithm": algorithm}))
     for figure in write(RESULTS, PICTURE):
         if options.what == "table" or figure.turns[-1][0]["measurement"] == BEGUN:
             print(figure.sentence())
@@ -243,6 +235,18 @@ def measured(command: list[str], threads: int) -> dict[str, Any]:
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+MEASURES: dict[str, Callable[[argparse.Namespace], None]] = {
+    "loop": loops,
+    "update": updates,
+    "envs": environments,
+    "recipes": recipes,
+    "memory": memory,
+    "waiting": waiting,
+}
+"""What can be measured, by name; `everything` is all of it, with the loops of all recipes that have a peer."""
+ALL = ("loop", "update")
 
 
 # ------------------------------------------------------------ what is kept

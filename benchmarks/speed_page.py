@@ -57,7 +57,7 @@ def page(folder: Path, found: list[Figure]) -> Iterator[str]:
     sources: dict[tuple[str, ...], int] = {}
     yield HEAD
     for name, group in families(found):
-        more = list(group[0].more)
+        more = list(dict.fromkeys(name for figure in group for name in figure.more))
         yield from heading(name, [*COLUMNS, *more, "processor", "from"])
         for figure in group:
             marks = sorted({sources.setdefault(source(row), len(sources) + 1) for turn in figure.turns for row in turn})

@@ -53,14 +53,14 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     result = {
         **vars(options),
-        "steps_per_second": measure(options),
+        **measure(options),
         "versions": {package: version(package) for package in PACKAGES[options.peer]},
     }
     print(json.dumps(result))
 
 
-def measure(options: argparse.Namespace) -> float:
-    """Train, and time the steps after the first updates."""
+def measure(options: argparse.Namespace) -> dict[str, float]:
+    """Train, and time the steps after the first updates; what these take longer, most of it compiling, is beside."""
     first = options.warmup + options.settle
     last = first + options.steps
     moments: dict[int, float] = {}
@@ -70,7 +70,9 @@ def measure(options: argparse.Namespace) -> float:
 
     learned = import_module("with_torchrl").learn if options.peer == "torchrl" else learn
     learned(options, last, note)
-    return float(options.steps / (moments[last] - moments[first]))
+    seconds = (moments[last] - moments[first]) / options.steps
+    more = moments[first] - moments[options.warmup] - options.settle * seconds
+    return {"steps_per_second": 1 / seconds, "first_seconds": max(0.0, more)}
 
 
 def learn(options: argparse.Namespace, steps: int, note: Callable[[int], None]) -> None:

@@ -102,7 +102,8 @@ def report(options: Options, settings: Settings = MappingProxyType({})) -> Itera
         )
     yield (
         f"beside: {result['evaluation_seconds']:.1f} s for an evaluation of {run.eval.episodes} episodes, "
-        f"{result['checkpoint_seconds']:.2f} s for a checkpoint, {result['settle_seconds']:.0f} s to get going"
+        f"{result['checkpoint_seconds']:.2f} s for a checkpoint, {result['first_seconds']:.1f} s for the first updates "
+        "beyond what later ones take"
     )
 
 
@@ -128,15 +129,15 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
         watch.watch(UPDATE, trainer, "compiled_update")
         watch.watch(EVALUATION, trainer, "evaluate")
         watch.watch(SAVE, trainer, "save")
-        begin = time.perf_counter()
         trainer.run_due_events()  # the evaluation and the checkpoint of step 0
         once = dict(watch.seconds)
         advance(trainer, WARMUP)
         fill(trainer.replay, full(run) if options.rows is None else options.rows)
+        begin, first = time.perf_counter(), trainer.count.env_steps
         while not trainer.count.updates:  # a window of many environments may be long in coming
             advance(trainer, trainer.count.env_steps + 1)
         advance(trainer, trainer.count.env_steps + options.settle)
-        settled = time.perf_counter() - begin
+        settled, steps = time.perf_counter() - begin, trainer.count.env_steps - first
         whole = stretch(trainer, watch, options.steps)
         watch.wait = settle
         watch_parts(watch, trainer)  # only now: looking at a clock twenty times a step takes time of its own
@@ -145,12 +146,13 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
         copied = transfer(trainer)
         floor = whole.updates * floor_of_an_update(trainer)
         trainer.close()
+    seconds = sum(whole.ms.values()) / 1e3  # a step
     return {
         **asdict(options),
         "threads": run.threads,
         "compile": run.compile,
         "device": run.device,
-        "steps_per_second": 1e3 / sum(whole.ms.values()),
+        "steps_per_second": 1 / seconds,
         "updates_per_step": whole.updates,
         "outside": outside(parts if run.device == "cuda" else whole),
         "floor_ms": floor,
@@ -158,7 +160,7 @@ def measure(run: Run, options: Options) -> dict[str, Any]:
         "peak_mib": held,
         "evaluation_seconds": once[EVALUATION],
         "checkpoint_seconds": once[SAVE],
-        "settle_seconds": settled - once[EVALUATION] - once[SAVE],
+        "first_seconds": max(0.0, settled - steps * seconds),
     }
 
 

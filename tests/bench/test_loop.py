@@ -24,12 +24,13 @@ def test_loop_says_where_the_time_of_a_step_goes() -> None:
     assert result["steps_per_second"] > 0
     assert 0.95 < result["updates_per_step"] <= 1  # the step that resets the environment owes none
     assert result["evaluation_seconds"] > 0
+    assert result["first_seconds"] >= 0
     assert 0 < result["floor_ms"] < result["ms"]["update"]
 
 
 def test_the_table_tells_the_ratio_to_the_products_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = {
-        **dict.fromkeys(("updates_per_step", "peak_mib", "outside", "settle_seconds"), 0.5),
+        **dict.fromkeys(("updates_per_step", "peak_mib", "outside", "first_seconds"), 0.5),
         **dict.fromkeys(("evaluation_seconds", "checkpoint_seconds"), 1.0),
         "steps_per_second": 100.0,
         "ms": {"update": 6.0, "rest": 4.0},

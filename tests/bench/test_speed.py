@@ -162,6 +162,24 @@ def test_bfloat16_is_measured_where_the_processor_has_it(
     assert ((tmp_path / "README.md").read_text().count(ratios.CANNOT) > 0) is not able
 
 
+def test_everything_is_all_measures_and_all_races(pretended: Pretended) -> None:
+    speed.main(["everything", "--peers", "python", "--rounds", "1", "--only", "drq"])
+    said = [" ".join(words) for words in pretended.commands]
+    for algorithm in ratios.TARGETS:
+        assert any(f"--algorithm {algorithm} " in line for line in said), algorithm
+    for what in ("bench update", "bench envs", "bench loop --json --device cpu --recipe drq"):
+        assert any(what in line for line in said), what
+
+
+def test_what_compiling_takes_stands_beside_a_race(pretended: Pretended, tmp_path: Path) -> None:
+    for name, seconds in {"softrl": (20.0, 3.5, 4.0), "sb3": (0.5, 0.25, 0.75)}.items():
+        for turn, more in enumerate(seconds, 1):
+            result = {"steps_per_second": 100.0, "first_seconds": more, "versions": {}}
+            speed.keep("loop-crossq", name, 1, ["python", "--env", "Hopper-v5"], turn, result)
+    (figure,) = [figure for figure in ratios.loops(tmp_path, "crossq") if figure.ratios]
+    assert figure.more[ratios.FIRST_CALL] == "20.0, then 3.5 and 0.5, then 0.2"
+
+
 def test_updates_have_the_range_of_all_pairs(pretended: Pretended, tmp_path: Path) -> None:
     speed.main(["update", "--rounds", "2"])
     found = named(figures(tmp_path))
