@@ -1,5 +1,8 @@
 """Pixels and world models from the command line: flags that reach their sizes, and what is refused in a sentence."""
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from softrl.cli.flags import split
 from softrl.cli.main import main
 from softrl.cli.train import configured, understood
 from softrl.data import graphics
+from softrl.data.names import GEARS
 from softrl.errors import UserError
 from softrl.nn.dreamer_cnn import Pictures
 from softrl.nn.latents import OneHot
@@ -133,3 +137,15 @@ def test_an_environment_without_pictures_is_refused(refused, recwarn) -> None:
         assert not [one for one in recwarn if "render_mode" in str(one.message)]  # the sentence says it
     finally:
         del gymnasium.registry["SoftrlBlind-v1"]
+
+
+def test_a_disk_without_room_for_the_frames_is_one_sentence(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    line = f"train {GEARS} --recipe sac_ae --env.pixels.size 16 --replay.memory_map true --env.workers sync"
+    sentence = refused(*line.split(), *"--collect sync --steps 3000 --threads 1 --quiet".split())
+    assert "the disk is full: make room, lower replay.capacity" in sentence
