@@ -146,6 +146,6 @@ def test_a_disk_without_room_for_the_frames_is_one_sentence(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    line = f"train {GEARS} --recipe sac_ae --env.pixels.size 16 --replay.memory_map true --env.workers sync"
-    sentence = refused(*line.split(), *"--collect sync --steps 3000 --threads 1 --quiet".split())
+    more = "--replay.memory_map true --env.workers sync --collect sync --steps 3000 --threads 1 --quiet"
+    sentence = refused(*f"train {GEARS} --recipe sac_ae --env.pixels.size 16 {more}".split())
     assert "the disk is full: make room, lower replay.capacity" in sentence
