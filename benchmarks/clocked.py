@@ -21,6 +21,8 @@ from tables import evaluations, mean_of_last, table
 
 HEADER = ("task", "method", "minutes", "env steps", "at 1/3", "at 2/3", "at the end", "sd over seeds", "seeds")
 PARTS = (1 / 3, 2 / 3, 1.0)
+ALIKE = {"equal_sac": "half_hour_sac", "equal_fast": "half_hour_flashsac"}
+"""Methods of lists/fast.txt -> the same settings in lists/half_hour.txt, under which they were timed."""
 
 
 class Clocked(NamedTuple):
@@ -66,7 +68,7 @@ def limit(run: Path) -> float | None:
 def clocked(results: Path) -> list[str]:
     """All such runs under a folder of results as Markdown; nothing where there are none."""
     speeds = rates(results / "speed")
-    groups = [on(group, speeds.get((group.method, group.task))) for group in found(results)]
+    groups = [on(group, speeds.get((ALIKE.get(group.method, group.method), group.task))) for group in found(results)]
     level = [group for group in groups if group.steps is not None and group.reaches]
     own = [group for group in groups if group.steps is None]
     lines = []
