@@ -25,7 +25,7 @@ IN_BFLOAT16 = TARGETS | {"sac": {"sb3": 3.0, "torchrl": 3.0, "torchrl compiled":
 ON_GPU = {"sb3": 8.0, "torchrl": None, "torchrl compiled": 1.5, "torchrl CUDA graph": 1.5}
 """What our updates a second are to be at least on a GPU, times the peers'; a CUDA graph is what TorchRL compiles to."""
 OURS, OURS_IN_BFLOAT16, OURS_AT_ONCE = "softrl", "softrl bfloat16", "softrl 16 a launch"
-UPDATES = {"compiled": 1.1, "eager": None, "bfloat16": 0.65, "replay sample": None}
+UPDATES = {"compiled": 1.1, "CUDA graph": 1.1, "eager": None, "bfloat16": 0.65, "replay sample": None}
 """What the parts of an update of `sac` may take at most, over the floor in float32."""
 RECIPE_OVER_FLOOR = 1.5
 """What a recipe's compiled update may take at most, over its own floor."""

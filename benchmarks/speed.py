@@ -3,6 +3,7 @@
     .venv/bin/python benchmarks/speed.py [loop | update | all] [--algorithm sac] [--rounds 5]
     .venv/bin/python benchmarks/speed.py envs [--counts 1,4,16,64] [--rounds 5]
     .venv/bin/python benchmarks/speed.py [recipes | memory] [--only tqc,crossq] [--threads 2]
+    .venv/bin/python benchmarks/speed.py [update | recipes] --device cuda
     .venv/bin/python benchmarks/speed.py waiting [--only sac_ae,drq] [--rounds 5]
     .venv/bin/python benchmarks/speed.py everything [--rounds 3]
     .venv/bin/python benchmarks/speed.py table
@@ -23,11 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import raw
+import torch
 from arguments import answered, positive
 from interpreter import interpreter
 from ratios import IN_BFLOAT16, OURS, OURS_IN_BFLOAT16, SET, TARGETS, loop_table
 from speed_page import write
 
+from softrl.bench.update import NAMES
 from softrl.data.names import GEARS
 from softrl.nn.processor import multiplies_bfloat16
 from softrl.recipes import RECIPES, apply
@@ -56,6 +59,8 @@ ACTIONS = {**dict.fromkeys(DISCRETE, CHOICES), "sac_hybrid": ["--choices", "6"]}
 """Flags of the recipes that have something to choose; all others have HalfCheetah's actions."""
 WORLDS = ("dreamer", "dreamer_discrete", "latent_sac", "smac")
 """Recipes with a world model of pictures, which have no choices."""
+MODES = {"cpu": "graph", "cuda": "cudagraph"}
+"""How the fastest update of each device runs."""
 SHORT = ["--settle", "20", "--steps", "20", "--rows", "0"]
 """Steps with updates before the memory of a run is read; world models make few of them in a minute."""
 FROM_PIXELS = "sac_ae,sac_pixels,drq"
@@ -85,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--algorithm", choices=TARGETS, default="sac", help="recipe of the loops (default sac)")
     parser.add_argument("--peers", help="interpreter; default $PEERS_PYTHON, or one that is made in .peers")
     parser.add_argument("--only", help="recipes, separated by commas; default all")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of update and recipes (default cpu)")
     options = parser.parse_args(arguments)
     if options.what != "table":
         keep_processors(options.threads)
@@ -138,12 +144,16 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
 
 def updates(options: argparse.Namespace) -> None:
     """The update over its floor, which takes turns with it inside one process; several processes show the spread."""
-    command = [*softrl("update"), "--threads", str(options.threads)]
-    half = [*command, "--compile", "graph", "--precision", "bfloat16"]
+    command = [*softrl("update", options.device), "--threads", str(options.threads)]
+    mode = MODES[options.device]
+    half = [*command, "--compile", mode, "--precision", "bfloat16"]
+    graph = [[*command, "--compile", mode]] if options.device == "cuda" else []
     for turn in range(1, options.rounds + 1):
-        parts = {name: (command, part) for name, part in measured(command, options.threads)["measured"].items()}
-        if multiplies_bfloat16():
-            parts["bfloat16"] = (half, measured(half, options.threads)["measured"]["compiled"])
+        parts = {}
+        for words in (command, *graph):
+            parts |= {name: (words, part) for name, part in measured(words, options.threads)["measured"].items()}
+        if options.device == "cuda" or multiplies_bfloat16():
+            parts["bfloat16"] = (half, measured(half, options.threads)["measured"][NAMES[mode]])
         for name, (words, part) in parts.items():
             keep("update", name, options.threads, words, turn, part)
             print(f"round {turn}: {name} {part['ms']:.3f} ms, {part['median']:.3f} of the floor", flush=True)
@@ -167,10 +177,11 @@ def environments(options: argparse.Namespace) -> None:
 def recipes(options: argparse.Namespace) -> None:
     """The compiled update of every recipe over the floor of its own products, one process each."""
     for name in named(options):
-        command = [*softrl("update"), "--recipe", name, "--threads", str(options.threads), "--compile", "graph"]
-        command += ACTIONS.get(name, [])
+        mode = MODES[options.device]
+        command = [*softrl("update", options.device), "--recipe", name, "--threads", str(options.threads)]
+        command += ["--compile", mode, *ACTIONS.get(name, [])]
         if result := tried(name, command, options.threads):
-            figures = result["measured"]["compiled"] | {"gflop": result["gflop"]}
+            figures = result["measured"][NAMES[mode]] | {"gflop": result["gflop"]}
             keep("recipes", "update", options.threads, command, 1, figures, name)
             spread = f"{figures['median']:.2f} ({figures['lowest']:.2f} to {figures['highest']:.2f}) of the floor"
             print(f"{name}: {figures['ms']:.2f} ms, {spread}", flush=True)
@@ -222,9 +233,9 @@ def task(recipe: str, env: str) -> str:
     return GEARS if recipe in ACTIONS or apply(recipe, Run()).env.pixels else env
 
 
-def softrl(what: str) -> list[str]:
+def softrl(what: str, device: str = "cpu") -> list[str]:
     """The command of a measurement of ours, on the processors that its peers have as well."""
-    return [sys.executable, "-m", "softrl.cli.main", "bench", what, "--json", "--device", "cpu"]
+    return [sys.executable, "-m", "softrl.cli.main", "bench", what, "--json", "--device", device]
 
 
 def measured(command: list[str], threads: int) -> dict[str, Any]:
@@ -269,7 +280,7 @@ def keep(
         **dict(numbers(result)),
         "load": round(os.getloadavg()[0], 2),
         "cpu": HERE["cpu"],
-        **{name: value for name, value in result.items() if name == "gpu" and value},
+        **({"gpu": result.get("gpu") or torch.cuda.get_device_name()} if "cuda" in command else {}),
         "processors": os.cpu_count(),
         "bfloat16": "yes" if multiplies_bfloat16() else "no",
         "commit": HERE["commit"],

@@ -188,6 +188,25 @@ def test_updates_have_the_range_of_all_pairs(pretended: Pretended, tmp_path: Pat
     assert found["compiled"].more[ratios.FIRST_CALL] == "30.0, then 15.0"
 
 
+def test_on_a_gpu_updates_are_cuda_graphs_and_the_gpu_is_told(
+    pretended: Pretended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_gpu(command: list[str], threads: int) -> dict[str, Any]:
+        result = pretended(command, threads)
+        part = result["measured"]["compiled"]
+        return result | ({"measured": {"CUDA graph": part}} if "cudagraph" in command else {})
+
+    monkeypatch.setattr(speed, "measured", on_gpu)
+    monkeypatch.setattr(speed.torch.cuda, "get_device_name", lambda: "a GPU")
+    speed.main(["update", "--rounds", "1", "--device", "cuda"])
+    speed.main(["recipes", "--only", "tqc", "--device", "cuda"])
+    assert all("--device cuda" in " ".join(words) for words in pretended.commands)
+    assert ["--precision" in words for words in pretended.commands] == [False, False, True, False]
+    for table, name in (("update", "CUDA graph"), ("update", "bfloat16"), ("recipes", "update")):
+        assert [row["gpu"] for row in read(tmp_path, table, name)] == ["a GPU"]
+    assert named(figures(tmp_path))["CUDA graph"].target == 1.1
+
+
 def test_measurements_without_the_time_of_compiling_say_nothing_of_it() -> None:
     assert ratios.first_call([{"first_seconds": ""}, {}]) == ""
     assert ratios.first_call([{}, {"first_seconds": "9.04"}]) == "9.0"
