@@ -4,6 +4,7 @@ Shapes: see `softrl.types`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
@@ -60,9 +61,10 @@ def places(source: Source, config: envs.EnvConfig, episodes: int, seed: int) -> 
     Drawing takes most of an evaluation's time, and goes on side by side there. Raises UserError.
     """
     count = min(episodes, processors())
-    if config.pixels is None or config.workers == "sync" or count == 1:
-        return envs.vector(source, replace(config, workers="sync"), episodes, seed)
-    return envs.vector(source, replace(config, workers="async"), count, seed)
+    if config.pixels is not None and config.workers != "sync" and count > 1:
+        with suppress(UserError):  # what cannot be sent to a process is played here, and what fails says so here
+            return envs.vector(source, replace(config, workers="async"), count, seed)
+    return envs.vector(source, replace(config, workers="sync"), episodes, seed)
 
 
 def evaluate(

@@ -1,5 +1,6 @@
 """Evaluation: whole episodes on given seeds, which disturb nothing; and the policy as its users call it."""
 
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,7 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from gymnasium.vector import AsyncVectorEnv
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 from softrl.agent.agent import Agent
 from softrl.agent.chunk import Chunk
@@ -98,6 +99,20 @@ def test_what_draws_is_evaluated_in_processes_as_many_as_processors(
     vec = places("softrl/Gears-v0", EnvConfig(**more), 3, 0)
     assert (vec.num_envs if isinstance(vec, AsyncVectorEnv) else None) == apart
     assert apart or vec.num_envs == 3
+    vec.close()
+
+
+def test_what_cannot_be_sent_to_a_process_is_evaluated_in_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("softrl.run.evaluate.processors", lambda: 2)
+    lock = threading.Lock()
+
+    def held() -> gymnasium.Env[Any, Any]:
+        with lock:
+            return gymnasium.make("softrl/Gears-v0", render_mode="rgb_array")
+
+    vec = places(held, EnvConfig(pixels=Pixels(6)), 3, 0)
+    assert isinstance(vec, SyncVectorEnv)
+    assert vec.num_envs == 3
     vec.close()
 
 
