@@ -68,7 +68,12 @@ def limit(run: Path) -> float | None:
 def clocked(results: Path) -> list[str]:
     """All such runs under a folder of results as Markdown; nothing where there are none."""
     speeds = rates(results / "speed")
-    groups = [on(group, speeds.get((ALIKE.get(group.method, group.method), group.task))) for group in found(results)]
+    groups = list(found(results))
+    # A run may have been given longer, so that it comes as far as the time has steps on that processor.
+    minutes = min((group.minutes for group in groups if speeds.get(timed(group))), default=0.0)
+    groups = [
+        on(group._replace(minutes=minutes), turns) if (turns := speeds.get(timed(group))) else group for group in groups
+    ]
     level = [group for group in groups if group.steps is not None and group.reaches]
     own = [group for group in groups if group.steps is None]
     lines = []
@@ -82,7 +87,7 @@ def clocked(results: Path) -> list[str]:
 
 
 def found(results: Path) -> Iterator[Clocked]:
-    """The runs by task and method; a run that was given longer than the others is one of them."""
+    """The runs by task and method, with the least time that one of them was given."""
     groups, times = defaultdict(list), defaultdict(list)
     for path in sorted(results.glob("*/**/seed*/eval.csv")):
         minutes = limit(path.parent)
@@ -116,10 +121,13 @@ def processor(speeds: dict[tuple[str, str], list[raw.Row]]) -> str:
     return next(iter(speeds.values()))[0]["cpu"]
 
 
-def on(group: Clocked, turns: list[raw.Row] | None) -> Clocked:
-    """The runs with the steps that their time has on a processor, where that was measured."""
-    if turns is None:
-        return group
+def timed(group: Clocked) -> tuple[str, str]:
+    """Under what method and task the runs' settings were timed."""
+    return ALIKE.get(group.method, group.method), group.task
+
+
+def on(group: Clocked, turns: list[raw.Row]) -> Clocked:
+    """The runs with the steps that their time has on a processor."""
     rows = group.runs[0]
     second = statistics.median(1 / float(turn["steps_per_second"]) for turn in turns)
     evaluation = statistics.median(float(turn["evaluation_seconds"]) for turn in turns)

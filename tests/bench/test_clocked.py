@@ -50,6 +50,13 @@ def test_runs_that_end_before_are_named_and_have_no_line(tmp_path: Path) -> None
     assert [line.split(" | ")[1] for line in lines if line.startswith("| cheetah_run")] == ["enough"]
 
 
+def test_all_methods_are_given_the_same_time(tmp_path: Path) -> None:
+    for method, minutes in {"long": 3.0, "usual": MINUTES}.items():
+        rate(tmp_path, method)
+        run(tmp_path, method, 1, range(20), minutes)
+    assert "| cheetah_run | long | 2 | 650 | 1.0 | 3.0 | 5.0 |  | 1 |" in clocked.clocked(tmp_path)
+
+
 def test_methods_without_a_measured_rate_are_read_at_their_own_time(tmp_path: Path) -> None:
     run(tmp_path, "own", 1, [0, 1, 2, 3, 4, 5, 6])
     run(tmp_path, "better", 1, [0, 1, 2, 3, 4, 5, 9])
