@@ -403,11 +403,7 @@ PUBLISHED = [
     ("dreamer_discrete", "cheetah_run", {"agent.encoder.prior_weight": 0.8, "agent.encoder.posterior_weight": 0.2}),
     ("latent_sac+discrete_latents", "cheetah_run", {"agent.encoder.dynamics.latent": "OneHot"}),
     ("latent_sac", "cheetah_run", LATENT_SAC),
-    (
-        "smac",
-        "cheetah_run",
-        {**LATENT_SAC, **{f"agent.encoder.particles.{name}": value for name, value in SMAC.items()}},
-    ),
+    ("smac", "cheetah_run", SMAC),
     ("smac_state", "Pendulum-v1", {"agent.actor.particles": 32, "agent.actor.latent.size": 32}),
 ]
 
