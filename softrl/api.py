@@ -1,8 +1,10 @@
 """softrl from Python: train, resume, load, evaluate, play, make, spec, recipe."""
 
+import itertools
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,11 +29,11 @@ from softrl.run.checkpoint import verified
 from softrl.run.checks import check_arguments, checked, seen_in
 from softrl.run.config import Run, at_least
 from softrl.run.console import announce, open_console
-from softrl.run.evaluate import Evaluation, Policy, caution, evaluate as run_episodes, filmed, places
+from softrl.run.evaluate import Evaluation, Policy, caution, evaluate as run_episodes, filmed
 from softrl.run.fields import from_json, override, to_json
 from softrl.run.folder import located
 from softrl.run.idle import idle_settings
-from softrl.run.observations import own, own_of
+from softrl.run.observations import own
 from softrl.run.paths import expanded, standing, typed
 from softrl.run.progress import Callback, Progress, check_callable
 from softrl.run.readback import check_readable
@@ -310,11 +312,17 @@ def evaluation(
     seeds = [derive(seed, "evaluation", episode) for episode in range(episodes)]
     if target is not None:  # first, because it is what may not work here
         film(policy, source, target, seeds[0], deterministic)
-    vec = places(source, policy.run.env, min(AT_ONCE, episodes), seeds[0])
+    parts = [side_by_side(policy, source, seeds[i : i + AT_ONCE], deterministic) for i in range(0, episodes, AT_ONCE)]
+    return Evaluation(*(list(itertools.chain(*column)) for column in zip(*parts, strict=True)))
+
+
+def side_by_side(policy: Policy, source: Source, seeds: Sequence[int], deterministic: bool) -> Evaluation:
+    """One episode for each seed, in as many environments."""
+    vec = envs.vector(source, replace(policy.run.env, workers="sync"), len(seeds), seeds[0])
     try:
         spaces.check_same_spec(policy.agent.spec, envs.spec(vec))
         spaces.check_same_actions(policy.flat.space, vec.single_action_space.space)  # type: ignore[attr-defined]
-        spaces.check_same_observations(policy.observed, own_of(vec, policy.run.env))
+        spaces.check_same_observations(policy.observed, own(vec.envs[0]))  # type: ignore[attr-defined]
         return run_episodes(policy.agent, vec, seeds, deterministic)
     finally:
         vec.close()

@@ -4,9 +4,6 @@ Shapes: see `softrl.types`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,12 +20,10 @@ from softrl.data.collect import diverged, finite, success, tensors
 from softrl.data.origin import source_of
 from softrl.data.sources import Source
 from softrl.data.spaces import FlatActions
-from softrl.data.workers import worker_errors
 from softrl.errors import UserError
 from softrl.run.config import Run
 from softrl.run.observations import NUMBERS, rows
 from softrl.run.seed import isolated_generators
-from softrl.run.threads import processors
 from softrl.run.video import EndlessError, Reel
 from softrl.types import Carry
 
@@ -55,18 +50,6 @@ def never() -> None:
     """Nobody wants the process to end."""
 
 
-def places(source: Source, config: envs.EnvConfig, episodes: int, seed: int) -> VectorEnv:
-    """Environments for so many episodes: in this process, or where they draw, in processes as many as processors.
-
-    Drawing takes most of an evaluation's time, and goes on side by side there. Raises UserError.
-    """
-    count = min(episodes, processors())
-    if config.pixels is not None and config.workers != "sync" and count > 1:
-        with suppress(UserError):  # what cannot be sent to a process is played here, and what fails says so here
-            return envs.vector(source, replace(config, workers="async"), count, seed)
-    return envs.vector(source, replace(config, workers="sync"), episodes, seed)
-
-
 def evaluate(
     agent: Agent,
     env: VectorEnv,
@@ -74,50 +57,41 @@ def evaluate(
     deterministic: bool = True,
     look: Callable[[], None] = never,
 ) -> Evaluation:
-    """One episode for each seed, in rounds of as many as there are environments; `look` is called at every decision.
+    """One episode for each seed, side by side in as many environments; `look` is called at every decision.
 
     The generators of training are left as they were, and nothing of the agent changes. An episode that does not seem to
     end is cut. Raises UserError where the environment fails or returns numbers that are not finite, or the actions are
     not.
     """
-    rounds = [seeds[i : i + env.num_envs] for i in range(0, len(seeds), env.num_envs)]
-    with isolated_generators(seeds[0], agent.temperature.target):
-        parts = [side_by_side(agent, env, each, deterministic, look) for each in rounds]
-    return Evaluation(*(list(chain(*column)) for column in zip(*parts, strict=True)))
-
-
-def side_by_side(
-    agent: Agent, env: VectorEnv, seeds: Sequence[int], deterministic: bool, look: Callable[[], None]
-) -> Evaluation:
-    """One episode for each seed, at once; environments that are left over play the last one as well, for nobody."""
-    count, target = env.num_envs, agent.temperature.target
+    count = len(seeds)
+    target = agent.temperature.target
     returns, lengths = np.zeros(count), np.zeros(count, np.int64)
     successes: dict[int, float] = {}
     plans: list[tuple[float | None, ...]] = [()] * count
-    with worker_errors(env):
-        observation, _ = env.reset(seed=[*seeds, *[seeds[-1]] * (count - len(seeds))])  # type: ignore[arg-type]
-    carry = agent.initial(count)
-    running, cut = np.arange(count) < len(seeds), np.zeros(count, bool)
-    decisions = 0
-    while running.any():
-        look()
-        decisions += 1
-        finite(observation, "an observation")
-        action, carry = agent.act(tensors(agent.spec, observation, target.device), carry, deterministic)
-        observation, reward, terminated, truncated, info = envs.step(env, executable(action))
-        finite(reward, "a reward")
-        returns += np.where(running, reward, 0.0)
-        lengths += np.where(running, info.get("frames", 0), 0)
-        if decisions == LONGEST:
-            cut = running & ~(terminated | truncated)
-        ended = running & (terminated | truncated | cut)
-        for i in np.flatnonzero(ended).tolist():
-            plans[i] = mean_executed(carry, i)
-            said = success(info, i)
-            successes |= {} if said is None else {i: said}
-        running &= ~ended
-    told, played = [successes[i] for i in sorted(successes)], slice(len(seeds))
-    return Evaluation(returns[played].tolist(), lengths[played].tolist(), told, plans[played], cut[played].tolist())
+    with isolated_generators(seeds[0], target):
+        observation, _ = env.reset(seed=list(seeds))  # type: ignore[arg-type]
+        carry = agent.initial(count)
+        running, cut = np.ones(count, bool), np.zeros(count, bool)
+        decisions = 0
+        while running.any():
+            look()
+            decisions += 1
+            finite(observation, "an observation")
+            action, carry = agent.act(tensors(agent.spec, observation, target.device), carry, deterministic)
+            observation, reward, terminated, truncated, info = envs.step(env, executable(action))
+            finite(reward, "a reward")
+            returns += np.where(running, reward, 0.0)
+            lengths += np.where(running, info.get("frames", 0), 0)
+            if decisions == LONGEST:
+                cut = running & ~(terminated | truncated)
+            ended = running & (terminated | truncated | cut)
+            for i in np.flatnonzero(ended).tolist():
+                plans[i] = mean_executed(carry, i)
+                said = success(info, i)
+                successes |= {} if said is None else {i: said}
+            running &= ~ended
+    told = [successes[i] for i in sorted(successes)]
+    return Evaluation(returns.tolist(), lengths.tolist(), told, plans, cut.tolist())
 
 
 def caution(result: Evaluation) -> str:

@@ -10,10 +10,8 @@ import numpy as np
 from gymnasium import Env, Wrapper
 from gymnasium.spaces import Dict, Space, Tuple
 from gymnasium.spaces.utils import flatdim, flatten
-from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import batch_space, iterate
 
-from softrl.data.envs import EnvConfig
 from softrl.data.failures import one_line
 from softrl.data.spaces import entries
 from softrl.data.wrappers import Flat, check_choices, flat_rows
@@ -32,12 +30,6 @@ def own(env: Env[Any, Any]) -> Space[Any] | None:
             return layer.env.observation_space
         layer = layer.env
     return None
-
-
-def own_of(vec: VectorEnv, config: EnvConfig) -> Space[Any] | None:
-    """The same of the environments of a vector, which are in this process unless they draw."""
-    envs: Any = vec
-    return None if config.pixels else own(envs.envs[0])
 
 
 def rows(space: Space[Any] | None, obs: Any) -> np.ndarray:

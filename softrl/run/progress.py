@@ -12,7 +12,7 @@ from softrl.data.sources import Source
 from softrl.errors import Caution, UserError
 from softrl.run.config import Run
 from softrl.run.evaluate import Policy
-from softrl.run.observations import own_of
+from softrl.run.observations import own
 from softrl.run.seed import evaluation_seed, isolated_generators
 
 
@@ -42,9 +42,9 @@ def check_callable(callback: Callback | None) -> None:
 
 
 def present(agent: Agent, env: VectorEnv[Any, Any, Any], run: Run, source: Source) -> Policy:
-    """The policy of an agent at work in environments like those of a vector from `places`."""
-    actions: Any = env.single_action_space
-    return Policy(agent, actions.space, run, own_of(env, run.env), source)
+    """The policy of an agent at work in environments like those of a vector in this process."""
+    vec: Any = env
+    return Policy(agent, vec.single_action_space.space, run, own(vec.envs[0]), source)
 
 
 def asks_to_stop(callback: Callback, told: Progress) -> bool:

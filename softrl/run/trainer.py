@@ -27,7 +27,7 @@ from softrl.run.config import Run
 from softrl.run.console import Console, Quiet
 from softrl.run.counters import Counters
 from softrl.run.dataset import experience
-from softrl.run.evaluate import Evaluation, StoppedError, caution, evaluate, filmed, places
+from softrl.run.evaluate import Evaluation, StoppedError, caution, evaluate, filmed
 from softrl.run.fields import to_json
 from softrl.run.folder import write_config
 from softrl.run.heap import keep_freed
@@ -70,7 +70,7 @@ class Trainer:
         self.env = envs.vector(source, run.env, run.envs, derive(run.seed, "environment"))
         seed = derive(run.seed, "evaluation")
         with isolated_generators(seed, torch.empty(0, device=run.device)):  # some environments draw while they are made
-            self.eval_env = places(source, run.env, run.eval.episodes, seed)
+            self.eval_env = envs.vector(source, replace(run.env, workers="sync"), run.eval.episodes, seed)
         spec = envs.spec(self.env)._replace(gamma=run.train.gamma)
         self.agent = run.agent.build(spec).to(run.device)
         spec = self.agent.spec  # which says how many actions are planned at once

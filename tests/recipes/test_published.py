@@ -223,54 +223,6 @@ FAST = {  # in the sizes of benchmarks/lists/half_hour.txt
     "train.warmup": 5_000,
 }
 CHOICES = {"agent.actor": "Categorical", "agent.temperature.target_share": 0.98, **rates(epsilon=1e-4)}
-WORLD = {
-    "env.repeat": 2,
-    "env.pixels.size": 64,
-    "env.pixels.stack": 1,
-    "agent.encoder.dynamics.deterministic": 200,
-    "agent.encoder.dynamics.latent.size": 30,
-    "agent.encoder.dynamics.activation": "elu",
-    "agent.encoder.dynamics.units": 200,
-    "agent.encoder.dynamics.latent.minimum_std": 0.1,
-    "agent.encoder.sight.pictures.depth": 32,
-    "agent.encoder.reward.hidden": (300, 300),
-    "agent.encoder.persistence.hidden": (300, 300, 300),
-    "agent.encoder.free_nats": 3.0,
-    "agent.encoder.sequence": 50,
-    "agent.explorer.amount": 0.3,
-    "agent.actor.trunk.hidden": (300, 300, 300, 300),
-    "agent.critic.trunk.hidden": (300, 300, 300),
-    "agent.optim.encoder.learning_rate": 6e-4,
-    **{f"agent.optim.{name}.max_gradient_norm": 100.0 for name in ("encoder", "value", "actor")},
-    "train.gamma": 0.99,
-    "train.warmup": 10_000,
-    "train.batch": 50,
-    "train.updates_per_decision": 0.2,  # a hundred updates in 1000 frames, which are 500 decisions
-}
-DREAMER = {
-    **WORLD,
-    "agent.actor.mean_bound": 5.0,
-    "agent.lookahead.horizon": 15,
-    "agent.lookahead.decay": 0.95,
-    "agent.optim.value.learning_rate": 8e-5,
-    "agent.optim.actor.learning_rate": 8e-5,
-}
-LATENT_SAC = {
-    **WORLD,
-    "agent.critic.members": 2,
-    "agent.lookahead.tau": 0.005,
-    "agent.temperature.initial": 1.0,
-    "agent.optim.value.learning_rate": 3e-4,
-    "agent.optim.actor.learning_rate": 3e-4,
-    TARGET: -1.0,
-}
-SMAC = {
-    **LATENT_SAC,
-    "agent.encoder.particles.count": 32,
-    "agent.encoder.particles.judged": 1,
-    "agent.encoder.particles.entropy": "conditional",
-    "agent.encoder.particles.pool": "log_mean_exp",
-}
 PIXELS = {
     "env.pixels.size": 84,
     "env.pixels.stack": 3,
@@ -399,12 +351,6 @@ PUBLISHED = [
         for name, numbers in FROM_PIXELS.items()
         for task, repeat in REPEATS.items()
     ),
-    ("dreamer", "cheetah_run", DREAMER),
-    ("dreamer_discrete", "cheetah_run", {"agent.encoder.prior_weight": 0.8, "agent.encoder.posterior_weight": 0.2}),
-    ("latent_sac+discrete_latents", "cheetah_run", {"agent.encoder.dynamics.latent": "OneHot"}),
-    ("latent_sac", "cheetah_run", LATENT_SAC),
-    ("smac", "cheetah_run", SMAC),
-    ("smac_state", "Pendulum-v1", {"agent.actor.particles": 32, "agent.actor.latent.size": 32}),
 ]
 
 

@@ -1,6 +1,5 @@
 """Evaluation: whole episodes on given seeds, which disturb nothing; and the policy as its users call it."""
 
-import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +7,6 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 from softrl.agent.agent import Agent
 from softrl.agent.chunk import Chunk
@@ -21,7 +19,7 @@ from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.trunks.mlp import MLP
 from softrl.recipes import apply
 from softrl.run.config import Run
-from softrl.run.evaluate import Policy, caution, evaluate, film, filmed, places
+from softrl.run.evaluate import Policy, caution, evaluate, film, filmed
 from softrl.types import Spec
 
 CONFIG = EnvConfig(workers="sync")
@@ -69,51 +67,6 @@ def test_each_episode_is_the_one_of_its_seed(agent: Agent) -> None:
         assert result.returns == pytest.approx([total for total, _ in truth])
         assert result.lengths == [length for _, length in truth]
         assert result.successes == [float(length == 6) for _, length in truth]
-
-
-def test_more_episodes_than_environments_are_played_in_rounds(agent: Agent) -> None:
-    seeds = list(range(1, 6))
-    result = evaluate(agent, envs.vector(Walk, CONFIG, 2, seed=0), seeds)  # the last round has one environment too many
-    truth = [expected(seed) for seed in seeds]
-    assert result.returns == pytest.approx([total for total, _ in truth])
-    assert result.lengths == [length for _, length in truth]
-    assert result.successes == [float(length == 6) for _, length in truth]
-    assert result.cut == [False] * 5
-    assert len(result.plans) == 5
-
-
-@pytest.mark.parametrize(
-    ("processors", "more", "apart"),
-    [
-        (2, {"pixels": Pixels(6)}, 2),
-        (9, {"pixels": Pixels(6)}, 3),
-        (1, {"pixels": Pixels(6)}, None),
-        (2, {"pixels": Pixels(6), "workers": "sync"}, None),
-        (2, {"workers": "async"}, None),
-    ],
-)
-def test_what_draws_is_evaluated_in_processes_as_many_as_processors(
-    processors: int, more: dict[str, Any], apart: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("softrl.run.evaluate.processors", lambda: processors)
-    vec = places("softrl/Gears-v0", EnvConfig(**more), 3, 0)
-    assert (vec.num_envs if isinstance(vec, AsyncVectorEnv) else None) == apart
-    assert apart or vec.num_envs == 3
-    vec.close()
-
-
-def test_what_cannot_be_sent_to_a_process_is_evaluated_in_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("softrl.run.evaluate.processors", lambda: 2)
-    lock = threading.Lock()
-
-    def held() -> gymnasium.Env[Any, Any]:
-        with lock:
-            return gymnasium.make("softrl/Gears-v0", render_mode="rgb_array")
-
-    vec = places(held, EnvConfig(pixels=Pixels(6)), 3, 0)
-    assert isinstance(vec, SyncVectorEnv)
-    assert vec.num_envs == 3
-    vec.close()
 
 
 class Silent(Walk):
@@ -278,12 +231,11 @@ def test_predict_refuses_what_are_no_numbers(obs: Any, shown: str) -> None:
 
 
 @pytest.mark.parametrize("workers", ["sync", "async"])
-def test_episodes_from_pixels(workers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_episodes_from_pixels(workers: Any) -> None:
     """Evaluated side by side and filmed, they are those of Gymnasium's own environment."""
     config = EnvConfig(pixels=Pixels(6, stack=2), time_limit=3, workers=workers)
     agent = Told([[1.0, 0.0, 0.0, 0.3, -0.2]] * 2, {"pixels": (6, 6, 6)})
-    monkeypatch.setattr("softrl.run.evaluate.processors", lambda: 2)
-    vec = places("softrl/Gears-v0", config, 2, 0)
+    vec = envs.vector("softrl/Gears-v0", config, 2, 0)
     result = evaluate(agent, vec, [5, 6])  # type: ignore[arg-type]
     vec.close()
     pictures: list[np.ndarray] = []
