@@ -3,7 +3,7 @@
 import itertools
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -219,11 +219,9 @@ def extended(run: Run, path: Path, steps: int | None, minutes: float | None) -> 
 
 def finish(trainer: Trainer, quiet: bool, callback: Callback | None) -> RunResult:
     """Train to the end and draw the curve; where that cannot be drawn, a line in the log."""
-    console = open_console(trainer.run.steps, trainer.count.env_steps, quiet, trainer.run.compile != "off")
-    try:
+    run, left = trainer.run, trainer.run.left(trainer.seconds())
+    with closing(open_console(run.steps, trainer.count.env_steps, quiet, run.compile != "off", left)) as console:
         trainer.train(console, callback)
-    finally:
-        console.close()
     try:
         curve(trainer.folder)
     except Exception as error:  # matplotlib may lack a place for its fonts

@@ -1,5 +1,6 @@
 """The configuration of a run: one frozen dataclass, written beside the run, from which everything is built."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -165,3 +166,7 @@ class Run:
         at_most(MOST_EPISODES, {"envs": self.envs})
         if self.minutes is not None and self.minutes <= 0:
             raise UserError(f"minutes is {self.minutes}: it must be positive, or none for no limit")
+
+    def left(self, seconds: float) -> float:
+        """Seconds that its minutes leave after so many; without minutes there is no end to them."""
+        return math.inf if self.minutes is None else 60.0 * self.minutes - seconds

@@ -47,14 +47,17 @@ class Console(Protocol):
         """Leave the terminal as it was."""
 
 
-def open_console(total: int, start: int = 0, quiet: bool = False, compiled: bool = False) -> Console:
+def open_console(
+    total: int, start: int = 0, quiet: bool = False, compiled: bool = False, left: float = math.inf
+) -> Console:
     """The console that suits standard output, for a run from `start` to `total` environment steps.
 
-    Where updates are compiled it says so first: the run seems to stand still meanwhile.
+    It ends after `left` seconds, whatever its steps. Where updates are compiled it says so first: the run seems to
+    stand still meanwhile.
     """
     if quiet or sys.stdout is None:  # as in a daemon
         return Quiet()
-    console: Console = Live(total, start) if sys.stdout.isatty() else Plain(total)
+    console: Console = Live(total, start, left=left) if sys.stdout.isatty() else Plain(total, left=left)
     if compiled and start < total:
         console.say(COMPILING)
     return console
@@ -102,9 +105,9 @@ class Quiet:
 class Keeping:
     """Keeps the figures of episodes and updates until they are shown."""
 
-    def __init__(self, total: int, seconds: float) -> None:
+    def __init__(self, total: int, seconds: float, left: float) -> None:
         self._total = total
-        self._status = Status(total, seconds)
+        self._status = Status(total, seconds, left)
         self._details = ["episode 0"]
 
     def episode(self, number: int, episode_return: float, seconds: float) -> None:
@@ -125,8 +128,8 @@ class Keeping:
 class Plain(Keeping):
     """A line every few seconds and one for each evaluation."""
 
-    def __init__(self, total: int, seconds: float = 5.0) -> None:
-        super().__init__(total, seconds)
+    def __init__(self, total: int, seconds: float = 5.0, left: float = math.inf) -> None:
+        super().__init__(total, seconds, left)
 
     def progress(self, env_steps: int) -> None:
         """Print a line when some seconds have gone by."""
@@ -153,10 +156,10 @@ class Live(Keeping):
     copied when environment workers are forked.
     """
 
-    def __init__(self, total: int, start: int, seconds: float = 0.25) -> None:
+    def __init__(self, total: int, start: int, seconds: float = 0.25, left: float = math.inf) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        super().__init__(total, seconds)
+        super().__init__(total, seconds, left)
         columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
         self._bar = Progress(*columns, auto_refresh=False)
         self._task = self._bar.add_task("train", total=total, completed=start, status="")
@@ -192,11 +195,12 @@ class Live(Keeping):
 class Status:
     """The figures both consoles show, and when to show them next."""
 
-    def __init__(self, total: int, seconds: float) -> None:
+    def __init__(self, total: int, seconds: float, left: float = math.inf) -> None:
         self.episode_return: float | None = None
         self.eval_return: float | None = None
         self._total = total
         self._seconds = seconds
+        self._ends = time.monotonic() + left
         self._samples: deque[tuple[float, int]] = deque(maxlen=40)  # (time, steps): the pace is that of the last ones
 
     def due(self, env_steps: int) -> bool:
@@ -218,7 +222,8 @@ class Status:
             (begin, first), (end, last) = self._samples[0], self._samples[-1]
             pace = (last - first) / (end - begin)
             parts.append(f"{pace:,.0f} steps/s")
-            left = max(0, self._total - last) / pace if pace > 0 else math.inf
+            steps_take = max(0, self._total - last) / pace if pace > 0 else math.inf
+            left = min(steps_take, max(0.0, self._ends - end))
             if left < ENDLESS:
                 parts.append(f"{timedelta(seconds=round(left))} left")
         return "  ".join(parts)

@@ -148,7 +148,7 @@ class Trainer:
 
     def out_of_time(self) -> bool:
         """Whether the minutes of the run are over."""
-        return self.run.minutes is not None and self.seconds() >= 60 * self.run.minutes
+        return self.run.left(self.seconds()) <= 0
 
     def advance(self) -> None:
         """One vector step, and the updates that are owed: after it, or while it is on its way."""

@@ -1,5 +1,6 @@
 """Consoles: a bar on a terminal, lines elsewhere, silence when asked; cheap in between."""
 
+import functools
 import io
 import os
 import pty
@@ -95,6 +96,26 @@ def test_steps_that_no_clock_will_see_have_no_time_left(clock):
         status.due(step)
         clock[0] += 1.0
     assert status.text() == "10 steps/s"
+
+
+@pytest.mark.parametrize("kind", [Plain, functools.partial(Live, start=0)])
+def test_the_clock_may_end_a_run_before_its_steps_do(clock, capsys, kind):
+    """Ten minutes at ten steps a second: of 10^5 steps, which would take hours, and of 3000, which take half of it."""
+    for total, left in ((100_000, "0:09:58 left"), (3000, "0:04:58 left")):
+        console = kind(total, seconds=1.0, left=600.0)
+        for step in (0, 10, 20):
+            console.progress(step)
+            clock[0] += 1.0
+        console.close()
+        assert left in capsys.readouterr().out
+
+
+def test_minutes_that_are_over_leave_no_time(clock):
+    status = Status(1000, seconds=1.0, left=1.5)
+    for step in (0, 10, 20):
+        status.due(step)
+        clock[0] += 1.0
+    assert status.text() == "10 steps/s  0:00:00 left"
 
 
 def test_progress_between_two_drawings_is_cheap():

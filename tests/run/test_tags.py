@@ -1,6 +1,7 @@
 """What real runs write: the figures of the console, the learning rate, the share of successes."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,23 @@ def test_a_run_from_pixels_fills_all_figures_of_the_console(
         assert any(f"  {name} {value:.4g}  " in line for value in tags[tag]), name
     # ten episodes by frame 60, with a reset after each: the odd ones win
     assert tags["rollout/success_rate"][-1] == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_console_is_told_when_minutes_end_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour, of which a run of five steps takes next to nothing, and of two hours what a resume has left."""
+    told: list[float] = []
+
+    def console(*arguments: Any) -> Recorder:
+        told.append(arguments[-1])
+        return Recorder()
+
+    monkeypatch.setattr(api, "open_console", console)
+    api.train("Pendulum-v1", "sac", steps=5, run=tmp_path / "none", **SMALL)
+    api.train("Pendulum-v1", "sac", steps=5, minutes=60.0, run=tmp_path / "run", **SMALL)
+    api.resume(tmp_path / "run", steps=10, minutes=120.0)
+    assert told[0] == math.inf
+    assert 3500.0 < told[1] <= 3600.0
+    assert 7100.0 < told[2] <= 7200.0 - 0.001  # the seconds so far count
 
 
 def test_the_learning_rate_and_successes_of_a_run(tmp_path: Path) -> None:
