@@ -174,7 +174,7 @@ def resume(
         held.enter_context(folders.locked(path))
         before = configuration(path)
         check_device(before.device, f"{path} was begun on one and is resumed on one; `softrl play` works anywhere")
-        configured = extended(change.overridden(before, overrides), path, steps, minutes)
+        configured = change.overridden(extended(before, path, steps, minutes), overrides)  # `auto` asks how long
         elsewhere = ""
         if isinstance(env, str) and canonical(env) != before.env.name:
             configured = override(configured, {"env.name": canonical(env)})

@@ -15,7 +15,7 @@ from softrl.agent.agent import Agent
 from softrl.agent.explore import RepeatedNoise
 from softrl.errors import UserError
 from softrl.recipes import RECIPES, apply, find
-from softrl.run import change
+from softrl.run import change, resolve
 from softrl.run.config import Run
 from softrl.run.fields import fields, get, override
 from softrl.run.saved import Saved, available, read
@@ -136,6 +136,15 @@ def test_killed_at_any_place_a_changed_run_goes_on_as_if_it_had_not_been(
     assert (whole / name).read_bytes() == (torn / name).read_bytes()
     assert filmed == [(name, frame) for name in ("whole", "torn") for frame in (180, 190)]
     assert sum("no longer" in line for line in told(torn)) == len(values)
+
+
+@pytest.mark.parametrize(("steps", "mode"), [(200, "off"), (100_000, "graph")])
+def test_whether_compiling_pays_is_asked_of_the_longer_run(
+    started: Started, at_once: list[Trainer], monkeypatch: pytest.MonkeyPatch, steps: int, mode: str
+) -> None:
+    monkeypatch.setattr(resolve, "compiler", lambda: "g++")
+    api.resume(started("run"), steps=steps, compile="auto")
+    assert at_once[0].run.compile == mode
 
 
 def test_what_a_callback_has_set_stays_unless_it_is_named(started: Started, at_once: list[Trainer]) -> None:
