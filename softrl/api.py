@@ -26,7 +26,7 @@ from softrl.recipes import apply
 from softrl.run import change, folder as folders, spaces, video as videos
 from softrl.run.caller import left_as_it_was
 from softrl.run.checkpoint import verified
-from softrl.run.checks import check_arguments, checked, seen_in
+from softrl.run.checks import check_arguments, check_drawing, checked, seen_in
 from softrl.run.config import Run, at_least
 from softrl.run.console import announce, open_console
 from softrl.run.evaluate import Evaluation, Policy, caution, evaluate as run_episodes, filmed
@@ -175,21 +175,23 @@ def resume(
         before = configuration(path)
         check_device(before.device, f"{path} was begun on one and is resumed on one; `softrl play` works anywhere")
         configured = change.overridden(extended(before, path, steps, minutes), overrides)  # `auto` asks how long
-        elsewhere = ""
-        if isinstance(env, str) and canonical(env) != before.env.name:
-            configured = override(configured, {"env.name": canonical(env)})
-            elsewhere = f"the run goes on in {configured.env.name}, in the place of {before.env.name}"
+        if isinstance(env, str):
+            configured = override(configured, {change.NAME: canonical(env)})
         saved = verified(path)
         made = change.made_with(saved, path) or before
+        elsewhere = change.moved(made, configured, before, path)
         changed = change.changes(made, configured, overrides, path)
         source = source_of(env, configured.env.name)
         seen_in(source, configured.env, spaces.read(place))
+        if "video.every" in changed:
+            check_drawing(source, configured)
         kept = saved.parts["replay"]
         rows = configured.envs * (kept["newest"] - kept["oldest"])
         trainer = Trainer(configured, source, place, path, Begun(rows, saved.parts["count"]["env_steps"]))
         held.callback(trainer.close)
+        trainer.may_stop_compiling = overrides.get("compile") == "auto"
         told = [*change.load(trainer, saved, made, changed, elsewhere), *moved_on(place, trainer.log.text)]
-        for line in [*told, *going_on(configured, trainer.count.updates)]:
+        for line in [*told, *going_on(configured, trainer.count.updates, overrides)]:
             tell(line, quiet, Refused if line in saved.warnings else Caution)
         del saved  # as large as the networks
         whole = trainer.count.evaluated == trainer.count.env_steps

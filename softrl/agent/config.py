@@ -175,7 +175,8 @@ def trunk_needs(part: Any) -> frozenset[str]:
 def require(part: str, needs: frozenset[str], other: str, offers: frozenset[str]) -> None:
     """Refuse a part whose needs are not met; raises UserError with what to do about the first of them."""
     for need in sorted(needs - offers):
-        raise UserError(f"{part} needs {need}, which {other} does not offer: {ADVICE[need]}")
+        advice = ADVICE.get(need, "use a part that does")
+        raise UserError(f"{part} needs {need}, which {other} does not offer: {advice}")
 
 
 ADVICE = {

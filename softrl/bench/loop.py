@@ -19,6 +19,7 @@ from softrl.bench.settings import DATA, Settings, taken, texts, told
 from softrl.bench.timing import Stopwatch, block, settle, table, timed
 from softrl.bench.update import full, least, listed
 from softrl.data.envs import ASYNCHRONOUS
+from softrl.data.names import canonical
 from softrl.data.replay import Replay
 from softrl.recipes import apply
 from softrl.run.caller import left_as_it_was
@@ -109,7 +110,7 @@ def report(options: Options, settings: Settings = MappingProxyType({})) -> Itera
 
 def chosen(options: Options) -> Run:
     """The recipe's run on this environment."""
-    return apply(options.recipe, override(Run(), {"env.name": options.env}))
+    return apply(options.recipe, override(Run(), {"env.name": canonical(options.env)}))
 
 
 def configured(options: Options, settings: Settings = MappingProxyType({})) -> Run:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from softrl.cli.options import parse
@@ -27,5 +26,6 @@ def main(words: Sequence[str]) -> None:
     if parsed := parse("plot", words, Options(), 1, math.inf):
         runs, options = parsed
         from softrl.plots.curves import plot
+        from softrl.run.paths import expanded
 
-        answer(str(plot([Path(run) for run in runs], Path(options.out), options.by, options.reference)))
+        answer(str(plot(list(map(expanded, runs)), expanded(options.out), options.by, options.reference)))

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from softrl.cli.flags import Words, check, choose, count_operands, split, switches
 from softrl.cli.outcome import tell
 from softrl.cli.output import answer, leave_out_cautions
 from softrl.cli.page import page, sections, usage
-from softrl.errors import UserError
 from softrl.run.fields import fields, flat, read, settings
+from softrl.run.paths import expanded
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,14 @@ def main(words: Sequence[str]) -> None:
     count_operands(found.operands, 1, 1, usage("resume"))
 
     from softrl import api
+    from softrl.run.change import NAME
 
     [run], own = found.operands, flat(Options())
-    configured = api.configuration(Path(run))
-    check(found, [*own, *settings(configured)], flat(configured).keys() - {"checkpoint"})
+    configured = api.configuration(expanded(run))
+    known = [path for path in (*own, *settings(configured)) if path != NAME]
+    check(found, known, flat(configured).keys() - {"checkpoint", NAME})
     options = choose(Options(), found)
     values = read(configured, {path: text for path, text in found.flags.items() if path not in own})
-    if options.env is not None:
-        check_env(run, configured.env.name, options.env)
     if options.quiet:
         leave_out_cautions()
     result = api.resume(
@@ -57,18 +56,6 @@ def main(words: Sequence[str]) -> None:
     tell(result, options.quiet)
 
 
-def check_env(run: str, name: str, env: str) -> None:
-    """Raise UserError for another environment than a run's own, `name`, where that is found by its name."""
-    from softrl.data.names import canonical
-    from softrl.data.origin import findable
-
-    if findable(name) and canonical(env) != name:
-        raise UserError(
-            f"{run} goes on in its own environment, {name}: to learn in {env} from its weights, write "
-            f"softrl train {env} --init {run}"
-        )
-
-
 def help_page(found: Words) -> str:
     """The page with the options, and of a run that is given the flags of what can change."""
     own = sections(Options(), "options")
@@ -78,6 +65,6 @@ def help_page(found: Words) -> str:
     from softrl import api
     from softrl.run.change import EXTENDED, can_change
 
-    run = api.configuration(Path(found.operands[0]))
+    run = api.configuration(expanded(found.operands[0]))
     hidden = {field.path for field in fields(run) if field.path in EXTENDED or not can_change(field.path)}
     return page("resume", [*own, *sections(run, "run, from here on", hidden, "now")])

@@ -8,7 +8,7 @@ from typing import Any
 
 from softrl.cli.flags import Words
 from softrl.errors import UserError
-from softrl.run.fields import TAG, fields
+from softrl.run.fields import TAG, fields, to_json
 from softrl.run.kinds import parts, show
 from softrl.run.modules import check_modules
 from softrl.run.paths import expanded
@@ -48,6 +48,26 @@ def load(path: Path) -> dict[str, str]:
         raise UserError(
             f"{path} cannot be understood ({error}): write TOML, such as agent.critic.members = 3"
         ) from error
+
+
+def check_parts(path: Path, config: Any) -> None:
+    """Raise UserError where a config.json has other parts than a configuration: they are no values that flags take."""
+    if path.suffix == ".json":
+        own = dict(classes(to_json(config)))
+        for name, kind in classes(json.loads(path.read_text("utf-8-sig"))):
+            if kind != own.get(name, kind):
+                raise UserError(
+                    f"{path} has {name} {kind}, and its recipe brings {own[name]}: such a part comes from Python, or "
+                    "from a recipe of your own, as in --recipe sac+module:name"
+                )
+
+
+def classes(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The classes of the parts of a config.json, by dotted name."""
+    for name, value in table.items():
+        if isinstance(value, dict) and TAG in value:
+            yield f"{prefix}{name}", value[TAG]
+            yield from classes(value, f"{prefix}{name}.")
 
 
 def flattened(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -9,10 +9,11 @@ from softrl.cli.flags import Words, check, choose, count_operands, split, switch
 from softrl.cli.outcome import tell
 from softrl.cli.output import answer, leave_out_cautions
 from softrl.cli.page import page, sections, usage
-from softrl.cli.settings import with_file, written
+from softrl.cli.settings import check_parts, with_file, written
 from softrl.errors import Caution
 from softrl.run.fields import flat, override, read, settings
 from softrl.run.kinds import show
+from softrl.run.paths import expanded
 
 if TYPE_CHECKING:
     from softrl.run.config import Run
@@ -80,6 +81,8 @@ def main(words: Sequence[str]) -> None:
 def understood(found: Words) -> tuple[Options, dict[str, Any]]:
     """The options of the command, and the values of the run's fields, dotted path -> value; raises UserError."""
     run, own = configured(found), flat(Options())
+    if "recipe" in found.filed:
+        check_parts(expanded(found.file), configured(found._replace(operands=[found.task] * bool(found.task))))
     known = [path for path in (*own, *settings(run)) if path != NAME]
     check(found, known, flat(run).keys() - {"env", NAME}, recipes_with)
     texts = {path: text for path, text in found.flags.items() if path not in own}
@@ -121,7 +124,7 @@ def configured(found: Words) -> "Run":
     from softrl.run.config import Run
 
     name = {"env.name": canonical(found.operands[0])} if found.operands else {}
-    return apply(found.flags.get("recipe", "sac"), override(Run(), name))
+    return apply(found.flags.get("recipe") or "sac", override(Run(), name))
 
 
 def help_page(found: Words) -> str:

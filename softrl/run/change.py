@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from softrl.data.origin import findable
 from softrl.errors import UserError
 from softrl.run.clock import UpdateRatio
 from softrl.run.config import Run
@@ -32,6 +33,8 @@ CLOSED = {
     *("agent.explorer.rate", "agent.chunk.length"),  # what was learned is in units of them
     *("replay.sampler.alpha", "replay.sampler.epsilon"),  # in all priorities that are stored
 }
+CHOSEN, UNCHOSEN = ("device", "compile", "collect", "threads"), ("auto", None)
+"""Fields that a run has a choice in the place of, and what says that there is none as yet."""
 NAME = "env.name"
 """What the environment is called, which may change; which one it is, its state in the checkpoint says."""
 NETWORKS = {"trunk", "head"}
@@ -67,8 +70,9 @@ def can_change(path: str) -> bool:
 def overridden(run: Run, values: Mapping[str, Any]) -> Run:
     """The run with other values, each `auto` among them replaced by a choice; raises UserError."""
     given = override(run, values)
-    resolved = resolve(given) if values else given
-    return override(given, {path: get(resolved, path) for path in values})
+    edited = {path for path in CHOSEN if get(given, path) in UNCHOSEN}  # by hand, in config.json
+    resolved = resolve(given) if values or edited else given
+    return override(given, {path: get(resolved, path) for path in edited.union(values)})
 
 
 def made_with(saved: Saved, run: Path) -> Run | None:
@@ -99,6 +103,24 @@ def changes(made: Run, asked: Run, named: Collection[str], run: Path) -> dict[st
         if path not in EXTENDED:
             told[path] = f"{path} is {new}, no longer {old}"
     return told
+
+
+def moved(made: Run, asked: Run, before: Run, run: Path) -> str:
+    """What is told of a run that goes on under another name of its environment, nothing where it has the same.
+
+    `before` is what its config.json says. Raises UserError where the environment can be found by the name that it had:
+    the other would be another one.
+    """
+    old, new = made.env.name, asked.env.name
+    if new == old:
+        return ""
+    if findable(old):
+        edited = f"; put {old} back in {run / 'config.json'}" if before.env.name != old else ""
+        raise UserError(
+            f"{run} goes on in its own environment, {old}: to learn in {new} from its weights, write "
+            f"softrl train {new} --init {run}{edited}"
+        )
+    return f"the run goes on in {new}, in the place of {old}"
 
 
 def load(trainer: "Trainer", saved: Saved, made: Run, changed: Mapping[str, str], elsewhere: str = "") -> list[str]:

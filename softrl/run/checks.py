@@ -41,9 +41,14 @@ def checked(env: Source, configured: Run, say: Callable[[str], None] = lambda li
             "plan fewer actions at once"
         )
     compiled(update, configured.compile, configured.device)  # for its UserError alone, `Trainer` compiles by itself
+    check_drawing(env, configured)
+    return seen
+
+
+def check_drawing(env: Source, configured: Run) -> None:
+    """Raise UserError where videos are asked for and the environment, or this machine, gives no pictures."""
     if isinstance(configured.video.every, int):  # apart, because one that draws may be another than the one that learns
         envs.make(env, configured.env, render=configured.video.size).close()
-    return seen
 
 
 def unshared(env: AnyEnv) -> str:

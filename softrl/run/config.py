@@ -84,8 +84,8 @@ class VideoConfig:
     every: int | Literal["auto", "never"] = "auto"
     """Frames between videos; auto is one of the final policy where rendering works."""
     size: int = 256
-    """Height and width in pixels, in DeepMind Control, MuJoCo and Gears; others are filmed in their own size, and
-    those of MuJoCo in that of the agent's pictures where it learns from them."""
+    """Height and width in pixels, in DeepMind Control, MuJoCo and Gears by name; others are filmed in their own size,
+    and those of MuJoCo in that of the agent's pictures where it learns from them."""
 
     def __post_init__(self) -> None:
         at_least(1, {"video.every": self.every})

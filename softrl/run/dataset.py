@@ -80,7 +80,7 @@ def recorded(source: str, run: Run, spec: Spec, actions: FlatActions) -> Columns
         raise UserError(
             f"the data set {source} has decisions of one frame, and env.repeat is {run.env.repeat}: use --env.repeat 1"
         )
-    return matching_columns(source, columns(source, actions, spec.obs["state"][0]), spec)
+    return matching_columns(source, columns(str(expanded(source)), actions, spec.obs["state"][0]), spec)
 
 
 def of_run(folder: Path, run: Run, actions: FlatActions) -> Columns:

@@ -29,6 +29,8 @@ from softrl.types import Carry
 
 LONGEST = 100_000
 """Decisions after which an episode is taken for one that never ends."""
+SLOWEST, USUAL, QUICKEST = 0.1, 30.0, 1000.0
+"""Frames a second that a video may have, and has where the environment does not say."""
 ENDS = "give episodes an end, as with --env.time_limit 1000, from Python **{'env.time_limit': 1000}"
 
 
@@ -157,7 +159,15 @@ def filmed(
         film(agent, env, seed, frames.add, deterministic, look)
     finally:
         env.close()
-    return frames, (env.metadata.get("render_fps") or 30) / envs.repeats(source, run.env)
+    return frames, pace(env.metadata.get("render_fps")) / envs.repeats(source, run.env)
+
+
+def pace(told: Any) -> float:
+    """Frames a second, as the environment says, and 30 where what it says is nothing that can be shown."""
+    try:
+        return float(told) if SLOWEST <= float(told) <= QUICKEST else USUAL
+    except (TypeError, ValueError):
+        return USUAL
 
 
 def rendered(env: Env[Any, Any]) -> np.ndarray:

@@ -16,6 +16,7 @@ from softrl.run.files import AppendedFile, cut_back, run_errors
 _PATTERN = "events.out.tfevents.*"
 _OURS = ".softrl"  # ends the names of files that a load may delete; a callback may write others
 _LONGEST = 100  # frames of a video in an event file; TensorBoard loads every byte
+_SLOWEST = 60_000  # milliseconds of one of them; a GIF has room for ten times as many
 
 
 class Events:
@@ -43,7 +44,7 @@ class Events:
         stride = math.ceil(len(frames) / _LONGEST)
         images = [Image.fromarray(frame) for frame in frames[::stride]]
         buffer = io.BytesIO()
-        duration = 1000 * stride / fps  # milliseconds a frame
+        duration = min(1000 * stride / fps, _SLOWEST)  # milliseconds a frame
         images[0].save(buffer, format="GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)
         self.picture(env_steps, tag, buffer.getvalue())
 

@@ -110,7 +110,7 @@ def read_config(run: Path) -> dict[str, Any]:
 def located(path: str | Path, which: str | int) -> tuple[Path, str | int]:
     """Run folder and checkpoint of a path, which may be either; raises UserError for what cannot be a checkpoint."""
     path = Path(path)
-    if path.parent.name != "checkpoints":
+    if path.parent.name != "checkpoints" or (path / "config.json").is_file():
         return path, which
     if not re.fullmatch(r"best|step_\d+", path.name):
         raise UserError(f"{path} is no checkpoint: their names are best and step_ with a number")

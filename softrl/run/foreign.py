@@ -30,10 +30,24 @@ def belongs(kind: Any, value: Any) -> bool:
 
 
 def abilities(kind: Any) -> set[str]:
-    """The public methods and properties that all parts of a kind have, their fields left out."""
+    """The public methods and properties that all parts of a kind have; what is a setting of each is left out."""
     known = parts(kind).values()
-    own = [{*dir(part)} - {field.name for field in fields(part)} for part in known]
-    return {name for name in set.intersection(*own) if not name.startswith("_") or name == "__call__"} if own else set()
+    if not known:
+        return set()
+    own: list[set[str]] = [attributes(part) for part in known]
+    given: list[set[str]] = [settings(part) for part in known]
+    common = own[0].intersection(*own) - given[0].intersection(*given)
+    return {name for name in common if not name.startswith("_") or name == "__call__"}
+
+
+def attributes(part: type) -> set[str]:
+    """What objects of a class have."""
+    return {*dir(part)} | settings(part)
+
+
+def settings(part: Any) -> set[str]:
+    """What is given to a class."""
+    return {field.name for field in fields(part)}
 
 
 def ours(part: type) -> bool:
@@ -70,6 +84,6 @@ def find(kind: Any, name: str) -> Any:
         # The script itself is there already: to import it as well would run it a second time.
         part = getattr(sys.modules[MAIN] if module == script() else import_module(module), attribute)
     expected = abilities(kind)
-    if not expected or not isinstance(part, type) or not is_dataclass(part) or not expected <= set(dir(part)):
+    if not expected or not isinstance(part, type) or not is_dataclass(part) or not expected <= attributes(part):
         raise UserError(f"the configuration holds '{name}' where {describe(kind)} or a part like them must stand")
     return part

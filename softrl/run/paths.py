@@ -13,6 +13,8 @@ def expanded(path: str | Path) -> Path:
     """
     try:
         return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"'{path}' is in no home folder that is known here ({error}): write it out") from error
     except TypeError:
         raise UserError(f"a {type(path).__name__} is no path: give that of a folder or file as text") from None
 

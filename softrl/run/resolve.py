@@ -1,19 +1,19 @@
 """What follows from a run: every `auto` on this machine, cautions, replay's capacity, and updates per launch."""
 
 import math
+from collections.abc import Collection
 from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 
 from softrl.agent.compile import compiler
-from softrl.agent.plasticity import Keep, Reset
+from softrl.agent.plasticity import Reset
 from softrl.agent.regress import Plain
-from softrl.agent.regularize import Free, L2Init
 from softrl.data import room
 from softrl.data.envs import apart, repeats
 from softrl.data.priority import Uniform
-from softrl.data.replay import Replay, ReplayConfig
+from softrl.data.replay import ReplayConfig
 from softrl.data.sources import Source, shortest_episode
 from softrl.errors import UserError
 from softrl.nn.norms import BATCH_STATISTICS
@@ -31,8 +31,6 @@ WELL_ESTIMATED = 128
 """Rows from which a batch's mean and variance are known well enough to learn by."""
 SMALLEST = 1_000
 """Rows of each environment that replay has room for at least, beside those of an n-step return."""
-MOST_AT_ONCE = 32
-"""Updates in one launch at most: their windows are fetched together."""
 
 
 def resolve(run: Run) -> Run:
@@ -117,16 +115,17 @@ def worth_compiling(run: Run, device: str, made: float) -> bool:
     return made >= WORTH_COMPILING and not unrolled and compiler() is not None
 
 
-def going_on(run: Run, made: int) -> list[str]:
+def going_on(run: Run, made: int, named: Collection[str] = ()) -> list[str]:
     """Sentences to tell before a run goes on after so many updates, as it was begun, where another machine or a longer
-    run would choose otherwise.
+    run would choose otherwise; none of the fields that are `named`, set from here on.
     """
     told, left = [], updates(run) - made
-    if run.compile == "off" and run.minutes is None and worth_compiling(run, run.device, left):
+    plain = run.compile == "off" and "compile" not in named
+    if plain and run.minutes is None and worth_compiling(run, run.device, left):
         told.append(
             f"{left:.0f} updates are left and go on uncompiled, as they began: --compile auto makes them faster"
         )
-    if run.threads and run.threads > granted():
+    if "threads" not in named and run.threads and run.threads > granted():
         told.append(
             f"the run goes on with {run.threads} threads, as it began, and is granted {granted()} here: "
             f"--threads {granted()} makes it faster"
@@ -184,26 +183,3 @@ def replay_config(run: Run, source: Source, begun: Begun = Begun()) -> ReplayCon
         if run.replay.memory_map
         else replace(run.replay, capacity=min(run.replay.capacity, max(most, least)))
     )
-
-
-def updates_per_launch(run: Run, replay: Replay) -> int:
-    """Updates that share a launch at most: as many as are owed at once, in whole cycles of the flags that differ.
-
-    One, where a launch costs nothing to speak of, where something happens between two updates, or where the windows of
-    several are large.
-    """
-    between = run.agent.plasticity != Keep() or type(run.agent.regularizer) not in (Free, L2Init)
-    if run.compile != "cudagraph" or between or replay.prioritised or replay.frames:
-        return 1
-    cycle = math.lcm(run.train.actor_every, run.train.target_every)
-    owed = min(MOST_AT_ONCE, int(run.envs * run.train.updates_per_decision))
-    return max(1, owed // cycle * cycle)
-
-
-def launch_sizes(most: int, cycle: int) -> list[int]:
-    """Sizes of launches: `most`, its half and so on, in whole cycles; a few, because each is recorded by itself."""
-    sizes = []
-    while most:
-        sizes.append(most)
-        most = most // 2 // cycle * cycle
-    return sizes

@@ -36,8 +36,10 @@ def of(env: Env[Any, Any]) -> Spaces:
 
 
 def to_json(spaces: Spaces) -> Json:
-    """As plain JSON values."""
+    """As plain JSON values; raises UserError for actions whose names no JSON has."""
     spec, action, observation = spaces
+    if described(action) is None:
+        raise UserError(f"{spelled(action)} has names that no file can keep: use text or whole numbers in its Dict")
     return {
         "obs": {name: list(shape) for name, shape in spec.obs.items()},
         "continuous": spec.continuous,
@@ -159,7 +161,8 @@ def _(space: Tuple[Any]) -> Json | None:
 def _(space: Dict) -> Json | None:
     # Pairs, because the order of the entries is that of the numbers in a flat observation.
     entries = [[name, described(entry)] for name, entry in space.spaces.items()]
-    return {"type": "Dict", "spaces": entries} if all(entry for _, entry in entries) else None
+    written = all(entry and type(name) in (str, int) for name, entry in entries)  # JSON has no tuples, say
+    return {"type": "Dict", "spaces": entries} if written else None
 
 
 def bound(values: np.ndarray) -> Any:

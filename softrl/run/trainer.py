@@ -1,6 +1,6 @@
 """The trainer: collect, learn, and everything that happens by the clock."""
 
-import math
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,9 +31,10 @@ from softrl.run.evaluate import Evaluation, StoppedError, caution, evaluate, fil
 from softrl.run.fields import to_json
 from softrl.run.folder import write_config
 from softrl.run.heap import keep_freed
+from softrl.run.launches import next_launch, updates_per_launch
 from softrl.run.log import Logger
 from softrl.run.progress import Callback, Progress, asks_to_stop, present
-from softrl.run.resolve import Begun, launch_sizes, replay_config, updates_per_launch
+from softrl.run.resolve import Begun, replay_config
 from softrl.run.saved import Saved
 from softrl.run.seed import Generators, derive, evaluation_seed, isolated_generators, repeatable
 from softrl.run.segments import Segments
@@ -178,19 +179,9 @@ class Trainer:
         ready = not warming and self.replay.ready
         owed = self.owed(self.count.decisions, ready)
         while owed:
-            count = self.next_launch(owed)
+            count = next_launch(self.run, self.updates_per_launch, self.count.updates, owed)
             self.update(count)
             owed -= count
-
-    def next_launch(self, owed: int) -> int:
-        """Updates in the next launch: the largest group with no more than are owed and none that diagnostics look at;
-        one, where there is none or the cycle of actor and target is not at its start.
-        """
-        done, every = self.count.updates, self.run.log.diagnostics
-        cycle = math.lcm(self.run.train.actor_every, self.run.train.target_every)
-        most = owed if every is None else min(owed, every - 1 - done % every)
-        fitting = [size for size in launch_sizes(self.updates_per_launch, cycle) if size <= most]
-        return 1 if done % cycle else max(fitting, default=1)
 
     def update(self, count: int = 1) -> None:
         """Sample, then make `count` updates; a single one with diagnostics before and after it when they are due."""
@@ -215,11 +206,13 @@ class Trainer:
         numbers = range(n - count + 1, n + 1)
         actor = tuple(number % train.actor_every == 0 for number in numbers)
         follow = tuple(number % train.target_every == 0 for number in numbers)
-        try:
-            results = self.compiled_update(self.agent, window, actor=actor, follow=follow)
-        except compile_errors() as error:
-            self.stop_compiling(error)
-            results = self.compiled_update(self.agent, window, actor=actor, follow=follow)
+        for attempt in itertools.count():
+            try:
+                results = self.compiled_update(self.agent, window, actor=actor, follow=follow)
+                break
+            except compile_errors() as error:
+                if attempt or not self.interrupted:  # a terminal's Ctrl-C ends the compiler, too: it is asked once more
+                    self.stop_compiling(error)
         for names, values, _ in results:
             self.log.add(names, values)
         self.experience.update_priorities(window.index, results[-1][-1])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from softrl.data.failures import one_line
 from softrl.errors import UserError, disk_errors
 from softrl.run.paths import standing
 
@@ -59,6 +60,13 @@ def write(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
             with av.open(str(temporary), "w", format="mp4") as container:
                 _encode(container, frames, fps)
             os.replace(temporary, path)
+        except OSError:  # some errors of FFmpeg are those of the disk
+            raise
+        except av.FFmpegError as error:
+            raise UserError(
+                f"H.264 cannot encode the frames of {path.name} ({one_line(error)}): let the environment give another "
+                "size, or use --video.every never"
+            ) from error
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -94,3 +94,10 @@ def test_copies_to_and_from_a_device_are_told() -> None:
     options = loop.Options(env="Pendulum-v1", recipe="sac+tiny", steps=40, settle=4, threads=1, device="cuda")
     result = loop.measure(loop.configured(loop.Options(**{**vars(options), "compile": "off"})), options)
     assert result["ms"]["transfer"] > 0
+
+
+def test_an_environment_by_its_other_name_has_the_same_recipe() -> None:
+    """Recipe simba repeats actions on tasks of DeepMind Control, and has one critic there."""
+    one, other = (loop.chosen(loop.Options(env=name, recipe="simba")) for name in ("cheetah-run", "cheetah_run"))
+    assert one == other
+    assert (one.env.repeat, one.agent.critic.members) == (2, 1)

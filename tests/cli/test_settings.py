@@ -96,6 +96,15 @@ def test_a_run_is_repeated_by_its_configuration(here, finished, capsys):
     assert (here / "again" / "episodes.csv").read_text() == (finished / "episodes.csv").read_text()
 
 
+def test_parts_that_a_recipe_does_not_bring_are_refused(refused, here, finished):
+    config = json.loads((finished / "config.json").read_text())
+    config["agent"]["target_rule"] = {"type": "Average"}
+    (here / "own.json").write_text(json.dumps(config))
+    told = "own.json has agent.target_rule Average, and its recipe brings Minimum: such a part comes from Python"
+    assert told in refused("train", "--config", "own.json")
+    assert main(["train", "--config", "own.json", "--recipe", "sac+tiny", "--print"]) == 0  # what is typed wins
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

@@ -150,6 +150,7 @@ def test_weights_of_another_run_are_the_start(here, finished, tiny):
         ),
         (["cheetah_run", "--recipe", "qqqq"], "'qqqq'; softrl recipes lists them (one of your own is module:name)"),
         (["cheetah_run", "--agent.critic.members"], "--agent.critic.members needs a value"),
+        (["cheetah_run", "--recipe"], "--recipe needs a value"),
         (["cheetah_run", "--steps", "many"], "steps takes a whole number, got 'many'"),
         (["cheetah_run", "--steps", "0"], "steps is 0: it must be at least 1"),
         (["cheetah_run", "--train.gamma", "2"], "train.gamma is 2.0: a discount lies in [0, 1]"),

@@ -13,6 +13,7 @@ import torch
 from softrl import api
 from softrl.agent.agent import Agent
 from softrl.agent.explore import RepeatedNoise
+from softrl.data import envs
 from softrl.errors import UserError
 from softrl.recipes import RECIPES, apply, find
 from softrl.run import change, resolve
@@ -183,6 +184,47 @@ def test_a_configuration_edited_by_hand_says_the_same_as_flags(started: Started,
         UserError, match=r"agent.critic.members cannot .* from 2 to 3: .*; put 2 back in .*config.json$"
     ):
         api.resume(run)
+
+
+@pytest.mark.parametrize(("path", "value"), [("collect", "auto"), ("compile", "auto"), ("threads", None)])
+def test_what_is_left_to_softrl_by_hand_is_chosen(
+    started: Started, at_once: list[Trainer], path: str, value: Any
+) -> None:
+    run = started("run")
+    before = get(api.configuration(run), path)
+    edit(run, path, value)
+    api.resume(run)
+    assert get(at_once[0].run, path) == before not in (value, None)
+
+
+def test_a_run_stays_in_its_environment(started: Started) -> None:
+    """Whatever says otherwise: a flag, an argument, or a hand in config.json."""
+    run = started("run")
+    other = "its own environment, Pendulum-v1: to learn in Acrobot-v1 from its weights, .*--init .*run"
+    for ask in ({"env.name": "Acrobot-v1"}, {"env": "Acrobot-v1"}):
+        with pytest.raises(UserError, match=f"{other}$"):
+            api.resume(run, steps=160, **ask)
+    edit(run, "env.name", "Acrobot-v1")
+    with pytest.raises(UserError, match=f"{other}; put Pendulum-v1 back in .*config.json$"):
+        api.resume(run, steps=160)
+
+
+def test_a_video_that_cannot_be_made_is_refused_before_the_run_goes_on(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started("run")
+    before = (run / "config.json").read_bytes()
+
+    def undrawn(*arguments: Any, render: int = 0, **more: Any) -> Any:
+        if render:
+            raise UserError("no pictures")
+        return make(*arguments, **more)
+
+    make = envs.make
+    monkeypatch.setattr(envs, "make", undrawn)
+    with pytest.raises(UserError, match="no pictures"):
+        api.resume(run, steps=400, **{"video.every": 200})
+    assert (run / "config.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(

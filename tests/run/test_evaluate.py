@@ -19,7 +19,7 @@ from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.trunks.mlp import MLP
 from softrl.recipes import apply
 from softrl.run.config import Run
-from softrl.run.evaluate import Policy, caution, evaluate, film, filmed
+from softrl.run.evaluate import Policy, caution, evaluate, film, filmed, pace
 from softrl.types import Spec
 
 CONFIG = EnvConfig(workers="sync")
@@ -355,3 +355,10 @@ def test_a_film_leaves_the_process_its_draws(agent: Agent) -> None:
     before = np.random.get_state()[2]
     filmed(agent, Rolling, Run(), 3)
     assert np.random.get_state()[2] == before
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"), [(25, 25.0), ("50", 50.0), (None, 30.0), ("fast", 30.0), (1e-4, 30.0), (float("nan"), 30.0)]
+)
+def test_a_video_is_as_fast_as_its_environment_says_where_that_can_be(said: Any, shown: float) -> None:
+    assert pace(said) == shown

@@ -106,3 +106,10 @@ def test_videos_are_animated_images_under_media(tmp_path, frames, kept):
     (value,) = event.summary.value
     assert (event.step, value.tag, value.image.height, value.image.width) == (7, "media/evaluation", 12, 16)
     assert Image.open(io.BytesIO(value.image.encoded_image_string)).n_frames == kept
+
+
+def test_a_frame_of_hours_is_shown_for_a_minute(tmp_path):
+    Events(tmp_path).video(7, "evaluation", [np.full((4, 4, 3), 99 * i, np.uint8) for i in range(2)], fps=1e-4)
+    (path,) = files(tmp_path)
+    [value] = read_events(path)[1].summary.value
+    assert Image.open(io.BytesIO(value.image.encoded_image_string)).info["duration"] == 60_000

@@ -98,6 +98,13 @@ def test_a_path_is_a_run_or_one_of_its_checkpoints():
         folder.located("runs/a/checkpoints/step_abc", "latest")
 
 
+def test_a_run_may_lie_in_a_folder_of_that_name(tmp_path: Path) -> None:
+    run = tmp_path / "checkpoints" / "mine"
+    run.mkdir(parents=True)
+    (run / "config.json").write_text("{}")
+    assert folder.located(run, "best") == (run, "best")
+
+
 def test_a_given_folder_is_used_new_or_empty(tmp_path):
     assert make(tmp_path, run=tmp_path / "mine" / "deep") == tmp_path / "mine" / "deep"
     (tmp_path / "empty").mkdir()

@@ -136,6 +136,9 @@ def test_parts_in_a_tuple_are_found_again_too() -> None:
         ("agent.critic.trunk", Sines, r"agent\.critic\.trunk takes MLP, .*, got <class"),
         ("agent.critic.trunk", Run().agent.critic.head, r"agent\.critic\.trunk takes MLP, .*, got Scalar"),
         ("agent.target_rule", Headless(), r"has no __call__, check"),
+        ("agent.imitation", Sines(), r"Sines has no best"),  # a setting of some, and no setting of others
+        ("agent.encoder", Sines(), r"Sines has no check, latents, policy_trunk, sequence, views"),
+        ("agent.critic", Sines(), r"Sines has no judges, members"),
         ("eval", Sines(), r"eval takes EvalConfig, got Sines"),  # a part without methods has no likes
         ("steps", Sines(), r"steps takes a whole number, got Sines"),
     ],

@@ -4,10 +4,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from gymnasium.envs.classic_control import PendulumEnv
 
 import softrl
+from softrl.cli.main import main
+from softrl.run.dataset import FILE
 from softrl.run.paths import expanded, standing, typed
 
 SHORT = {"steps": 20, "eval.every": 20, "eval.episodes": 1, "video.every": "never", "threads": 1, "train.warmup": 10}
@@ -56,6 +59,13 @@ def test_a_tilde_is_the_home_folder(home: Path) -> None:
     assert standing("x") == home / "x"
     assert softrl.train("Pendulum-v1", "sac+tiny", run="~/mine", **SHORT).path == home / "mine"  # type: ignore[arg-type]
     assert len(softrl.evaluate("~/mine", episodes=1)) == 1
+    assert main(["resume", "~/mine", "--quiet"]) == 0
+    assert main(["plot", "~/mine", "--out=~/mine.png"]) == 0
+    assert (home / "mine.png").is_file()
+    rows = {"observations": np.zeros((9, 3)), "actions": np.zeros((9, 1)), "rewards": np.zeros(9)}
+    np.savez(home / "data.npz", terminals=np.zeros(9, bool), timeouts=np.zeros(9, bool), **rows)  # type: ignore[arg-type]
+    learned = {**SHORT, "replay.dataset": "~/data.npz", "train.batch": 4}
+    assert (softrl.train("Pendulum-v1", "sac+tiny", run="learned", **learned).path / FILE).is_file()  # type: ignore[arg-type]
     assert not (home / "~").exists()
 
 
@@ -67,5 +77,7 @@ def test_a_command_is_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_no_path_is_told() -> None:
     result = softrl.RunResult(Path("runs/a"), True, None, None)
     assert expanded(result) == Path("runs/a")
+    with pytest.raises(softrl.UserError, match="'~nobody-here/x' is in no home folder that is known here"):
+        expanded("~nobody-here/x")
     with pytest.raises(softrl.UserError, match="a NoneType is no path"):
         softrl.load(None)  # type: ignore[arg-type]

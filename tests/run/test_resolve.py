@@ -14,7 +14,7 @@ from softrl.recipes import apply
 from softrl.run import resolve as resolving
 from softrl.run.config import Run
 from softrl.run.fields import override
-from softrl.run.resolve import Begun, cautions, going_on, launch_sizes, replay_config, resolve, updates
+from softrl.run.resolve import Begun, cautions, going_on, replay_config, resolve, updates
 
 
 def test_nothing_is_left_to_choose() -> None:
@@ -66,6 +66,7 @@ def test_a_run_that_goes_on_otherwise_than_it_would_begin_is_told(
     monkeypatch.setattr(resolving, "compiler", lambda: "g++")
     run = override(Run(), {"steps": 15_000, "train.warmup": 0, "device": "cpu", **more})
     assert len(going_on(run, made)) == told
+    assert going_on(run, made, named={"compile", "threads"}) == []  # whoever says so knows it
 
 
 @pytest.mark.parametrize(
@@ -148,14 +149,6 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="--device cpu"):
         resolve(replace(Run(), device="cuda"))
-
-
-@pytest.mark.parametrize(
-    ("most", "cycle", "sizes"),
-    [(1, 1, [1]), (1, 2, [1]), (16, 1, [16, 8, 4, 2, 1]), (15, 3, [15, 6, 3]), (20, 20, [20])],
-)
-def test_launches_have_few_sizes_in_whole_cycles(most: int, cycle: int, sizes: list[int]) -> None:
-    assert launch_sizes(most, cycle) == sizes
 
 
 def test_pixels_are_collected_beside_the_updates_and_states_before_them() -> None:

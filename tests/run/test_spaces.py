@@ -62,6 +62,16 @@ def test_a_space_of_another_kind_is_left_out() -> None:
     assert spaces.described(None) is None
 
 
+def test_names_that_json_does_not_have() -> None:
+    """Nothing reads an observation's, and actions need theirs."""
+    named: Space[Any] = Dict({("a", 1): Discrete(2), ("b", 2): Box(-1, 1, (2,))})
+    assert spaces.described(named) is None
+    spec = Spec({"state": (2,)}, 1)
+    assert spaces.to_json(spaces.Spaces(spec, Box(-1, 1, (1,)), named))["observation"] is None
+    with pytest.raises(UserError, match="names that no file can keep"):
+        spaces.to_json(spaces.Spaces(spec, named, None))
+
+
 def test_what_a_folder_tells_of_an_environment(tmp_path: Path) -> None:
     env = envs.make("CartPole-v1")
     seen = spaces.of(env)

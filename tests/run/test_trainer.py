@@ -3,10 +3,8 @@
 import errno
 import os
 import signal
-from dataclasses import make_dataclass, replace
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import gymnasium
@@ -17,16 +15,12 @@ from softrl import api
 from softrl.agent.agent import Agent
 from softrl.agent.plasticity import ReDo
 from softrl.data import graphics
-from softrl.data.replay import Replay
 from softrl.errors import UserError
-from softrl.recipes import apply
 from softrl.run import files, saved, trainer as training
-from softrl.run.config import Run
 from softrl.run.console import Quiet
 from softrl.run.counters import Counters
-from softrl.run.fields import override
 from softrl.run.trainer import Trainer
-from softrl.types import Spec, Window
+from softrl.types import Window
 
 SHORT = {
     "steps": 300,
@@ -231,49 +225,6 @@ def test_diagnostics_look_before_an_intervention(tmp_path: Path, monkeypatch: py
     options = {"steps": 54, "train.updates_per_decision": 1.0, "log.diagnostics": 2}
     api.train("Pendulum-v1", "redo+tiny", run=tmp_path / "run", **{**SHORT, **options})
     assert told == ["learned", 1, "learned", "looked", 2, "learned", 3, "learned", "looked"]
-
-
-@pytest.mark.parametrize(
-    ("recipe", "options", "updates"),
-    [
-        ("redq", {}, 20),  # the actor once in twenty
-        ("droq", {}, 20),
-        ("sac", {}, 1),
-        ("sac", {"envs": 16}, 16),
-        ("sac", {"envs": 16, "train.actor_every": 3}, 15),
-        ("sac", {"envs": 100}, 32),
-        ("redq", {"compile": "graph"}, 1),
-        ("redq+per", {}, 1),
-        ("redq+resets", {}, 1),
-        ("redq+wasserstein", {}, 1),
-        ("redq", {"agent.regularizer": make_dataclass("Own", (), namespace={"build": print})()}, 1),
-        ("redq+l2_init", {}, 20),
-        ("sac_v1_hard", {}, 1),  # the target once in a thousand
-    ],
-)
-def test_as_many_updates_share_a_launch_as_are_owed_at_once(recipe: str, options: dict[str, Any], updates: int) -> None:
-    run = override(apply(recipe, Run()), {"compile": "cudagraph", **options})
-    replay = Replay(replace(run.replay, capacity=1_000), Spec({"state": (2,)}, 1), 1, 0.99, seed=0)
-    assert training.updates_per_launch(run, replay) == updates
-
-
-@pytest.mark.parametrize(
-    ("done", "owed", "cycle", "sizes"),
-    [
-        (0, 32, 1, [16, 16]),
-        (0, 15, 1, [8, 4, 2, 1]),
-        (92, 16, 1, [4, 2, 1, 1, 8]),  # the hundredth update is looked at, and so made alone
-        (3, 8, 2, [1, 4, 2, 1]),  # the policy moves at every second one
-    ],
-)
-def test_launches_are_as_large_as_what_is_owed(done: int, owed: int, cycle: int, sizes: list[int]) -> None:
-    run: Any = override(Run(), {"train.actor_every": cycle, "log.diagnostics": 100})
-    trainer: Any = SimpleNamespace(run=run, count=Counters(updates=done), updates_per_launch=16)
-    made = []
-    while sum(made) < owed:
-        made.append(Trainer.next_launch(trainer, owed - sum(made)))
-        trainer.count.updates += made[-1]
-    assert made == sizes
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """A compiler that fails ends no run that did not ask for it, and one that did in a sentence."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -61,6 +62,40 @@ def test_a_run_that_was_asked_to_compile_says_what_is_wrong(
     with pytest.raises(UserError, match="use --compile off"):
         api.resume(path)
     assert read_config(path)["compile"] == "graph"
+
+
+def test_a_resume_that_chose_to_compile_goes_on_without(trained: Trained, tmp_path: Path, failing: list[int]) -> None:
+    path = trained(tmp_path / "run", compile="off", **SHORT).path
+    api.resume(path, steps=160, compile="auto")
+    assert read_config(path)["compile"] == "off"
+    assert len(failing) == 1
+
+
+@pytest.mark.parametrize("mode", ["auto", "graph"])
+def test_ctrl_c_that_ends_the_compiler_ends_the_run_and_not_compiling(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: list[int], mode: str
+) -> None:
+    """A terminal sends it to the compiler as well."""
+    from torch._dynamo.exc import TorchDynamoException
+
+    calls: list[int] = []
+
+    def compiled(update: Any, **options: Any) -> Any:
+        def call(*arguments: Any, **flags: Any) -> Any:
+            calls.append(len(calls))
+            if calls == [0]:
+                os.kill(os.getpid(), signal.SIGINT)
+                raise TorchDynamoException("the compiler was killed")
+            return update(*arguments, **flags)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    result = trained(tmp_path / "run", compile=mode, **SHORT)
+    assert not result.finished
+    assert calls == [0, 1]
+    assert read_config(result.path)["compile"] == "graph"
+    assert "cannot be compiled" not in (result.path / "log.txt").read_text()
 
 
 SCRIPT = """

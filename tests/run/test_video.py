@@ -45,6 +45,13 @@ def test_an_old_video_is_replaced_only_by_a_whole_one(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_the_encoder_refuses(tmp_path):
+    """Level 6.2 of H.264 ends at 16384 rows and columns."""
+    with pytest.raises(UserError, match=r"H.264 cannot encode the frames of 0.mp4 \(.+\): let the environment give"):
+        write(tmp_path / "0.mp4", grey(4, 20_000, 2), fps=20.0)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_frames(tmp_path):
     with pytest.raises(UserError, match="no frames"):
         write(tmp_path / "0.mp4", [], fps=20.0)
