@@ -3,10 +3,11 @@
 How returns follow steps does not depend on the processor, but how many steps a time has does. Where `rates.py` has
 measured methods on one processor, their curves are read at the steps that the time has there,
 
-    N = (T + w v) / (v + e / E),
+    N = (T - c + w v) / (v + e / E),
 
-with T seconds, v of them a step, the first w steps free as they are random, and an evaluation of e seconds every E
-steps. Methods with a run that is shorter are named below that table. Others are read at their own time.
+with T seconds, c of them for compiling, v a step, the first w steps free as they are random, and an evaluation of e
+seconds every E steps. Where the clock ended a run it was evaluated once more: that one, at no multiple of E, is left
+out. Methods with a run that is shorter are named below that table. Others are read at their own time.
 """
 
 import json
@@ -37,7 +38,7 @@ class Clocked(NamedTuple):
     @property
     def reaches(self) -> bool:
         """Whether every run has the last evaluation that the time has there."""
-        last = (float(rows[-1]["env_steps"]) + every(rows) for rows in self.runs)
+        last = (float(scheduled(rows)[-1]["env_steps"]) + every(rows) for rows in self.runs)
         return self.steps is None or min(last) > self.steps
 
     def returns(self) -> list[list[float]]:
@@ -47,7 +48,7 @@ class Clocked(NamedTuple):
     def until(self, rows: list[dict[str, str]], part: float) -> list[dict[str, str]]:
         """The evaluations of a run up to such a part of its time."""
         if self.steps is not None:
-            return [row for row in rows if float(row["env_steps"]) <= part * self.steps]
+            return [row for row in scheduled(rows) if float(row["env_steps"]) <= part * self.steps]
         return [row for row in rows if float(row["seconds"]) <= part * float(rows[-1]["seconds"])]
 
     def cells(self) -> tuple[str, ...]:
@@ -131,8 +132,14 @@ def on(group: Clocked, turns: list[raw.Row]) -> Clocked:
     rows = group.runs[0]
     second = statistics.median(1 / float(turn["steps_per_second"]) for turn in turns)
     evaluation = statistics.median(float(turn["evaluation_seconds"]) for turn in turns)
-    steps = (60 * group.minutes + random_steps(rows) * second) / (second + evaluation / every(rows))
+    compiling = statistics.median(float(turn["first_seconds"]) for turn in turns if turn["first_seconds"])
+    steps = (60 * group.minutes - compiling + random_steps(rows) * second) / (second + evaluation / every(rows))
     return group._replace(steps=steps)
+
+
+def scheduled(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The evaluations that steps asked for, and no clock."""
+    return [row for row in rows if float(row["env_steps"]) % every(rows) == 0]
 
 
 def every(rows: list[dict[str, str]]) -> float:

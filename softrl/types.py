@@ -107,6 +107,11 @@ class Atoms(NamedTuple):
         """Expected return, [..]."""
         return (self.value * self.prob).sum(-1)
 
+    def expected(self) -> "Atoms":
+        """The expected return as the only atom, [..,1]."""
+        value = self.mean()[..., None]
+        return Atoms(value, value.new_ones(()).expand_as(value))
+
     def pool(self, dim: int) -> "Atoms":
         """Mixture with equal weights over `dim`, whose entries become further atoms."""
         size = self.value.shape[dim]

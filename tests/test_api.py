@@ -383,7 +383,7 @@ def test_what_cannot_be_leaves_nothing_on_the_disk(trained: Trained, tmp_path: P
 
 
 def test_a_run_is_refused_in_another_world(run: RunResult) -> None:
-    for ask in (softrl.load, softrl.resume, softrl.play, softrl.evaluate):
+    for ask in (softrl.load, softrl.play, softrl.evaluate):
         with pytest.raises(UserError, match=r"takes state \[3\] and .*, and this environment has state \[2\]"):
             ask(run.path, env="MountainCarContinuous-v0")
     with pytest.raises(UserError, match="step_abc is no checkpoint"):

@@ -38,6 +38,7 @@ class Agent(nn.Module):
         self.config, self.spec = config, spec
         self.encoder = config.encoder.build(spec)
         self.encoder.gives_old = "target copy" in config.regression.needs
+        self.encoder.judged_by_copy = not config.lookahead.offers.isdisjoint({"target copy", "state value"})
         width, read = self.encoder.width, self.encoder.policy_width
         reading = with_policy_bottlenecks(config)
         self.actor = reading.chunk.wrap_actor(reading.actor.build(read, actor_spec(spec)), read, spec)

@@ -126,6 +126,7 @@ class AgentConfig:
         require("agent.lookahead", self.lookahead.needs, "agent.critic.trunk", normed)
         for trunk in self.lookahead.trunks:
             require("agent.lookahead.value.trunk", trunk.needs, "agent.lookahead", self.lookahead.offers)
+        check_copies(getattr(self.lookahead, "tau", 0.0), getattr(self.encoder, "tau", 1.0))
         require("agent.critic", self.critic.needs, "agent.actor", self.actor.offers)
         require("agent.encoder.particles", self.encoder.needs, "agent.actor", self.actor.offers)
         check_estimator(getattr(self.actor, "estimator", "naive"), self.encoder.latents - 1)
@@ -170,6 +171,15 @@ class AgentConfig:
 def trunk_needs(part: Any) -> frozenset[str]:
     """What the trunk of a part needs: nothing where a part from elsewhere has none."""
     return getattr(getattr(part, "trunk", None), "needs", frozenset())
+
+
+def check_copies(values: float, encoder: float) -> None:
+    """Refuse target values that are copied at once and read what an encoder makes that follows slowly."""
+    if values == 1 and encoder < 1:
+        raise UserError(
+            f"agent.lookahead.tau is 1 and agent.encoder.tau {encoder}: a copy of the values made at once would read "
+            "latents that it was never fitted to, so let agent.encoder.tau be 1 as well"
+        )
 
 
 def require(part: str, needs: frozenset[str], other: str, offers: frozenset[str]) -> None:

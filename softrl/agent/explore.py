@@ -204,7 +204,8 @@ class OptimisticExplorer(Explorer):
     price     min  -price * (KL / A - divergence)
 
     The KL divergence leaves the factor of the standard deviation out. Disagreement is taken atom by atom, of each
-    atom's share in the mean; for two scalar critics it is half their distance, as in OAC (arXiv 1910.12807).
+    atom's share in the mean; for two scalar critics it is half their distance, as in OAC (arXiv 1910.12807). Atoms at
+    fixed values are no guesses of a return one by one: there it is that of the members' means.
     """
 
     def __init__(self, config: Optimistic, latent: int, spec: Spec) -> None:
@@ -237,7 +238,8 @@ class OptimisticExplorer(Explorer):
             shift = self.shift(z, mean)
         divergence = (0.5 * (shift / log_std.exp()).square()).sum(-1).mean()
         atoms = agent.critic(critic_z, self.sample(mean + shift, log_std)[None]).atoms
-        bound = upper_bound(atoms, self.optimism().detach())[0]  # [B]
+        guesses = atoms if agent.critic.head.equal_weights else atoms.expected()
+        bound = upper_bound(guesses, self.optimism().detach())[0]  # [B]
         excess = (divergence / mean.shape[-1] - self.divergence).detach()
         return {
             "explorer_loss": self.price().detach() * divergence - bound.mean(),

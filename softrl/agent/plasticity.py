@@ -125,9 +125,12 @@ class Reset:
         fresh, optim = agent.config.build(agent.spec), agent.optim
         if self.critic:
             self.redraw(agent, agent.critic, fresh.critic, optim.value)
-            # Built from the new critic, and so with a hard copy of it for a target.
-            ahead = agent.config.lookahead.build(agent.critic, agent.encoder.width, agent.spec)
-            restore(agent, agent.lookahead, ahead, optim.value)
+            if self.layers is not None and (state_value := getattr(agent.lookahead, "value", None)) is not None:
+                self.redraw(agent, state_value, fresh.lookahead.value, optim.value)
+                agent.lookahead.target.load_state_dict(state_value.state_dict())
+            else:  # built from the new critic, and so with a hard copy of it for a target
+                ahead = agent.config.lookahead.build(agent.critic, agent.encoder.width, agent.spec)
+                restore(agent, agent.lookahead, ahead, optim.value)
             agent.chunk_execution.load_state_dict(fresh.chunk_execution.state_dict())  # how far both were apart
         if self.actor:
             self.redraw(agent, agent.actor, fresh.actor, optim.actor)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from safetensors import torch as safetensors
 
+from softrl.agent.agent import Agent
 from softrl.data.layout import Layout
 from softrl.data.mixed import Mixed
 from softrl.data.partial import Partial
@@ -29,15 +30,20 @@ from softrl.run.segments import blocks
 from softrl.types import Shape, Spec
 
 FILE = "dataset.safetensors"
+NUMBERS = {"obs.state"}
+"""Observations that are normalised."""
+AT_ONCE, EPISODES = 65_536, 256
+"""Rows, and episodes side by side, that are told to normalisers at a time."""
 DECIDING = ("name", "arguments", "repeat", "pixels", "partial", "push")
 """Settings of an environment that change what its rows mean, or what happens in it."""
 
 
-def experience(run: Run, replay: Replay, actions: Any, folder: Path) -> Replay | Mixed:
+def experience(run: Run, replay: Replay, agent: Agent, actions: Any, folder: Path) -> Replay | Mixed:
     """What updates learn from: replay, and beside it the run's data set where it has one.
 
     `actions` are the environment's, flat. The first call copies the rows of the data set into the run's folder, and
-    the run can be resumed whatever becomes of their source. Raises UserError for a data set that cannot be read, is of
+    the run can be resumed whatever becomes of their source; before the first checkpoint the agent's normalisers are
+    told of them. Raises UserError for a data set that cannot be read, is of
     another environment, or is no longer the one that the run has learned from.
     """
     source, spec = run.replay.dataset, replay.spec
@@ -56,7 +62,33 @@ def experience(run: Run, replay: Replay, actions: Any, folder: Path) -> Replay |
         if lost:
             kept.unlink()
         raise UserError(f"{kept} is not what this run has learned from{lost}: put back a copy of that file")
-    return Mixed(replay, held(source, safetensors.load_file(kept), run, spec), run.replay.dataset_share, sha256)
+    rows = safetensors.load_file(kept)
+    if not available(folder):
+        acquaint(agent, rows, run.device)
+    return Mixed(replay, held(source, rows, run, spec), run.replay.dataset_share, sha256)
+
+
+@torch.no_grad()
+def acquaint(agent: Agent, rows: Columns, device: str) -> None:
+    """Take the rows of a data set, [n,N,..], into running statistics as if they had been collected.
+
+    Half of what is learned is drawn from them: scaled by what the run has met by itself, the place of an object that it
+    has not moved yet would be nothing but a sign, and rewards that it does not get would lie outside any support.
+    """
+    seen = {name.removeprefix("obs."): rows[name].flatten(0, 1).split(AT_ONCE) for name in rows if name in NUMBERS}
+    for numbers in zip(*seen.values(), strict=True):
+        agent.encoder.observe({name: part.to(device) for name, part in zip(seen, numbers, strict=True)})
+    reward, last, first = (rows[name][..., 0].T.clone() for name in ("reward", "last", "first"))  # [N,n]
+    first[:, 0] = 1  # of what was cut as well
+    starts = first.flatten().nonzero()[:, 0]
+    lengths = torch.diff(starts, append=torch.tensor([first.numel()]))
+    reward, last = reward.flatten(), last.flatten().bool()
+    for group in lengths.argsort(descending=True).split(EPISODES):  # of like lengths
+        carry = agent.reward_scale.initial(len(group))
+        for t in range(int(lengths[group[0]])):
+            inside = t < lengths[group]
+            at = torch.where(inside, starts[group] + t, 0)
+            carry = carry | agent.reward_scale.observe(reward[at], inside & ~last[at], carry)
 
 
 def learned_from(folder: Path) -> str | None:

@@ -80,7 +80,7 @@ class Trainer:
         seed = derive(run.seed, "replay")
         kept = replay_config(run, source, begun)
         self.replay = Replay(kept, spec, run.envs, run.train.gamma, seed, run.device, folder)
-        self.experience = experience(run, self.replay, self.env.single_action_space, folder)
+        self.experience = experience(run, self.replay, self.agent, self.env.single_action_space, folder)
         keep_freed()  # after replay is made, which is to be given back whole when the run is over
         self.updates_per_launch = updates_per_launch(run, self.replay)
         self.collector = Collector(self.env, self.agent, spec, derive(run.seed, "explore"), device=run.device)

@@ -17,6 +17,7 @@ from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.actors.latent import Latent, Marginal
 from softrl.nn.actors.mixture import Mixture
 from softrl.nn.critics import ActionIn, StateValue
+from softrl.nn.encoders.pixels import Pixels
 from softrl.nn.heads import Categorical
 from softrl.nn.normalize import Scale
 from softrl.nn.trunks.mlp import MLP
@@ -68,6 +69,11 @@ def test_the_defaults_are_possible() -> None:
         (AgentConfig(target_rule=SubsetMinimum(3)), SPEC, "draws 3 of 2"),
         (AgentConfig(target_rule=Truncate(1)), SPEC, "drops 1"),
         (AgentConfig(critic=ActionIn(head=Categorical()), actor_rule=Truncate(1)), SPEC, "weights"),
+        (
+            AgentConfig(encoder=Pixels(), lookahead=Split(1.0)),
+            Spec({"pixels": (3, 84, 84)}, 2),
+            "agent.lookahead.tau is 1 and agent.encoder.tau 0.05: .* let agent.encoder.tau be 1 as well",
+        ),
         (AgentConfig(critic=ActionIn(head=Categorical()), target_rule=Pessimism(1.0)), SPEC, "Pessimism"),
     ],
 )

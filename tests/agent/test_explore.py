@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from softrl.agent import explore
 from softrl.agent.explore import (
     Explorer,
     OnPolicy,
@@ -20,6 +21,7 @@ from softrl.errors import UserError
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.actors.gsde import GSDE
 from softrl.nn.critics import ActionIn
+from softrl.nn.heads import Categorical, Scalar
 from softrl.nn.trunks.mlp import MLP
 from softrl.types import Atoms, Spec
 
@@ -252,6 +254,7 @@ def test_learning_moves_the_mean_to_where_the_upper_bound_is_high() -> None:
         value = torch.stack([3 * action[..., :1], -action[..., :1]])
         return SimpleNamespace(atoms=Atoms(value, torch.ones_like(value)))
 
+    critic.head = Scalar()  # type: ignore[attr-defined]
     agent.critic = critic  # mean a, disagreement 2 |a|
     z, optimiser = torch.randn(64, 4), torch.optim.Adam(explorer.parameters(), 1e-2)
     for _ in range(60):
@@ -308,6 +311,20 @@ def test_the_upper_bound_by_hand() -> None:
     """Two critics with atoms (1, 3) and (5, 3): means 2 and 4; disagreement 2 at the first atom, 0 at the second."""
     atoms = Atoms(torch.tensor([[1.0, 3.0], [5.0, 3.0]])[:, None, None], torch.full((2, 1, 1, 2), 0.5))
     assert upper_bound(atoms, torch.tensor(10.0)).tolist() == [[3 + 10 * (2 * 0.5)]]
+
+
+def test_critics_of_fixed_atoms_disagree_by_their_means() -> None:
+    """At returns of -1, 0 and 1 all of a certain 0 and half of each end have one mean, however unlike they look."""
+    explorer, agent = optimist()
+    agent.critic = ActionIn(SMALL, Categorical(3, low=-1.0, high=1.0), members=2).build(4, SPEC)
+    for weight, bias in ((agent.critic.out.weight, agent.critic.out.bias),):
+        weight.data.zero_()
+        bias.data.copy_(torch.tensor([[0.0, 40.0, 0.0], [40.0, 0.0, 40.0]]).view_as(bias))
+    bounds: list[Tensor] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(explore, "upper_bound", lambda *given: bounds.append(upper_bound(*given)) or bounds[-1])
+        explorer.losses(agent, *[torch.randn(16, 4)] * 2)
+    torch.testing.assert_close(bounds[0], torch.zeros(1, 16))
 
 
 def test_critics_that_agree_give_no_optimism_and_a_finite_gradient() -> None:

@@ -8,10 +8,12 @@ from torch import nn
 
 from softrl.agent.agent import Agent
 from softrl.agent.config import AgentConfig
+from softrl.agent.lookahead import StateTarget, StateValue
 from softrl.agent.optim import Adam, AdamOptimizer
 from softrl.agent.plasticity import Reset
 from softrl.agent.regularize import FreeRegularizer, L2Init, Wasserstein
 from softrl.agent.renew import check_layers, check_units, draw_network, draw_units, layers_of, outgoing, restore
+from softrl.agent.temperature import Fixed
 from softrl.errors import UserError
 from softrl.nn.actors.gaussian import Gaussian
 from softrl.nn.actors.latent import Latent, Marginal
@@ -227,3 +229,20 @@ def test_layers_of_a_latent_policy_are_counted_from_its_actions() -> None:
     assert torch.equal(agent.actor.out.weight, first)
     assert not torch.equal(agent.actor.policy.out.weight, last)
     assert len(layers_of(agent.actor)) == 4
+
+
+def test_a_state_value_is_drawn_anew_as_far_as_its_critic() -> None:
+    """And its target is a copy of it, whose layers are not drawn again."""
+    small = MLP((6, 4))
+    parts = {"lookahead": StateTarget(StateValue(small)), "update": "sac_v1", "temperature": Fixed()}
+    config = AgentConfig(critic=ActionIn(small), plasticity=Reset(1, layers=1), **parts)  # type: ignore[arg-type]
+    agent = config.build(SPEC)
+    before = {name: value.clone() for name, value in agent.state_dict().items()}
+    agent.plasticity.intervene(agent, None, 1)  # type: ignore[arg-type]
+    for network, name in ((agent.critic, "critic"), (agent.lookahead.value, "lookahead.value")):
+        changed = {
+            key for key, value in network.state_dict().items() if not torch.equal(value, before[f"{name}.{key}"])
+        }
+        assert changed == {"out.weight"}  # its bias is 0 in every draw
+    copied = zip(agent.lookahead.value.state_dict().values(), agent.lookahead.target.state_dict().values(), strict=True)
+    assert all(torch.equal(value, copy) for value, copy in copied)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gymnasium.envs.classic_control import AcrobotEnv
 
 from softrl import api
 from softrl.agent.agent import Agent
@@ -204,6 +205,8 @@ def test_a_run_stays_in_its_environment(started: Started) -> None:
     for ask in ({"env.name": "Acrobot-v1"}, {"env": "Acrobot-v1"}):
         with pytest.raises(UserError, match=f"{other}$"):
             api.resume(run, steps=160, **ask)
+    with pytest.raises(UserError, match=r"takes state \[3\] and .*, and this environment has state \[6\]"):
+        api.resume(run, steps=160, env=AcrobotEnv)
     edit(run, "env.name", "Acrobot-v1")
     with pytest.raises(UserError, match=f"{other}; put Pendulum-v1 back in .*config.json$"):
         api.resume(run, steps=160)

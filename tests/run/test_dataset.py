@@ -12,8 +12,10 @@ from safetensors.torch import load_file
 from softrl import api
 from softrl.data.replay import Replay, ReplayConfig
 from softrl.errors import UserError
+from softrl.recipes import apply
 from softrl.run.config import Run
-from softrl.run.dataset import FILE, held, matching_columns
+from softrl.run.dataset import FILE, acquaint, held, matching_columns
+from softrl.run.fields import override
 from softrl.run.saved import read
 from softrl.run.seed import derive
 from softrl.types import Spec, Step
@@ -207,3 +209,37 @@ def test_actions_of_other_bounds_are_other_actions(tmp_path):
     donor = train(tmp_path / "donor", env=Powered)
     with pytest.raises(UserError, match=r"recorded with actions Box\(0.0, 1.0.*this run has Box\(0.0, 100.0"):
         train(tmp_path / "run", env=partial(Powered, 100.0), **{"replay.dataset": str(donor), "env.name": "Powered"})
+
+
+def test_normalisers_are_told_of_it_once(tmp_path):
+    """Episodes of rewards 1, 1 and of 4, with returns 1, 1.5 and 4 at a discount of a half; no row of a run beside."""
+    agent = override(apply("simbav2", Run()), {"agent.reward_scale.largest": 2.0}).agent.build(
+        Spec({"state": (2,)}, 1, gamma=0.5)
+    )
+    rows = {
+        "reward": torch.tensor([1.0, 1, 0, 4, 0]),
+        "last": torch.tensor([0.0, 0, 1, 0, 1]),
+        "first": torch.tensor([0.0, 0, 0, 1, 0]),  # whatever came before the first row was cut
+    }
+    rows = {name: value[:, None, None] for name, value in rows.items()}
+    seen = torch.tensor([[0.0, 3], [1, 3], [2, 3], [3, 3], [4, 8]])
+    acquaint(agent, rows | {"obs.state": seen[:, None], "action": torch.zeros(5, 1, 1)}, "cpu")
+    of_states, of_returns = agent.encoder.normalizer.moments, agent.reward_scale.moments
+    assert (int(of_states.count), int(of_returns.count)) == (5, 3)
+    torch.testing.assert_close(of_states.mean.float(), torch.tensor([2.0, 4.0]))
+    torch.testing.assert_close(of_states.variance.float(), torch.tensor([2.0, 4.0]))
+    torch.testing.assert_close(of_returns.mean.float(), torch.tensor([6.5 / 3]))
+    assert float(agent.reward_scale.extreme) == 4.0
+
+
+def test_a_run_knows_its_data_set_before_its_own_first_row(tmp_path, donor):
+    path = train(tmp_path / "run", "normalize", steps=40, **{"replay.dataset": str(donor)})
+    rows = load_file(path / FILE)["reward"].shape[:2].numel()
+    count = "encoder.normalizer.moments.count"
+    assert [int(read(path, step).parts["agent"][count]) for step in (0, 40)] == [rows, rows + read_rows(path)]
+    api.resume(path, steps=41)
+    assert int(weights(path)[count]) <= rows + read_rows(path)
+
+
+def read_rows(path):
+    return read(path).parts["collector"]["rows"]

@@ -18,6 +18,7 @@ class Encoder(nn.Module, ABC):
     width: int  # D, of what the critic reads
     policy_width: int  # P, of what the policy reads
     gives_old: bool = False  # whether batches hold `old_z`, where a target copy makes it
+    judged_by_copy: bool = True  # whether a target copy judges next states: it reads what a target copy makes of them
 
     @abstractmethod
     def forward(self, window: Window, actor: Actor) -> tuple[Batch, Losses]:

@@ -116,7 +116,7 @@ class PixelEncoder(Memoryless):
         with torch.no_grad():
             seen_after = self.views(after).to(self.body.convolutions.first.dtype)
             next_features = self.body.convolutions(seen_after)
-            target_z = self.target(seen_after)[1]
+            target_z = self.target(seen_after)[1] if self.judged_by_copy else self.body.neck(next_features)[0]
             old_z = self.target(seen)[1] if self.gives_old else None
         batch = Batch(
             z=z,

@@ -151,6 +151,17 @@ def test_the_target_copy_makes_the_target_alone() -> None:
     assert batch.next_z.any()
 
 
+def test_a_critic_without_a_copy_of_its_own_reads_no_latents_of_a_copy() -> None:
+    encoder = CONFIGS["sac_ae"].build(SPEC)
+    for parameter in encoder.target.neck.norm.parameters():
+        parameter.zero_()
+    encoder.judged_by_copy = False
+    window = window_of(SPEC)
+    batch, _ = encoder(window, nn.Module())
+    torch.testing.assert_close(batch.target_z, encoder.body(window.obs["pixels"][:, 1])[1].detach())
+    assert not batch.target_z.requires_grad
+
+
 @every
 def test_the_policy_reads_features_that_teach_nobody(config: Pixels) -> None:
     encoder, actor, _, batch, _ = encoded(config)
