@@ -41,7 +41,6 @@ SAC_V1_HARD = Recipe(
     changes={
         **SAC_V1.changes,
         "agent.lookahead.tau": 1.0,
-        "agent.enc*.tau": 1.0,
         "train.target_every": 1_000,
         "train.updates_per_decision": 4.0,
         "train.actor_every": 1,
