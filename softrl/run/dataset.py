@@ -30,8 +30,6 @@ from softrl.run.segments import blocks
 from softrl.types import Shape, Spec
 
 FILE = "dataset.safetensors"
-NUMBERS = {"obs.state"}
-"""Observations that are normalised."""
 AT_ONCE, EPISODES = 65_536, 256
 """Rows, and episodes side by side, that are told to normalisers at a time."""
 DECIDING = ("name", "arguments", "repeat", "pixels", "partial", "push")
@@ -75,9 +73,9 @@ def acquaint(agent: Agent, rows: Columns, device: str) -> None:
     Half of what is learned is drawn from them: scaled by what the run has met by itself, the place of an object that it
     has not moved yet would be nothing but a sign, and rewards that it does not get would lie outside any support.
     """
-    seen = {name.removeprefix("obs."): rows[name].flatten(0, 1).split(AT_ONCE) for name in rows if name in NUMBERS}
-    for numbers in zip(*seen.values(), strict=True):
-        agent.encoder.observe({name: part.to(device) for name, part in zip(seen, numbers, strict=True)})
+    if "obs.state" in rows:  # pictures are not normalised
+        for part in rows["obs.state"].flatten(0, 1).split(AT_ONCE):
+            agent.encoder.observe({"state": part.to(device)})
     reward, last, first = (rows[name][..., 0].T.clone() for name in ("reward", "last", "first"))  # [N,n]
     first[:, 0] = 1  # of what was cut as well
     starts = first.flatten().nonzero()[:, 0]

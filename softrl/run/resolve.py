@@ -1,4 +1,4 @@
-"""What follows from a run: every `auto` on this machine, cautions, replay's capacity, and updates per launch."""
+"""What follows from a run: every `auto` on this machine, cautions, and replay's capacity."""
 
 import math
 from collections.abc import Collection

@@ -317,9 +317,9 @@ def test_critics_of_fixed_atoms_disagree_by_their_means() -> None:
     """At returns of -1, 0 and 1 all of a certain 0 and half of each end have one mean, however unlike they look."""
     explorer, agent = optimist()
     agent.critic = ActionIn(SMALL, Categorical(3, low=-1.0, high=1.0), members=2).build(4, SPEC)
-    for weight, bias in ((agent.critic.out.weight, agent.critic.out.bias),):
-        weight.data.zero_()
-        bias.data.copy_(torch.tensor([[0.0, 40.0, 0.0], [40.0, 0.0, 40.0]]).view_as(bias))
+    out = agent.critic.out
+    out.weight.data.zero_()
+    out.bias.data.copy_(torch.tensor([[0.0, 40.0, 0.0], [40.0, 0.0, 40.0]]).view_as(out.bias))
     bounds: list[Tensor] = []
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(explore, "upper_bound", lambda *given: bounds.append(upper_bound(*given)) or bounds[-1])
