@@ -1,6 +1,7 @@
 """The speed figures of the heavy updates, from pixels and of world models: over their floor, and beside plain code.
 
     .venv/bin/python benchmarks/heavy.py pixels [--size 84] [--batch 128] [--precision float32,bfloat16]
+    .venv/bin/python benchmarks/heavy.py sampling [--size 84] [--batch 128] [--precision float32,bfloat16]
     .venv/bin/python benchmarks/heavy.py worlds [--only dreamer,latent_sac,smac] [--size 64] [--batch 50] [--length 50]
         [--precision float32,bfloat16]
     .venv/bin/python benchmarks/heavy.py smac [--particles 8,16,32]
@@ -15,6 +16,7 @@ import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -22,7 +24,7 @@ import torch
 from arguments import answered, one_of, positive, several
 from plain.dreamer import Dreamer, Smac
 from plain.sac_ae import SacAe, Sizes as PixelSizes
-from plain.windows import decisions, sequences, stretches, transitions
+from plain.windows import GAMMA, decisions, sequences, stretches, transitions
 from plain.world import Sizes as WorldSizes
 from speed import keep, keep_processors
 from torch import Tensor
@@ -30,6 +32,7 @@ from torch import Tensor
 from softrl.agent.compile import Mode, compiled, packed
 from softrl.bench.floor import floor, products
 from softrl.bench.timing import Call, timed
+from softrl.data.replay import Replay, ReplayConfig
 from softrl.nn.layers import set_precision
 from softrl.nn.processor import quicken_products
 from softrl.recipes import apply
@@ -37,12 +40,16 @@ from softrl.run.config import Run
 from softrl.run.fields import override
 from softrl.run.heap import keep_freed
 from softrl.run.trainer import DTYPES
-from softrl.types import Spec, Window
+from softrl.types import Spec, Step, Window
 
 ACTIONS, STACK, COLOURS = 6, 3, 3
 WINDOWS = 4  # that updates learn from in turn
-SIZES = {"pixels": (84, 128), "worlds": (64, 50), "smac": (64, 50)}
+SIZES = {"pixels": (84, 128), "sampling": (84, 128), "worlds": (64, 50), "smac": (64, 50)}
 """Height and width of pictures, and rows of a batch, where the flags say nothing: those of the papers."""
+SAMPLED = {"sac_ae": 0, "drq": 0, "curl": 16}
+"""Recipes whose pictures are learned from as they are, moved, and cropped; pixels by which these are larger."""
+STORED, LASTS = 2_000, 125
+"""Rows of replay that samples are drawn from, and of an episode."""
 MODES: dict[str, dict[str, Mode]] = {
     "both": {"compiled": "graph", "eager": "off"},
     "graph": {"compiled": "graph"},
@@ -86,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     keep_freed()  # as a run does; floor and plain code have the same heap, and their products from the same library
     quicken_products()
-    {"pixels": pixels, "worlds": worlds, "smac": smac}[options.what](options)
+    {"pixels": pixels, "sampling": sampling, "worlds": worlds, "smac": smac}[options.what](options)
 
 
 # ------------------------------------------------------------ what is measured
@@ -100,6 +107,23 @@ def pixels(options: argparse.Namespace) -> None:
     given = [transitions(window) for window in windows]
     calls = {FLOOR: least(run, spec, windows, options.seconds), PLAIN: turning(plain.update, given, period(run))}
     race("pixels", calls | forms(run, spec, windows, options), period(run), options)
+
+
+def sampling(options: argparse.Namespace) -> None:
+    """What updates learn from: fetching it from replay, and moving its pictures, which is in the update as well."""
+    for recipe, margin in SAMPLED.items():
+        run, size = configured(recipe, options), options.size + margin
+        if margin:
+            run = override(run, {"agent.encoder.augmentation.pixels": options.size})
+        spec = Spec({"pixels": (COLOURS * STACK, size, size)}, ACTIONS, stack=STACK)
+        replay, updates = filled(spec), period(run)
+        windows = [replay.sample(options.batch) for _ in range(WINDOWS)]
+        given = [(pictures,) for window in windows for pictures in window.obs["pixels"].unbind(1)]
+        calls = {
+            "fetching": turning(partial(replay.sample, options.batch), [()], updates),
+            "moving": turning(run.agent.build(spec).encoder.views, given, 2 * updates),
+        }
+        race(f"sampling-{recipe}", calls | forms(run, spec, windows, options), updates, options)
 
 
 def worlds(options: argparse.Namespace) -> None:
@@ -133,8 +157,18 @@ def smac(options: argparse.Namespace) -> None:
 def configured(recipe: str, options: argparse.Namespace) -> Run:
     """The recipe's run at the options' sizes."""
     run = apply(recipe, Run())
-    sizes = {} if options.what == "pixels" else {"agent.encoder.sequence": options.length}
+    sizes = {} if options.what in ("pixels", "sampling") else {"agent.encoder.sequence": options.length}
     return override(run, {"env.pixels.size": options.size, "train.batch": options.batch, **sizes})
+
+
+def filled(spec: Spec) -> Replay:
+    """Replay of noise, in more rows than a processor's caches hold."""
+    replay = Replay(ReplayConfig(capacity=STORED), spec, envs=1, gamma=GAMMA, seed=0)
+    for row in range(STORED):
+        picture = torch.randint(256, (1, *spec.obs["pixels"]), dtype=torch.uint8)
+        last = torch.tensor([row % LASTS == LASTS - 1])
+        replay.add(Step({"pixels": picture}, torch.zeros(1, spec.action), torch.zeros(1), last, last))
+    return replay
 
 
 def pictures(options: argparse.Namespace) -> Spec:

@@ -33,6 +33,8 @@ SHARES = {"acting": 0.05, "outside the update": 0.15}
 """What may take at most which share of a step."""
 WAITING = 0.05
 """The share of a step from pixels that may be spent waiting for the environment."""
+SAMPLING = 0.15
+"""What fetching a sample from replay and moving its pictures may take of the time of both and the rest of an update."""
 HEAVY = {
     "pixels": {"floor": 1.3, "plain": 1.5},
     "dreamer": {"floor": 1.6, "plain": 1.5},
@@ -122,6 +124,7 @@ def figures(folder: Path) -> list[Figure]:
         *many,
         *shares(folder),
         *waiting(folder),
+        *sampling(folder),
         *updates(folder),
         *recipes(folder),
         *heavy,
@@ -207,6 +210,24 @@ def waiting(folder: Path) -> Iterator[Figure]:
             yield Figure(
                 "from pixels: share of a step spent waiting", what, spread(values), WAITING, False, group, took
             )
+
+
+def sampling(folder: Path) -> Iterator[Figure]:
+    """What it takes to have moved pictures to learn from, of that and the rest of an update."""
+    for file in sorted(folder.glob("sampling-*-fetching.csv")):
+        table, names = file.stem.removesuffix("-fetching"), (path.stem for path in folder.glob("sampling-*.csv"))
+        recipe = table.removeprefix("sampling-")
+        parts_of = [read(folder, table, name) for name in ("fetching", "moving")]
+        forms = sorted({name.removeprefix(f"{table}-") for name in names if name.startswith(f"{table}-")})
+        for form in (name for name in forms if name not in ("fetching", "moving")):
+            for group in newest(joined(*parts_of, read(folder, table, form)), LEAST):
+                times = [tuple(float(row["ms"]) for row in turn) for turn in group]
+                shares = [(fetching + moving) / (fetching + update) for fetching, moving, update in times]
+                took = {"ms": f"{statistics.median(fetching + moving for fetching, moving, _ in times):.1f}"}
+                sizes = f"size {float(group[0][0]['size']):g}, batch {float(group[0][0]['batch']):g}"
+                what = f"{recipe}, {form.replace('_', ' ')}"
+                family = f"from pixels: share of fetching and moving pictures, {sizes}"
+                yield Figure(family, what, spread(shares), SAMPLING, False, group, took)
 
 
 def updates(folder: Path) -> Iterator[Figure]:

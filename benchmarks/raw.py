@@ -44,10 +44,10 @@ def single(rows: list[Row]) -> list[Turn]:
     return [(row,) for row in rows]
 
 
-def joined(ours: list[Row], theirs: list[Row]) -> list[Turn]:
-    """What both did in the same round of the same measurement."""
-    mine = {(row["measurement"], row["round"]): row for row in ours}
-    return [(mine[key], row) for row in theirs if (key := (row["measurement"], row["round"])) in mine]
+def joined(*contenders: list[Row]) -> list[Turn]:
+    """What all of them did in the same round of the same measurement."""
+    turns = [{(row["measurement"], row["round"]): row for row in rows} for rows in contenders]
+    return [tuple(turn[key] for turn in turns) for key in turns[0] if all(key in turn for turn in turns)]
 
 
 def newest(turns: Iterable[Turn], least: int) -> list[tuple[Turn, ...]]:

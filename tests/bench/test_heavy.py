@@ -10,6 +10,7 @@ from softrl.types import Spec
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import heavy
+import ratios
 from plain.windows import decisions, sequences, stretches, transitions
 from raw import read
 
@@ -27,6 +28,17 @@ def test_pixels_take_turns(kept: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert float(first["ms"]) > 0
     told = capsys.readouterr().out.splitlines()[-3:]
     assert [line.split(":")[0] for line in told] == ["pixels, floor", "pixels, plain", "pixels, eager bfloat16"]
+
+
+def test_what_updates_learn_from_is_fetched_moved_and_learned_from(kept: Path) -> None:
+    heavy.main(["sampling", *SMALL, "--rounds", "3", "--precision", "float32"])
+    names = [
+        f"{recipe}-{name}" for recipe in ("sac_ae", "drq", "curl") for name in ("fetching", "moving", "eager_float32")
+    ]
+    assert {path.name for path in kept.iterdir()} == {f"sampling-{name}.csv" for name in names}
+    found = {figure.what: figure for figure in ratios.sampling(kept)}
+    assert found.keys() == {"sac_ae, eager float32", "drq, eager float32", "curl, eager float32"}
+    assert all(0 < figure.ratios[0] < 1 for figure in found.values())
 
 
 @pytest.mark.parametrize("recipe", ["dreamer", "latent_sac", "smac"])

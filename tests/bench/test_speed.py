@@ -139,6 +139,17 @@ def test_waiting_for_pictures(pretended: Pretended, tmp_path: Path, capsys: Any)
     assert "round 3: drq waits 10.0% of 5 ms a step" in capsys.readouterr().out
 
 
+def test_the_share_of_fetching_and_moving_pictures(pretended: Pretended, tmp_path: Path) -> None:
+    """Of 10 ms for a sample and 30 for an update, 2 of them to move it, 12 have made what is learned from."""
+    times = {"fetching": 10.0, "moving": 2.0, "eager float32": 30.0}
+    for name, ms in times.items():
+        for turn in (1, 2, 3):
+            speed.keep("sampling-drq", name, 1, ["x"], turn, {"ms": ms, "size": 84.0, "batch": 128.0, "length": 50.0})
+    (figure,) = ratios.sampling(tmp_path)
+    assert (figure.ratios, figure.verdict, figure.more) == ((0.3, 0.3, 0.3), "no", {"ms": "12.0"})
+    assert (figure.family[-18:], figure.what) == ("size 84, batch 128", "drq, eager float32")
+
+
 def test_torchrl_runs_as_it_is_and_compiled(pretended: Pretended) -> None:
     speed.main(["loop", "--algorithm", "redq", "--peers", "python", "--rounds", "1"])
     plain = "torchrl --algorithm redq --env HalfCheetah-v5 --steps 150 --settle 25 --rows 100000 --threads 2"
